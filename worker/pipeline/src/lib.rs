@@ -1,1 +1,3 @@
-//! The data path.
+//! The data path: plan → fetch → order → stages → pack → upload.
+
+pub mod stage;

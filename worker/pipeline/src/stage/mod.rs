@@ -1,0 +1,117 @@
+//! What a stage is: a synchronous state machine over bytes.
+//!
+//! # Overview
+//! A stage is stepped, never called back: [`Stage::step`] reads from an [`Input`], writes to an [`Output`] and says
+//! with [`Flow`] why it stopped. It does no IO, never blocks and knows nothing of time, so the same code runs on a
+//! pool thread, under a property test and in a fuzzer.
+//!
+//! # Backpressure
+//! `Output` has room for a bounded number of *new* bytes, reserved from the byte budget before the step. A stage that
+//! rewrites stops with [`Flow::Full`] when the room is used up and is stepped again with the same input. A stage that
+//! only looks at bytes or cuts them passes the input's own `Bytes` on ([`Output::pass`]), which makes no new bytes and
+//! therefore needs no room.
+//!
+//! # Failure handling
+//! An error is final: the transfer is aborted, nothing is published, and the stage is not stepped again.
+
+mod io;
+
+pub use io::{Input, Output};
+
+use eft_domain::Failure;
+
+/// What a stage does to the bytes that pass it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Reads only; passes the same bytes on.
+    Tap,
+    /// Drops or cuts ranges; passes parts of the same bytes on.
+    Slice,
+    /// Makes new bytes.
+    Rewrite,
+    /// Needs ranges of the source out of order.
+    Seek,
+}
+
+/// How far a run can be resumed through a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResumeClass {
+    /// Stateless: resumes anywhere.
+    R0,
+    /// Small state, saved in the checkpoint.
+    R1,
+    /// Resumes at boundaries of the format only (zstd frame, gzip member).
+    R2,
+    /// Not resumable: restarts from the source.
+    R3,
+}
+
+/// What the planner has to know of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageInfo {
+    /// The name in routes and receipts, such as `validate.csv`.
+    pub name: &'static str,
+    /// What it does to the bytes.
+    pub kind: Kind,
+    /// Whether it has to see the bytes in order.
+    pub ordered: bool,
+    /// How far a run can be resumed through it.
+    pub resume: ResumeClass,
+    /// Largest memory it holds besides its input and output, in bytes.
+    pub memory: u64,
+}
+
+/// Why a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// All input is consumed and more may come.
+    Hungry,
+    /// The output has no room left; step again with the same input and new room.
+    Full,
+    /// The input has ended, all of it is consumed and all output is written.
+    Done,
+}
+
+/// What a stage counted, for the receipt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StageReport {
+    /// Records seen, header excluded; `None` where the stage knows no records.
+    pub records: Option<u64>,
+    /// Records that broke a rule.
+    pub errors: u64,
+    /// The first broken records, at most [`MAX_REJECTS`].
+    pub rejects: Vec<Reject>,
+    /// Members, frames or blocks read or written; `None` where the format has none.
+    pub frames: Option<u64>,
+}
+
+/// Most rows of a reject report: enough to see the pattern, small enough for a receipt.
+pub const MAX_REJECTS: usize = 100;
+
+/// One broken record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Record number, from 1, header excluded; 0 is the header.
+    pub record: u64,
+    /// Offset of the record's first byte in the stage's input.
+    pub offset: u64,
+    /// The column, by name, or `#n` counted from 1 where it has none; `None` when the whole record is meant.
+    pub column: Option<String>,
+    /// What is wrong, with the observed text where it is short (cut to 64 bytes, control characters escaped).
+    pub reason: String,
+}
+
+/// A state machine over bytes.
+pub trait Stage: Send {
+    /// What the planner has to know.
+    fn info(&self) -> StageInfo;
+
+    /// Consume input, make output. See [`Flow`] for when to stop. Errors are final.
+    ///
+    /// # Errors
+    /// The reason the file is rejected or the run fails.
+    fn step(&mut self, input: &mut Input, output: &mut Output) -> Result<Flow, Failure>;
+
+    /// What was counted so far; complete after [`Flow::Done`] or an error.
+    fn report(&self) -> StageReport;
+}
