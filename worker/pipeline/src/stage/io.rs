@@ -101,6 +101,11 @@ impl Output {
         self.room - self.made()
     }
 
+    /// Bytes that may still be added when bytes passed on count too: what a chain holds its last but one stage to.
+    pub(crate) fn room_for_all(&self) -> usize {
+        self.room.saturating_sub(self.len())
+    }
+
     /// New bytes made so far.
     pub fn made(&self) -> usize {
         self.made + self.buffer.len()

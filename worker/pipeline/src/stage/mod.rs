@@ -14,9 +14,13 @@
 //! # Failure handling
 //! An error is final: the transfer is aborted, nothing is published, and the stage is not stepped again.
 
+mod any;
 mod io;
+mod sha256;
 
+pub use any::AnyStage;
 pub use io::{Input, Output};
+pub use sha256::Sha256;
 
 use eft_domain::Failure;
 
@@ -83,6 +87,8 @@ pub struct StageReport {
     pub rejects: Vec<Reject>,
     /// Members, frames or blocks read or written; `None` where the format has none.
     pub frames: Option<u64>,
+    /// The digest, of a stage that makes one.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// Most rows of a reject report: enough to see the pattern, small enough for a receipt.

@@ -1,0 +1,31 @@
+//! From what a port reports to why a run fails.
+
+use eft_domain::{Code, Failure};
+
+use crate::port::{ErrorKind, PortError};
+
+/// A source's error as a failure of the run.
+pub(crate) fn of_source(error: &PortError) -> Failure {
+    let code = match error.kind {
+        ErrorKind::NotFound => Code::SourceGone,
+        ErrorKind::Denied => Code::SourceAccess,
+        ErrorKind::Changed => Code::SourceChanged,
+        ErrorKind::Checksum => Code::IntegritySource,
+        _ => Code::SourceUnavailable,
+    };
+    Failure::new(code, error.message.clone())
+}
+
+/// A sink's error as a failure of the run.
+pub(crate) fn of_sink(error: &PortError) -> Failure {
+    let code = match error.kind {
+        ErrorKind::NotFound => Code::DestinationMissing,
+        ErrorKind::Denied => Code::DestinationAccess,
+        ErrorKind::Exists | ErrorKind::Changed => Code::DestinationExists,
+        ErrorKind::Full => Code::DestinationFull,
+        ErrorKind::Checksum => Code::IntegrityDestination,
+        ErrorKind::Indeterminate => Code::DestinationIndeterminate,
+        _ => Code::DestinationUnavailable,
+    };
+    Failure::new(code, error.message.clone())
+}

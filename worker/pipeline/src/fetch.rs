@@ -1,0 +1,200 @@
+//! Ranged reads: several in flight, delivered in order, each resumed from its last good byte.
+//!
+//! # Overview
+//! A range's memory is leased before its request is sent, so a response body never waits for memory and is read as fast
+//! as it comes. The checksum is taken frame by frame, while the frame is in the cache.
+//!
+//! # Failure handling
+//! A body that is cut, stalls for [`IDLE`] or fails is asked for again from the byte after the last one received, so a
+//! bad connection costs the bytes it lost and no more. The attempts of a range start anew whenever it made progress:
+//! a source that is slow but alive is not given up.
+//!
+//! # Cancellation
+//! Dropping the future drops the connections and gives the leases back.
+
+use std::{ops::Range, time::Duration};
+
+use bytes::Bytes;
+use eft_domain::{Code, Failure};
+use futures::{StreamExt, stream};
+
+use crate::{
+    budget::Budget,
+    checksum::RunningCrc64,
+    chunk::Chunk,
+    concurrency::Concurrency,
+    error::of_source,
+    ordered::{Downstream, downstream_gone, ordered_window, Flowing},
+    port::{ErrorKind, ObjectSource, PortError, PortResult},
+    progress::Progress,
+    retry::{RetryPolicy, draw},
+};
+
+/// A body without a frame for this long is asked for again. S3 itself drops idle sockets after about 20 s.
+pub const IDLE: Duration = Duration::from_secs(30);
+
+/// Frames below this are joined into one segment of about this size: the cost of carrying a segment is paid per segment,
+/// and a source that delivers tiny frames must not make it matter (nor keep a large buffer alive for a few bytes).
+const SMALL_FRAME: usize = 16 << 10;
+
+/// How a source is read.
+pub(crate) struct Fetch<'a> {
+    pub(crate) source: &'a dyn ObjectSource,
+    pub(crate) range_bytes: u64,
+    pub(crate) window: Budget,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) progress: &'a Progress,
+}
+
+impl Fetch<'_> {
+    /// Read the source from start to end, into chunks of one range each.
+    pub(crate) async fn run(self, downstream: Downstream<Chunk>) -> Result<(), Failure> {
+        match self.source.size() {
+            Some(size) => self.run_ranges(size, downstream).await,
+            None => self.run_stream(downstream).await,
+        }
+    }
+
+    async fn run_ranges(self, size: u64, downstream: Downstream<Chunk>) -> Result<(), Failure> {
+        let fetch = &self;
+        let jobs = stream::unfold(0, |start| async move {
+            if start >= size {
+                return None;
+            }
+            let end = size.min(start + fetch.range_bytes);
+            let lease = fetch.window.reserve(end - start).await;
+            let job = async move {
+                let mut range = RangeRead::new(start..end);
+                range.read(fetch).await?;
+                fetch.concurrency.succeeded();
+                Ok(range.into_chunk(lease))
+            };
+            Some((Ok(job), end))
+        });
+        ordered_window(jobs, || fetch.concurrency.window(), downstream).await
+    }
+
+    /// A stream has one reader and no second chance: one range after the other, no retry.
+    async fn run_stream(self, downstream: Downstream<Chunk>) -> Result<(), Failure> {
+        let mut start = 0;
+        loop {
+            let end = start + self.range_bytes;
+            let lease = self.window.reserve(self.range_bytes).await;
+            let mut range = RangeRead::new(start..end);
+            range.read_once(&self).await.map_err(|error| of_source(&error))?;
+            let chunk = range.into_chunk(lease);
+            let ended = chunk.len < self.range_bytes;
+            start += chunk.len;
+            if chunk.len > 0 {
+                downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
+            }
+            if ended {
+                return downstream.send(Flowing::End).await.map_err(|_| downstream_gone());
+            }
+        }
+    }
+}
+
+/// One range, as far as it was read.
+struct RangeRead {
+    range: Range<u64>,
+    read: u64,
+    segments: Vec<Bytes>,
+    small: Vec<u8>,
+    crc: RunningCrc64,
+}
+
+impl RangeRead {
+    fn new(range: Range<u64>) -> Self {
+        Self { range, read: 0, segments: Vec::new(), small: Vec::new(), crc: RunningCrc64::default() }
+    }
+
+    fn len(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    async fn read(&mut self, fetch: &Fetch<'_>) -> Result<(), Failure> {
+        let mut attempt = 0;
+        loop {
+            let before = self.read;
+            let Err(error) = self.read_once(fetch).await else { return Ok(()) };
+            attempt = if self.read > before { 1 } else { attempt + 1 };
+            if error.kind == ErrorKind::Throttled {
+                fetch.concurrency.throttled();
+            }
+            let Some(pause) = fetch.retry.pause(&error, attempt, draw()) else {
+                return Err(of_source(&error));
+            };
+            fetch.progress.retried();
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One request for what is still missing.
+    async fn read_once(&mut self, fetch: &Fetch<'_>) -> PortResult<()> {
+        let from = self.range.start + self.read;
+        let mut frames = fetch.source.read(from..self.range.end).await?;
+        while self.read < self.len() {
+            let frame = tokio::time::timeout(IDLE, frames.next()).await.map_err(|_| {
+                self.broken(fetch, format_args!("no byte for {} s", IDLE.as_secs()))
+            })?;
+            match frame {
+                Some(frame) => self.take(frame?, fetch)?,
+                None if fetch.source.size().is_none() => break,
+                None => return Err(self.broken(fetch, format_args!("the body ended early"))),
+            }
+        }
+        self.flush_small();
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Bytes, fetch: &Fetch<'_>) -> PortResult<()> {
+        if frame.len() as u64 > self.len() - self.read {
+            return Err(PortError::new(
+                ErrorKind::Permanent,
+                format!("{}: more bytes than the range {:?} holds", fetch.source.uri(), self.range),
+            ));
+        }
+        self.crc.update(&frame);
+        self.read += frame.len() as u64;
+        fetch.progress.read(frame.len() as u64);
+        if frame.len() < SMALL_FRAME {
+            self.small.extend_from_slice(&frame);
+            if self.small.len() >= SMALL_FRAME {
+                self.flush_small();
+            }
+        } else {
+            self.flush_small();
+            self.segments.push(frame);
+        }
+        Ok(())
+    }
+
+    fn flush_small(&mut self) {
+        if !self.small.is_empty() {
+            self.segments.push(Bytes::from(std::mem::take(&mut self.small)));
+        }
+    }
+
+    fn broken(&self, fetch: &Fetch<'_>, what: std::fmt::Arguments<'_>) -> PortError {
+        PortError::new(
+            ErrorKind::Transient,
+            format!("{}: {what} at byte {}", fetch.source.uri(), self.range.start + self.read),
+        )
+    }
+
+    fn into_chunk(mut self, lease: crate::budget::Lease) -> Chunk {
+        self.flush_small();
+        let crc = self.crc.finish();
+        Chunk { crc: Some(crc), ..Chunk::new(self.range.start, self.segments, lease) }
+    }
+}
+
+/// Refuse an object that is larger than the route allows, before a byte is read.
+pub(crate) fn check_size(source: &dyn ObjectSource, max: u64) -> Result<(), Failure> {
+    match source.size() {
+        Some(size) if size > max => Err(Failure::limit(Code::LimitInputBytes, size, max)),
+        _ => Ok(()),
+    }
+}

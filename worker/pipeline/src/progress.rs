@@ -1,0 +1,66 @@
+//! What a transfer has done so far, for whoever watches: counters that only grow.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counters of one transfer. Reading them while it runs gives a recent, not a consistent, picture.
+#[derive(Debug, Default)]
+pub struct Progress {
+    read: AtomicU64,
+    reread: AtomicU64,
+    written: AtomicU64,
+    parts: AtomicU64,
+    retries: AtomicU64,
+    copied: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Bytes read from the source, each counted once.
+    pub read: u64,
+    /// Bytes read again after a body was cut or damaged.
+    pub reread: u64,
+    /// Bytes acknowledged by the slowest sink.
+    pub written: u64,
+    /// Parts acknowledged by all sinks.
+    pub parts: u64,
+    /// Requests issued again by the data path (not by the client below it).
+    pub retries: u64,
+    /// Bytes that our own code copied or made anew (stages that rewrite); taps and slices add nothing.
+    pub copied: u64,
+}
+
+impl Progress {
+    /// The counters now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            read: self.read.load(Relaxed),
+            reread: self.reread.load(Relaxed),
+            written: self.written.load(Relaxed),
+            parts: self.parts.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+            copied: self.copied.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn reread(&self, bytes: u64) {
+        self.reread.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn wrote_part(&self, bytes: u64) {
+        self.written.fetch_add(bytes, Relaxed);
+        self.parts.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn copied(&self, bytes: u64) {
+        self.copied.fetch_add(bytes, Relaxed);
+    }
+}

@@ -1,0 +1,243 @@
+//! Parts on their way to their sinks: several in flight, each to all sinks, nothing visible before the commit.
+//!
+//! # Overview
+//! The first part is held back until it is known whether it is the only one: an object of one part is published in one
+//! request. Otherwise each sink begins an upload of its own, and each part goes to all of them from the same memory.
+//!
+//! # Failure handling
+//! A sink that fails for good is left out from then on; the others go on, and the outcome says which is which. When none
+//! is left the transfer fails with the first sink's error.
+//!
+//! # Cancellation
+//! Uploads are begun in tasks of their own and registered in [`Uploads`], so that one whose answer is still on its way
+//! when the transfer stops is found and aborted too.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use eft_domain::{Code, Failure};
+use futures::{
+    StreamExt,
+    future::join_all,
+    stream::FuturesUnordered,
+};
+use tokio::task::JoinHandle;
+
+use crate::{
+    checksum::Crc64,
+    chunk::Chunk,
+    concurrency::Concurrency,
+    error::of_sink,
+    ordered::Upstream,
+    pack::Packer,
+    port::{ErrorKind, ObjectSink, Part, PartAck, PortError, PortResult, Upload},
+    progress::Progress,
+    retry::{RetryPolicy, retrying},
+    schedule::PartSchedule,
+};
+
+type Begun = JoinHandle<PortResult<Arc<dyn Upload>>>;
+
+/// Every upload a transfer has begun.
+#[derive(Default)]
+pub(crate) struct Uploads(Mutex<Vec<Begun>>);
+
+impl Uploads {
+    async fn begin(&self, sink: Arc<dyn ObjectSink>) -> PortResult<Arc<dyn Upload>> {
+        let (answer, begun) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(async move {
+            let upload: PortResult<Arc<dyn Upload>> = sink.begin().await.map(Arc::from);
+            // The transfer may have stopped meanwhile; the handle still has the upload.
+            drop(answer.send(upload.clone()));
+            upload
+        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        begun.await.unwrap_or_else(|_| Err(PortError::new(ErrorKind::Permanent, "beginning the upload panicked")))
+    }
+
+    /// Abort all of them, also those whose beginning is still under way. Returns what could not be removed.
+    pub(crate) async fn abort(&self, retry: &RetryPolicy) -> Vec<PortError> {
+        let begun = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let aborts = begun.into_iter().map(|task| async move {
+            match task.await {
+                Ok(Ok(upload)) => retrying(retry, |_| (), || upload.abort()).await.err(),
+                Ok(Err(_)) => None,
+                Err(error) => Some(PortError::new(ErrorKind::Permanent, error.to_string())),
+            }
+        });
+        join_all(aborts).await.into_iter().flatten().collect()
+    }
+}
+
+/// One sink's side of the transfer.
+pub(crate) struct Lane {
+    pub(crate) sink: Arc<dyn ObjectSink>,
+    pub(crate) state: LaneState,
+    pub(crate) retries: u64,
+}
+
+/// How far a sink is.
+pub(crate) enum LaneState {
+    /// Nothing was sent yet.
+    Waiting,
+    /// Parts are being sent.
+    Open { upload: Arc<dyn Upload>, acks: Vec<PartAck> },
+    /// Given up.
+    Dead(Failure),
+}
+
+/// What is ready to be published.
+pub(crate) struct Uploaded {
+    pub(crate) lanes: Vec<Lane>,
+    /// The object when it is a single part that was not sent yet.
+    pub(crate) whole: Option<Part>,
+    pub(crate) crc: Crc64,
+    pub(crate) parts: u32,
+}
+
+/// How parts are sent.
+pub(crate) struct Sending<'a> {
+    pub(crate) sinks: Vec<Arc<dyn ObjectSink>>,
+    pub(crate) schedule: PartSchedule,
+    pub(crate) max_output: u64,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) uploads: &'a Uploads,
+    pub(crate) progress: &'a Progress,
+}
+
+/// A part's answers: one a sink, `None` for a sink that was left out.
+struct Sent {
+    len: u64,
+    answers: Vec<Option<(PortResult<PartAck>, u64)>>,
+}
+
+impl Sending<'_> {
+    /// Send the stream; nothing is published yet.
+    pub(crate) async fn run(self, mut upstream: Upstream<Chunk>) -> Result<Uploaded, Failure> {
+        let mut lanes: Vec<Lane> = self
+            .sinks
+            .iter()
+            .map(|sink| Lane { sink: Arc::clone(sink), state: LaneState::Waiting, retries: 0 })
+            .collect();
+        let sequential = self.sinks.iter().any(|sink| sink.limits().sequential);
+        let limit = || if sequential { 1 } else { self.concurrency.window() };
+
+        let mut packer = Some(Packer::new(self.schedule));
+        let (mut parts, mut crc, mut count) = (VecDeque::<Part>::new(), Crc64::default(), 0);
+        let mut sending = FuturesUnordered::new();
+        let mut begun = false;
+        loop {
+            while begun && sending.len() < limit() {
+                let Some(part) = parts.pop_front() else { break };
+                sending.push(self.send(&lanes, part));
+            }
+            if packer.is_none() && sending.is_empty() && (parts.is_empty() || !begun) {
+                return Ok(Uploaded { lanes, whole: parts.pop_front(), crc, parts: count });
+            }
+            tokio::select! {
+                biased;
+                Some(sent) = sending.next(), if !sending.is_empty() => self.record(&mut lanes, sent)?,
+                chunk = upstream.next(), if packer.is_some() && (parts.is_empty() || !begun) && sending.len() < limit() => {
+                    let waiting = parts.len();
+                    self.pack(&mut packer, chunk, &mut parts)?;
+                    for part in parts.range(waiting..) {
+                        count += 1;
+                        crc = crc.then(part.crc);
+                    }
+                    // More than one part, or a first part with bytes after it: one request will not do.
+                    let more = packer.as_ref().is_some_and(|packer| count > 0 && packer.total() > crc.len());
+                    if !begun && (count > 1 || more) {
+                        self.begin(&mut lanes).await?;
+                        begun = true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Add a chunk, or the end, to the parts.
+    fn pack(&self, packer: &mut Option<Packer>, chunk: Option<Chunk>, parts: &mut VecDeque<Part>) -> Result<(), Failure> {
+        match (chunk, packer.as_mut()) {
+            (Some(chunk), Some(packer)) => {
+                packer.push(chunk, parts);
+                let total = packer.total();
+                if total > self.max_output {
+                    let observed = format_args!("at least {total} bytes");
+                    return Err(Failure::limit(Code::LimitOutputBytes, observed, self.max_output));
+                }
+            }
+            _ => parts.extend(packer.take().and_then(Packer::finish)),
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, lanes: &mut [Lane]) -> Result<(), Failure> {
+        let waiting = lanes.iter_mut().filter(|lane| matches!(lane.state, LaneState::Waiting));
+        join_all(waiting.map(|lane| async {
+            let retry = |_: &PortError| self.progress.retried();
+            lane.state = match retrying(&self.retry, retry, || self.uploads.begin(Arc::clone(&lane.sink))).await {
+                Ok(upload) => LaneState::Open { upload, acks: Vec::new() },
+                Err(error) => LaneState::Dead(of_sink(&error)),
+            };
+        }))
+        .await;
+        all_dead(lanes)
+    }
+
+    fn send(&self, lanes: &[Lane], part: Part) -> impl Future<Output = Sent> + use<> {
+        let writes = lanes.iter().map(|lane| match &lane.state {
+            LaneState::Open { upload, .. } => Some(Arc::clone(upload)),
+            _ => None,
+        });
+        let writes: Vec<_> = writes.collect();
+        let (retry, concurrency) = (self.retry, self.concurrency.clone());
+        async move {
+            let answers = writes.into_iter().map(|upload| async {
+                let upload = upload?;
+                let mut retries = 0;
+                let on_retry = |error: &PortError| {
+                    retries += 1;
+                    if error.kind == ErrorKind::Throttled {
+                        concurrency.throttled();
+                    }
+                };
+                let answer = retrying(&retry, on_retry, || upload.write(part.clone())).await;
+                if answer.is_ok() {
+                    concurrency.succeeded();
+                }
+                Some((answer, retries))
+            });
+            Sent { len: part.len(), answers: join_all(answers).await }
+        }
+    }
+
+    fn record(&self, lanes: &mut [Lane], sent: Sent) -> Result<(), Failure> {
+        for (lane, answer) in lanes.iter_mut().zip(sent.answers) {
+            let Some((answer, retries)) = answer else { continue };
+            lane.retries += retries;
+            (0..retries).for_each(|_| self.progress.retried());
+            match (answer, &mut lane.state) {
+                (Ok(ack), LaneState::Open { acks, .. }) => acks.push(ack),
+                (Err(error), LaneState::Open { .. }) => lane.state = LaneState::Dead(of_sink(&error)),
+                _ => {}
+            }
+        }
+        self.progress.wrote_part(sent.len);
+        all_dead(lanes)
+    }
+}
+
+/// Fail when no sink is left, with the first one's reason.
+fn all_dead(lanes: &[Lane]) -> Result<(), Failure> {
+    let mut first = None;
+    for lane in lanes {
+        match &lane.state {
+            LaneState::Dead(failure) => first = first.or(Some(failure)),
+            _ => return Ok(()),
+        }
+    }
+    first.map_or(Ok(()), |failure| Err(failure.clone()))
+}
