@@ -20,7 +20,7 @@ pub enum Class {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $class:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $class:ident, $remedy:literal;)*) => {
         /// A stable failure code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[$doc])* $name,)* }
@@ -38,67 +38,100 @@ macro_rules! codes {
             pub const fn class(self) -> Class {
                 match self { $(Code::$name => Class::$class,)* }
             }
+
+            /// Who does what about it, in one sentence.
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Code::$name => $remedy,)* }
+            }
         }
     };
 }
 
 codes! {
     /// Records broke the rules of the route more often than it allows.
-    Validation = "validation", Rejected;
+    Validation = "validation", Rejected,
+        "the sender corrects the records in the reject report and sends the file again";
     /// The bytes are not the format they should be.
-    FormatCorrupt = "format.corrupt", Rejected;
+    FormatCorrupt = "format.corrupt", Rejected,
+        "the sender makes the file again and sends it; if it opens elsewhere, report its first kilobyte";
     /// The file ends in the middle of its format.
-    FormatTruncated = "format.truncated", Rejected;
+    FormatTruncated = "format.truncated", Rejected,
+        "the sender finishes the upload or makes the file again; check `complete_when` if this recurs";
     /// Bytes follow the end of the format.
-    FormatTrailing = "format.trailing", Rejected;
+    FormatTrailing = "format.trailing", Rejected,
+        "the sender removes what follows the end of the format and sends the file again";
     /// The object is empty and the route refuses empty objects.
-    SourceEmpty = "source.empty", Rejected;
+    SourceEmpty = "source.empty", Rejected,
+        "the sender sends a file with content, or the route's owner sets `on_empty: accept`";
     /// Larger than `limits.max_input_bytes`.
-    LimitInputBytes = "limit.max_input_bytes", Rejected;
+    LimitInputBytes = "limit.max_input_bytes", Rejected,
+        "the sender splits the file, or the route's owner raises `limits.max_input_bytes`";
     /// The output grew over `limits.max_output_bytes`.
-    LimitOutputBytes = "limit.max_output_bytes", Rejected;
+    LimitOutputBytes = "limit.max_output_bytes", Rejected,
+        "the route's owner raises `limits.max_output_bytes` if such an output is expected";
     /// Decompression grew the input by more than `limits.max_ratio`.
-    LimitRatio = "limit.max_ratio", Rejected;
+    LimitRatio = "limit.max_ratio", Rejected,
+        "the sender checks the file, or the route's owner raises `limits.max_ratio` if it is meant to be that dense";
     /// A record is longer than `limits.max_record_bytes`.
-    LimitRecordBytes = "limit.max_record_bytes", Rejected;
+    LimitRecordBytes = "limit.max_record_bytes", Rejected,
+        "the sender checks quotes and line ends, or the route's owner raises `limits.max_record_bytes`";
     /// A record has more fields than `limits.max_fields`.
-    LimitFields = "limit.max_fields", Rejected;
+    LimitFields = "limit.max_fields", Rejected,
+        "the sender checks the delimiter, or the route's owner raises `limits.max_fields`";
     /// The format asks for more memory than a stage may use (a zstd window).
-    LimitWindow = "limit.max_window", Rejected;
+    LimitWindow = "limit.max_window", Rejected,
+        "the sender compresses with a smaller window (zstd without `--long` or `--ultra`)";
     /// The object, version or bucket is not there.
-    SourceGone = "source.gone", Failed;
+    SourceGone = "source.gone", Failed,
+        "the sender uploads the file again; check who deletes objects or expires versions";
     /// The object was replaced while it was read and its version could not be pinned.
-    SourceChanged = "source.changed", Failed;
+    SourceChanged = "source.changed", Failed,
+        "run it again; turn on versioning of the source bucket so that the version can be pinned";
     /// The source could not be read, retries spent.
-    SourceUnavailable = "source.unavailable", Failed;
+    SourceUnavailable = "source.unavailable", Failed,
+        "run it again when the source answers; raise the retry time if it is known to be slow";
     /// The bytes read do not have the checksum the source promises.
-    IntegritySource = "integrity.source", Failed;
+    IntegritySource = "integrity.source", Failed,
+        "run it again; if it recurs, the stored object is damaged: the sender uploads it again";
     /// The bytes written do not have the checksum we sent.
-    IntegrityDestination = "integrity.destination", Failed;
+    IntegrityDestination = "integrity.destination", Failed,
+        "run it again; if it recurs, do not use the destination endpoint and report it";
     /// Something else stands under the destination name.
-    DestinationExists = "destination.exists", Failed;
+    DestinationExists = "destination.exists", Failed,
+        "remove or rename what stands there, or set `on_existing` to `replace` or `version`";
     /// The destination bucket or folder is not there.
-    DestinationMissing = "destination.missing", Failed;
+    DestinationMissing = "destination.missing", Failed,
+        "create the bucket or folder, or correct its name in the route";
     /// No room left at the destination.
-    DestinationFull = "destination.full", Failed;
+    DestinationFull = "destination.full", Failed,
+        "make room at the destination and run it again";
     /// The destination could not be written, retries spent.
-    DestinationUnavailable = "destination.unavailable", Failed;
+    DestinationUnavailable = "destination.unavailable", Failed,
+        "run it again when the destination answers; nothing is visible there";
     /// A commit was sent, its answer lost, and what stands there could not be established.
-    DestinationIndeterminate = "destination.indeterminate", Failed;
+    DestinationIndeterminate = "destination.indeterminate", Failed,
+        "look at the destination: if an object with this delivery id is there it is complete, otherwise run it again";
     /// The source may not be read with these credentials or keys.
-    SourceAccess = "source.access", Held;
+    SourceAccess = "source.access", Held,
+        "grant read access to the object, its version and its key, then resume the run";
     /// The destination may not be written with these credentials or keys.
-    DestinationAccess = "destination.access", Held;
+    DestinationAccess = "destination.access", Held,
+        "grant write access to the bucket, prefix and key, then resume the run";
     /// The route is not well formed.
-    RouteInvalid = "route.invalid", Usage;
+    RouteInvalid = "route.invalid", Usage,
+        "correct the route at the paths named and save it again";
     /// The plan cannot work: refused before the first byte.
-    PlanRefused = "plan.refused", Usage;
+    PlanRefused = "plan.refused", Usage,
+        "change the route or the request as the message says; no byte was moved";
     /// A flag, file or environment value is wrong.
-    Configuration = "configuration", Usage;
+    Configuration = "configuration", Usage,
+        "correct the flag, file or environment value named and start again";
     /// Stopped by its user; nothing is left behind.
-    Interrupted = "interrupted", Interrupted;
+    Interrupted = "interrupted", Interrupted,
+        "start it again when wanted";
     /// A defect of EFT.
-    Internal = "internal", Failed;
+    Internal = "internal", Failed,
+        "report it with the receipt and the log of the run; run it again meanwhile";
 }
 
 impl fmt::Display for Code {
@@ -106,6 +139,22 @@ impl fmt::Display for Code {
         f.write_str(self.as_str())
     }
 }
+
+/// A text that is no failure code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a failure code of this version")]
+pub struct UnknownCode(String);
+
+impl std::str::FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        let found = Self::ALL.iter().find(|code| code.as_str() == text);
+        found.copied().ok_or_else(|| UnknownCode(text.chars().take(64).collect()))
+    }
+}
+
+serde_as_text!(Code);
 
 /// A failure: what happened, in a stable code and in words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,9 +2,18 @@
 //!
 //! Pure: no IO, no runtime, no AWS crate (CI checks the dependency tree).
 
+#[macro_use]
+mod text;
+
 pub mod failure;
+pub mod id;
+pub mod object;
+pub mod receipt;
 pub mod route;
 pub mod size;
 
 pub use failure::{Class, Code, Failure};
+pub use id::{Arrival, DeliveryId, JobId, RouteId, RouteRevision, RunId, TenantId};
+pub use object::{BucketName, ObjectKey, ObjectUri, ObjectVersion, VersionId};
+pub use route::Route;
 pub use size::ByteSize;

@@ -73,10 +73,9 @@ impl fmt::Display for ByteSize {
     /// The largest binary unit that divides the size; otherwise two decimals of the nearest one below.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let binary = &UNITS[1..=5];
-        if self.0 > 0 {
-            if let Some((unit, factor)) = binary.iter().rev().find(|(_, factor)| self.0 % factor == 0) {
-                return write!(f, "{}{unit}", self.0 / factor);
-            }
+        let divides = |(_, factor): &&(&str, u64)| self.0 > 0 && self.0.is_multiple_of(*factor);
+        if let Some((unit, factor)) = binary.iter().rev().find(divides) {
+            return write!(f, "{}{unit}", self.0 / factor);
         }
         match binary.iter().rev().find(|(_, factor)| self.0 >= 10 * factor) {
             Some((unit, factor)) => write!(f, "{:.2}{unit}", self.0 as f64 / *factor as f64),

@@ -1,0 +1,286 @@
+//! Identity. Everything that must be the same in both regions and after any crash is derived, never drawn.
+//!
+//! ```text
+//! arrival  = (logical bucket, key, version id)
+//! job      = UUIDv5(route id, arrival)
+//! run      = job . generation            replay makes the next generation
+//! delivery = UUIDv5(run, route revision, destination)
+//! ```
+//!
+//! Event ids, times, ETags and sequencers are never identity: the same version of an object announces itself under
+//! many of them. Names are fed to UUIDv5 with their lengths, so that no two lists of texts give the same bytes.
+
+use std::{fmt, str::FromStr};
+
+use uuid::Uuid;
+
+use crate::{ObjectUri, ObjectVersion};
+
+/// Name spaces, drawn once: fixed for ever, or every job would be a new one.
+const JOB_SPACE: Uuid = Uuid::from_u128(0x4f2c_90a3_6c1b_5e0e_9b51_7d3a_18e4_c601);
+const DELIVERY_SPACE: Uuid = Uuid::from_u128(0x4f2c_90a3_6c1b_5e0e_9b51_7d3a_18e4_c602);
+const REVISION_SPACE: Uuid = Uuid::from_u128(0x4f2c_90a3_6c1b_5e0e_9b51_7d3a_18e4_c603);
+
+/// UUIDv5 over texts, each preceded by its length.
+fn derive(space: &Uuid, parts: &[&str]) -> Uuid {
+    let mut name = Vec::new();
+    for part in parts {
+        name.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        name.extend_from_slice(part.as_bytes());
+    }
+    Uuid::new_v5(space, &name)
+}
+
+/// Why a text is not an id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {what}: {rule}")]
+pub struct ParseIdError {
+    what: &'static str,
+    rule: &'static str,
+    text: String,
+}
+
+impl ParseIdError {
+    fn new(what: &'static str, rule: &'static str, text: &str) -> Self {
+        Self { what, rule, text: text.chars().take(80).collect() }
+    }
+}
+
+const NAME_RULE: &str = "1 to 64 of a-z, 0-9, `-`, `_`, `.`, starting with a letter or digit";
+
+fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident, $what:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                if is_name(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(ParseIdError::new($what, NAME_RULE, text))
+                }
+            }
+        }
+
+        serde_as_text!($name);
+    )*};
+}
+
+names! {
+    /// The name of a route, unique in its tenant and stable over its revisions.
+    RouteId, "route id";
+    /// The name of a tenant.
+    TenantId, "tenant id";
+}
+
+impl RouteId {
+    /// The id of a route that was given none (a route file on the command line): its revision, so that two such
+    /// routes are the same route exactly when they say the same.
+    pub fn of_revision(revision: RouteRevision) -> Self {
+        Self(format!("unnamed-{revision}"))
+    }
+}
+
+/// Parses the one spelling we write: 36 characters, lower case, hyphens.
+fn parse_uuid(text: &str, what: &'static str) -> Result<Uuid, ParseIdError> {
+    let bad = || ParseIdError::new(what, "a UUID in lower case with hyphens", text);
+    let uuid = Uuid::try_parse(text).map_err(|_| bad())?;
+    if uuid.hyphenated().to_string() == text { Ok(uuid) } else { Err(bad()) }
+}
+
+macro_rules! uuids {
+    ($($(#[$doc:meta])* $name:ident, $what:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// The id as a UUID.
+            pub fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                parse_uuid(text, $what).map(Self)
+            }
+        }
+
+        serde_as_text!($name);
+    )*};
+}
+
+uuids! {
+    /// One arrival on one route, for ever and in either region.
+    JobId, "job id";
+    /// One destination of one run. Stored in the delivered object's metadata: that is how a run that lost the
+    /// answer to its commit recognises its own object.
+    DeliveryId, "delivery id";
+}
+
+/// An object version under an ingest prefix: what a job is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Arrival {
+    /// The bucket's logical name, the same in both regions.
+    pub bucket: String,
+    /// The key, decoded.
+    pub key: String,
+    /// The version id; replicas keep it.
+    pub version_id: String,
+}
+
+impl Arrival {
+    /// The arrival of a source named on the command line.
+    ///
+    /// S3 without versioning has the version `null`, as S3 itself says. A local file or stream has no version: size
+    /// and modification time stand in, which is enough to name a run in a receipt and no promise of identity.
+    pub fn of(source: &ObjectVersion) -> Self {
+        match &source.uri {
+            ObjectUri::S3 { bucket, key, version_id } => {
+                let version = source.version_id.as_ref().or(version_id.as_ref());
+                Self {
+                    bucket: bucket.to_string(),
+                    key: key.to_string(),
+                    version_id: version.map_or_else(|| "null".to_owned(), ToString::to_string),
+                }
+            }
+            local => Self {
+                bucket: "file:".to_owned(),
+                key: local.to_string(),
+                version_id: format!(
+                    "{}@{}",
+                    source.size.map_or_else(|| "unknown".to_owned(), |size| size.to_string()),
+                    source.last_modified.as_deref().unwrap_or("unknown")
+                ),
+            },
+        }
+    }
+}
+
+impl JobId {
+    /// The job of an arrival on a route.
+    pub fn of(route: &RouteId, arrival: &Arrival) -> Self {
+        Self(derive(&JOB_SPACE, &[route.as_str(), &arrival.bucket, &arrival.key, &arrival.version_id]))
+    }
+}
+
+/// One pass of a job: the first, or a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId {
+    job: JobId,
+    generation: u32,
+}
+
+impl RunId {
+    /// The first run of a job.
+    pub fn first(job: JobId) -> Self {
+        Self { job, generation: 1 }
+    }
+
+    /// The run after this one; `None` after 4,294,967,295 of them.
+    pub fn next(self) -> Option<Self> {
+        Some(Self { generation: self.generation.checked_add(1)?, ..self })
+    }
+
+    /// The job.
+    pub fn job(self) -> JobId {
+        self.job
+    }
+
+    /// 1 for the first run.
+    pub fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.job, self.generation)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let bad = || ParseIdError::new("run id", "`<job id>.<generation>`, generation from 1", text);
+        let (job, generation) = text.split_once('.').ok_or_else(bad)?;
+        if generation.starts_with(['0', '+']) {
+            return Err(bad());
+        }
+        let generation = generation.parse().map_err(|_| bad())?;
+        Ok(Self { job: job.parse().map_err(|_| bad())?, generation })
+    }
+}
+
+serde_as_text!(RunId);
+
+impl DeliveryId {
+    /// The delivery of a run to a destination.
+    pub fn of(run: RunId, revision: RouteRevision, destination: &ObjectUri) -> Self {
+        Self(derive(&DELIVERY_SPACE, &[&run.to_string(), &revision.to_string(), &destination.to_string()]))
+    }
+}
+
+/// Which text of a route: 16 hexadecimal digits of a UUIDv5 of its canonical JSON. Two revisions are equal exactly
+/// when the routes say the same, whatever their spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteRevision(u64);
+
+impl RouteRevision {
+    /// The revision of a canonical route text.
+    pub(crate) fn of_canonical(json: &str) -> Self {
+        // The first 8 bytes hold the version nibble: 60 bits of SHA-1 remain, plenty for the revisions of one route.
+        Self((derive(&REVISION_SPACE, &[json]).as_u128() >> 64) as u64)
+    }
+}
+
+impl fmt::Display for RouteRevision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for RouteRevision {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let hex = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let value = if hex { u64::from_str_radix(text, 16).ok() } else { None };
+        value.map(Self).ok_or_else(|| ParseIdError::new("route revision", "16 of 0-9, a-f", text))
+    }
+}
+
+serde_as_text!(RouteRevision);

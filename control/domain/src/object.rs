@@ -1,0 +1,229 @@
+//! Where an object is: `s3://bucket/key`, a local path, or `-`.
+//!
+//! Exact, not URL-like: nothing is percent-decoded and every character of a key means itself. One suffix is special,
+//! `?versionId=`: what follows the last one is the version id. A key that holds that text itself is written with an
+//! empty one after it (`s3://b/odd?versionId=name?versionId=`).
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// S3: "object key name ... is a sequence of Unicode characters with UTF-8 encoding of up to 1,024 bytes".
+pub const MAX_KEY_BYTES: usize = 1024;
+
+const VERSION: &str = "?versionId=";
+
+/// Why a text does not say where an object is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` {reason}")]
+pub struct ParseObjectError {
+    text: String,
+    reason: String,
+}
+
+impl ParseObjectError {
+    fn new(text: &str, reason: impl Into<String>) -> Self {
+        let cut: String = text.chars().take(120).collect();
+        Self { text: cut.escape_debug().to_string(), reason: reason.into() }
+    }
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident, $check:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseObjectError;
+
+            fn from_str(text: &str) -> Result<Self, ParseObjectError> {
+                match $check(text) {
+                    None => Ok(Self(text.to_owned())),
+                    Some(reason) => Err(ParseObjectError::new(text, reason)),
+                }
+            }
+        }
+
+        serde_as_text!($name);
+    )*};
+}
+
+texts! {
+    /// A bucket name: 3 to 63 of `a-z 0-9 - .`, letter or digit at both ends, no two dots in a row, no IPv4 address
+    /// (S3 user guide, "General purpose bucket naming rules"). Reserved prefixes and suffixes are S3's to refuse:
+    /// access point aliases and directory buckets carry them and are valid here.
+    BucketName, bucket_fault;
+    /// A key: 1 to 1,024 bytes of UTF-8, any characters.
+    ObjectKey, key_fault;
+    /// A version id: opaque, at most 1,024 bytes of visible ASCII without `?`.
+    VersionId, version_fault;
+}
+
+fn bucket_fault(text: &str) -> Option<&'static str> {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if !(3..=63).contains(&text.len()) {
+        Some("is not a bucket name: it must have 3 to 63 characters")
+    } else if !text.chars().all(|c| alphanumeric(c) || c == '-' || c == '.') {
+        Some("is not a bucket name: only a-z, 0-9, `-` and `.` are allowed")
+    } else if !text.starts_with(alphanumeric) || !text.ends_with(alphanumeric) {
+        Some("is not a bucket name: it must start and end with a letter or digit")
+    } else if text.contains("..") {
+        Some("is not a bucket name: two dots in a row")
+    } else if text.parse::<std::net::Ipv4Addr>().is_ok() {
+        Some("is not a bucket name: it looks like an IP address")
+    } else {
+        None
+    }
+}
+
+fn key_fault(text: &str) -> Option<&'static str> {
+    match text.len() {
+        0 => Some("has no key after the bucket"),
+        1..=MAX_KEY_BYTES => None,
+        _ => Some("is longer than the 1,024 bytes S3 allows for a key"),
+    }
+}
+
+fn version_fault(text: &str) -> Option<&'static str> {
+    let plain = (1..=1024).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b'?');
+    (!plain).then_some(
+        "is not a version id; if it belongs to the key, write `?versionId=` once more after the whole key",
+    )
+}
+
+/// Where an object is, as people and receipts write it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ObjectUri {
+    /// `s3://bucket/key`, optionally with `?versionId=…`.
+    S3 {
+        /// The bucket.
+        bucket: BucketName,
+        /// The key.
+        key: ObjectKey,
+        /// A certain version; otherwise the latest.
+        version_id: Option<VersionId>,
+    },
+    /// A local path; `file:` before it is optional, and needed for a file called `-`.
+    Local(PathBuf),
+    /// `-`: standard input or output.
+    Std,
+}
+
+impl ObjectUri {
+    /// An object of S3, latest version.
+    pub fn s3(bucket: BucketName, key: ObjectKey) -> Self {
+        Self::S3 { bucket, key, version_id: None }
+    }
+
+    /// The last segment of the name: `c.csv` of `s3://b/a/c.csv`. Empty for a key that ends with `/` and for `-`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::S3 { key, .. } => key.as_str().rsplit('/').next().unwrap_or_default(),
+            Self::Local(path) => path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+            Self::Std => "",
+        }
+    }
+
+    /// Whether it is in S3.
+    pub fn is_s3(&self) -> bool {
+        matches!(self, Self::S3 { .. })
+    }
+
+    /// The local path, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        if let Self::Local(path) = self { Some(path) } else { None }
+    }
+}
+
+impl fmt::Display for ObjectUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::S3 { bucket, key, version_id } => {
+                write!(f, "s3://{bucket}/{key}")?;
+                match version_id {
+                    Some(version) => write!(f, "{VERSION}{version}"),
+                    None if key.as_str().contains(VERSION) => f.write_str(VERSION),
+                    None => Ok(()),
+                }
+            }
+            Self::Local(path) => {
+                let text = path.to_string_lossy();
+                let ambiguous = text == "-" || text.starts_with("s3://") || text.starts_with("file:");
+                write!(f, "{}{text}", if ambiguous { "file:" } else { "" })
+            }
+            Self::Std => f.write_str("-"),
+        }
+    }
+}
+
+impl FromStr for ObjectUri {
+    type Err = ParseObjectError;
+
+    fn from_str(text: &str) -> Result<Self, ParseObjectError> {
+        if text == "-" {
+            return Ok(Self::Std);
+        }
+        if let Some(rest) = text.strip_prefix("s3://") {
+            return parse_s3(text, rest);
+        }
+        let path = match text.strip_prefix("file:") {
+            Some(rest) => match rest.strip_prefix("//") {
+                Some(absolute) if absolute.starts_with('/') => absolute,
+                Some(_) => {
+                    return Err(ParseObjectError::new(text, "names a host; write `file:///path` or a path"));
+                }
+                None => rest,
+            },
+            None => text,
+        };
+        match path {
+            "" => Err(ParseObjectError::new(text, "is empty; write a path, `s3://bucket/key` or `-`")),
+            path if path.contains('\0') => Err(ParseObjectError::new(text, "holds a NUL byte")),
+            path => Ok(Self::Local(PathBuf::from(path))),
+        }
+    }
+}
+
+fn parse_s3(text: &str, rest: &str) -> Result<ObjectUri, ParseObjectError> {
+    let again = |error: ParseObjectError| ParseObjectError::new(text, error.reason);
+    let (bucket, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let (key, version_id) = match rest.rsplit_once(VERSION) {
+        Some((key, "")) => (key, None),
+        Some((key, version)) => (key, Some(version.parse().map_err(again)?)),
+        None => (rest, None),
+    };
+    Ok(ObjectUri::S3 { bucket: bucket.parse().map_err(again)?, key: key.parse().map_err(again)?, version_id })
+}
+
+serde_as_text!(ObjectUri);
+
+/// An object as it stood when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ObjectVersion {
+    /// Where it is.
+    pub uri: ObjectUri,
+    /// Its version, where the store has versions.
+    pub version_id: Option<VersionId>,
+    /// Its ETag, quotes included as S3 sends it. Pins a read (`If-Match`); never a checksum.
+    pub etag: Option<String>,
+    /// Its size in bytes; `None` for a stream.
+    pub size: Option<u64>,
+    /// When it was last modified, as the store says it (RFC 3339).
+    pub last_modified: Option<String>,
+}

@@ -1,0 +1,70 @@
+//! Newtypes over text: one parser each, written to and read from JSON as that text.
+
+/// Implements serde for a type through its `Display` and `FromStr`.
+macro_rules! serde_as_text {
+    ($($name:ty),* $(,)?) => {$(
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+/// An enum of words: `as_str`, `ALL`, `Display`, `FromStr` (which lists the known words) and serde.
+macro_rules! words {
+    ($($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $vis enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every word, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word as it is written in routes and receipts.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::text::UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or_else(|| {
+                    $crate::text::UnknownWord::new(text, Self::ALL.iter().map(|word| word.as_str()))
+                })
+            }
+        }
+
+        serde_as_text!($name);
+    )*};
+}
+
+/// A text that is none of the words a field knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not one of {known}")]
+pub struct UnknownWord {
+    text: String,
+    known: String,
+}
+
+impl UnknownWord {
+    pub(crate) fn new<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        Self { text: text.chars().take(64).collect(), known: known.collect::<Vec<_>>().join(", ") }
+    }
+}
