@@ -159,7 +159,12 @@ pub(crate) struct Crew<'a> {
 
 impl Crew<'_> {
     /// Step a chain: in place when there is little to do, on the pool otherwise.
-    async fn step(&self, mut chain: Chain, mut output: Output, input: u64) -> Result<(Chain, Output, Flow), Failure> {
+    async fn step(
+        &self,
+        mut chain: Chain,
+        mut output: Output,
+        input: u64,
+    ) -> Result<(Chain, Output, Flow), Failure> {
         let work = move || {
             let flow = chain.step(&mut output);
             (chain, output, flow)

@@ -20,11 +20,11 @@ use futures::{StreamExt, stream};
 
 use crate::{
     budget::Budget,
-    checksum::RunningCrc64,
+    checksum::{Crc64, RunningCrc64},
     chunk::Chunk,
     concurrency::Concurrency,
     error::of_source,
-    ordered::{Downstream, downstream_gone, ordered_window, Flowing},
+    ordered::{Downstream, Flowing, downstream_gone, ordered_window},
     port::{ErrorKind, ObjectSource, PortError, PortResult},
     progress::Progress,
     retry::{RetryPolicy, draw},
@@ -41,6 +41,7 @@ const SMALL_FRAME: usize = 16 << 10;
 pub(crate) struct Fetch<'a> {
     pub(crate) source: &'a dyn ObjectSource,
     pub(crate) range_bytes: u64,
+    pub(crate) max_input: u64,
     pub(crate) window: Budget,
     pub(crate) concurrency: Concurrency,
     pub(crate) retry: RetryPolicy,
@@ -48,16 +49,31 @@ pub(crate) struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    /// Read the source from start to end, into chunks of one range each.
-    pub(crate) async fn run(self, downstream: Downstream<Chunk>) -> Result<(), Failure> {
-        match self.source.size() {
-            Some(size) => self.run_ranges(size, downstream).await,
-            None => self.run_stream(downstream).await,
+    /// Read the source from start to end, into chunks of one range each. Returns the checksum of all of it.
+    ///
+    /// # Errors
+    /// Among others `integrity.source` when the store's own checksum of the whole object is another.
+    pub(crate) async fn run(self, downstream: Downstream<Chunk>) -> Result<Crc64, Failure> {
+        let crc = match self.source.size() {
+            Some(size) => self.run_ranges(size, &downstream).await?,
+            None => self.run_stream(&downstream).await?,
+        };
+        match self.source.crc64() {
+            Some(expected) if expected != crc.value() => {
+                let (uri, read) = (self.source.uri(), crc.value());
+                let message = format!(
+                    "{uri}: the bytes read have CRC-64/NVME {read:016x}, the store says {expected:016x}"
+                );
+                Err(Failure::new(Code::IntegritySource, message))
+            }
+            // Only now: whoever is told that this is the end may publish.
+            _ => downstream.send(Flowing::End).await.map_err(|_| downstream_gone()).map(|()| crc),
         }
     }
 
-    async fn run_ranges(self, size: u64, downstream: Downstream<Chunk>) -> Result<(), Failure> {
-        let fetch = &self;
+    async fn run_ranges(&self, size: u64, downstream: &Downstream<Chunk>) -> Result<Crc64, Failure> {
+        let fetch = self;
+        let mut crc = Crc64::default();
         let jobs = stream::unfold(0, |start| async move {
             if start >= size {
                 return None;
@@ -72,25 +88,32 @@ impl Fetch<'_> {
             };
             Some((Ok(job), end))
         });
-        ordered_window(jobs, || fetch.concurrency.window(), downstream).await
+        let leaving = |chunk: &Chunk| crc = crc.then(chunk.checksum());
+        ordered_window(jobs, || fetch.concurrency.window(), leaving, downstream).await?;
+        Ok(crc)
     }
 
     /// A stream has one reader and no second chance: one range after the other, no retry.
-    async fn run_stream(self, downstream: Downstream<Chunk>) -> Result<(), Failure> {
-        let mut start = 0;
+    async fn run_stream(&self, downstream: &Downstream<Chunk>) -> Result<Crc64, Failure> {
+        let (mut start, mut crc) = (0, Crc64::default());
         loop {
             let end = start + self.range_bytes;
             let lease = self.window.reserve(self.range_bytes).await;
             let mut range = RangeRead::new(start..end);
-            range.read_once(&self).await.map_err(|error| of_source(&error))?;
+            range.read_once(self).await.map_err(|error| of_source(&error))?;
             let chunk = range.into_chunk(lease);
             let ended = chunk.len < self.range_bytes;
             start += chunk.len;
+            crc = crc.then(chunk.checksum());
+            if start > self.max_input {
+                let observed = format_args!("at least {start} bytes");
+                return Err(Failure::limit(Code::LimitInputBytes, observed, self.max_input));
+            }
             if chunk.len > 0 {
                 downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
             }
             if ended {
-                return downstream.send(Flowing::End).await.map_err(|_| downstream_gone());
+                return Ok(crc);
             }
         }
     }
@@ -136,9 +159,9 @@ impl RangeRead {
         let from = self.range.start + self.read;
         let mut frames = fetch.source.read(from..self.range.end).await?;
         while self.read < self.len() {
-            let frame = tokio::time::timeout(IDLE, frames.next()).await.map_err(|_| {
-                self.broken(fetch, format_args!("no byte for {} s", IDLE.as_secs()))
-            })?;
+            let frame = tokio::time::timeout(IDLE, frames.next())
+                .await
+                .map_err(|_| self.broken(fetch, format_args!("no byte for {} s", IDLE.as_secs())))?;
             match frame {
                 Some(frame) => self.take(frame?, fetch)?,
                 None if fetch.source.size().is_none() => break,
@@ -188,13 +211,5 @@ impl RangeRead {
         self.flush_small();
         let crc = self.crc.finish();
         Chunk { crc: Some(crc), ..Chunk::new(self.range.start, self.segments, lease) }
-    }
-}
-
-/// Refuse an object that is larger than the route allows, before a byte is read.
-pub(crate) fn check_size(source: &dyn ObjectSource, max: u64) -> Result<(), Failure> {
-    match source.size() {
-        Some(size) if size > max => Err(Failure::limit(Code::LimitInputBytes, size, max)),
-        _ => Ok(()),
     }
 }

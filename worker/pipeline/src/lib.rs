@@ -1,12 +1,28 @@
 //! The data path: plan → fetch → order → stages → pack → upload.
+//!
+//! [`transfer::Transfer`] is the way in; read on from there in the order of the modules below.
+
+pub mod transfer;
+
+pub mod plan;
+pub mod schedule;
+
+pub mod fetch;
+mod ordered;
+
+mod blocks;
+pub mod chain;
+pub mod stage;
+
+pub mod pack;
+mod upload;
 
 pub mod budget;
 pub mod checksum;
 pub mod chunk;
 pub mod concurrency;
-mod ordered;
+mod error;
 pub mod pool;
 pub mod port;
+pub mod progress;
 pub mod retry;
-pub mod schedule;
-pub mod stage;

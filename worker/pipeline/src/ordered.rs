@@ -51,7 +51,7 @@ impl<T> Upstream<T> {
 }
 
 /// Start the futures that `jobs` yields, at most `limit()` at a time (read anew before each), and send their results
-/// downstream in order.
+/// downstream in order, showing each to `leaving`. The end is the caller's to say.
 ///
 /// All started futures are polled all the time, also while the results wait for room downstream: a response body that
 /// is not read would be cut off by its server. `jobs` is polled only while there is a place in the window, and pays for
@@ -62,7 +62,8 @@ impl<T> Upstream<T> {
 pub(crate) async fn ordered_window<J, F, T>(
     jobs: J,
     limit: impl Fn() -> usize,
-    downstream: Downstream<T>,
+    mut leaving: impl FnMut(&T),
+    downstream: &Downstream<T>,
 ) -> Result<(), Failure>
 where
     J: Stream<Item = Result<F, Failure>>,
@@ -73,7 +74,7 @@ where
     let mut ready = VecDeque::new();
     loop {
         if jobs.is_done() && running.is_empty() && ready.is_empty() {
-            return downstream.send(Flowing::End).await.map_err(|_| downstream_gone());
+            return Ok(());
         }
         tokio::select! {
             biased;
@@ -81,6 +82,7 @@ where
             room = downstream.reserve(), if !ready.is_empty() => {
                 let room = room.map_err(|_| downstream_gone())?;
                 if let Some(item) = ready.pop_front() {
+                    leaving(&item);
                     room.send(Flowing::Item(item));
                 }
             }
@@ -122,8 +124,11 @@ mod tests {
             }
             seen
         };
-        let (sent, seen) = tokio::join!(ordered_window(jobs, || 4, sender), receive);
-        sent.unwrap();
+        let send = async {
+            ordered_window(jobs, || 4, |_| (), &sender).await.unwrap();
+            sender.send(Flowing::End).await.unwrap();
+        };
+        let ((), seen) = tokio::join!(send, receive);
         assert_eq!(seen, (0..50).collect::<Vec<_>>());
         assert_eq!(most.get(), 4);
     }
@@ -134,7 +139,8 @@ mod tests {
         let jobs = stream::iter(0..3).map(|n| {
             Ok(async move { if n == 1 { Err(Failure::new(Code::Internal, "boom")) } else { Ok(n) } })
         });
-        ordered_window(jobs, || 2, sender).await.unwrap_err();
+        ordered_window(jobs, || 2, |_| (), &sender).await.unwrap_err();
+        drop(sender);
         assert_eq!(receiver.next().await, Some(0));
         assert!(futures::poll!(Box::pin(receiver.next())).is_pending());
     }

@@ -4,13 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{
-    budget::Lease,
-    checksum::Crc64,
-    chunk::Chunk,
-    port::Part,
-    schedule::PartSchedule,
-};
+use crate::{budget::Lease, checksum::Crc64, chunk::Chunk, port::Part, schedule::PartSchedule};
 
 /// Collects chunks into the part being filled.
 #[derive(Debug)]
@@ -56,7 +50,7 @@ impl Packer {
 
     /// The last part, if bytes are left or there was no part at all: an empty object is one empty part.
     pub fn finish(mut self) -> Option<Part> {
-        (self.number == 0 || self.filling.crc.len() > 0).then(|| self.cut())
+        (self.number == 0 || !self.filling.crc.is_empty()).then(|| self.cut())
     }
 
     fn cut(&mut self) -> Part {

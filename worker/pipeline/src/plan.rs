@@ -1,34 +1,44 @@
-//! The plan: what a transfer will do and cost, decided and refused before the first byte moves.
+//! The plan: what a transfer will do and need, decided, and refused, before the first byte moves.
 //!
 //! # Memory
-//! A transfer's memory is divided once. Without rewriting stages there is one window: a range read becomes a part and
-//! keeps its lease until it is uploaded. With them there are an input window (ranges being read), one window after each
-//! step that makes new bytes, and the stages' own working sets. Each window holds at least what its consumer needs to
-//! make progress (`budget.rs`); what is left over goes to where it buys throughput: parts in flight, ranges in flight.
+//! A transfer's memory is divided once. Without stages that make new bytes there is one window: a range that was read
+//! becomes part of a part and keeps its lease until it is uploaded. With them there is an input window (ranges being
+//! read), a window behind each step that makes new bytes, and the stages' own working sets. Each window holds at least
+//! what its consumer must have before it can make progress (`budget.rs`); what is left goes where it buys throughput.
 
 use eft_domain::{
     ByteSize, Code, Failure,
-    route::{Limits, StageSpec},
+    route::{CompressSpec, Limits, StageSpec},
 };
 
 use crate::{
-    chain::ROOM,
+    chain::{BETWEEN, ROOM},
     port::SinkLimits,
     schedule::PartSchedule,
-    stage::{AnyStage, Kind, ResumeClass, Sha256, Stage, StageInfo},
+    stage::{AnyStage, BlockCompressor, Kind, ResumeClass, Sha256, Stage, StageInfo},
 };
 
 const MIB: u64 = 1 << 20;
 
+/// Smallest range worth a request when memory is short. A request costs about as much CPU as copying 100 KiB.
+const MIN_RANGE: u64 = MIB;
+
+/// Parts and ranges grow up to this before more of them are put in flight: the lower end of the 8-16 MB that AWS
+/// recommends for ranged reads ("Performance design patterns for Amazon S3").
+pub const DEFAULT_PART: ByteSize = ByteSize::mib(8);
+
+/// Blocks being compressed beyond one a thread, so that no thread waits for the next.
+const SPARE_BLOCKS: usize = 1;
+
 /// What the planner is asked.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct Request<'a> {
     /// Size of the source in bytes; `None` for a stream.
     pub size: Option<u64>,
     /// The route's stages, in order.
-    pub stages: Vec<StageSpec>,
+    pub stages: &'a [StageSpec],
     /// The route's limits.
-    pub limits: Limits,
+    pub limits: &'a Limits,
     /// Make SHA-256 digests of source and output.
     pub sha256: bool,
     /// What all sinks can take.
@@ -37,19 +47,10 @@ pub struct Request {
     pub memory: ByteSize,
     /// Most requests in flight in each direction.
     pub concurrency: usize,
-    /// Smallest part; the plan makes parts larger where it must.
-    pub part_size: ByteSize,
+    /// Size of the first parts, where somebody insists; the plan makes later parts larger where it must.
+    pub part_size: Option<ByteSize>,
     /// Threads of the CPU pool.
     pub threads: usize,
-}
-
-/// One step of the data path.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Stages that only look.
-    Taps(Vec<Serial>),
-    /// Stages in order, some of which make new bytes, with the bytes of their output window.
-    Rewrite { stages: Vec<Serial>, window: u64 },
 }
 
 /// A stage of a serial step.
@@ -59,4 +60,382 @@ pub enum Serial {
     Spec(StageSpec),
     /// The SHA-256 of what passes here.
     Sha256,
+}
+
+/// Compression in independent blocks.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    /// The codec.
+    pub compressor: BlockCompressor,
+    /// Most blocks in work.
+    pub jobs: usize,
+    /// Bytes of the window behind it.
+    pub window: u64,
+}
+
+/// One step of the data path.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Stages that only look; bytes pass as they came.
+    Taps(Vec<Serial>),
+    /// Stages in order, some of which make new bytes.
+    Rewrite {
+        /// The stages.
+        stages: Vec<Serial>,
+        /// Bytes of the window behind them.
+        window: u64,
+    },
+    /// Compression, parallel over the CPU pool.
+    Blocks(Blocks),
+}
+
+/// What a transfer will do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Size of the source, where it is known.
+    pub size: Option<u64>,
+    /// Bytes a request asks for.
+    pub range_bytes: u64,
+    /// The sizes of the parts.
+    pub schedule: PartSchedule,
+    /// The steps between reading and sending.
+    pub steps: Vec<Step>,
+    /// All memory, taken from the process's budget at once.
+    pub memory: u64,
+    /// The share for ranges being read; without rewriting steps it is the only window.
+    pub input_window: u64,
+    /// Most requests in flight towards the source.
+    pub reads: usize,
+    /// Most requests in flight towards each sink.
+    pub writes: usize,
+    /// Largest input the route takes.
+    pub max_input: u64,
+    /// Largest output: the route's limit, what the sink can take, and what these parts reach.
+    pub max_output: u64,
+    /// The weakest resume class of the stages.
+    pub resume: ResumeClass,
+    /// The stages, as the receipt names them.
+    pub infos: Vec<StageInfo>,
+    limits: Limits,
+}
+
+impl Plan {
+    /// Plan a transfer.
+    ///
+    /// # Errors
+    /// `plan.refused` with every reason, and what to change.
+    pub fn new(request: &Request<'_>) -> Result<Self, Failure> {
+        Draft::new(request)?.plan()
+    }
+
+    /// The size of the output, where it is known before it is made.
+    pub fn output_size(&self) -> Option<u64> {
+        self.size.filter(|_| !self.steps.iter().any(|step| !matches!(step, Step::Taps(_))))
+    }
+
+    /// How many parts the output has, where that is known.
+    pub fn parts(&self) -> Option<u64> {
+        self.output_size().map(|size| self.schedule.count(size))
+    }
+
+    /// The stages of a serial step, fresh.
+    ///
+    /// # Errors
+    /// When parameters contradict each other; found when planning already.
+    pub fn stages(&self, stages: &[Serial]) -> Result<Vec<AnyStage>, Failure> {
+        build(stages, &self.limits)
+    }
+}
+
+fn build(stages: &[Serial], limits: &Limits) -> Result<Vec<AnyStage>, Failure> {
+    let stages = stages.iter().map(|stage| match stage {
+        Serial::Sha256 => Ok(Some(AnyStage::Sha256(Sha256::default()))),
+        Serial::Spec(spec) => AnyStage::new(spec, limits),
+    });
+    stages.filter_map(Result::transpose).collect()
+}
+
+/// A run of stages that make one step.
+enum Group {
+    Serial { stages: Vec<Serial>, infos: Vec<StageInfo> },
+    Compress(BlockCompressor),
+}
+
+impl Group {
+    fn makes_bytes(&self) -> bool {
+        match self {
+            Self::Serial { infos, .. } => infos.iter().any(|info| info.kind != Kind::Tap),
+            Self::Compress(_) => true,
+        }
+    }
+}
+
+struct Draft<'a> {
+    request: &'a Request<'a>,
+    groups: Vec<Group>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(request: &'a Request<'a>) -> Result<Self, Failure> {
+        let mut groups = Vec::new();
+        let mut serial = Vec::new();
+        if request.sha256 {
+            serial.push(Serial::Sha256);
+        }
+        let close = |serial: &mut Vec<Serial>, groups: &mut Vec<Group>| -> Result<(), Failure> {
+            if !serial.is_empty() {
+                let stages = std::mem::take(serial);
+                let infos = build(&stages, request.limits)?.iter().map(Stage::info).collect();
+                groups.push(Group::Serial { stages, infos });
+            }
+            Ok(())
+        };
+        for spec in request.stages {
+            match spec {
+                StageSpec::Compress(spec) => {
+                    close(&mut serial, &mut groups)?;
+                    groups.push(Group::Compress(compressor(*spec)));
+                }
+                other => serial.push(Serial::Spec(other.clone())),
+            }
+        }
+        let rewritten = |groups: &[Group], serial: &[Serial]| -> Result<bool, Failure> {
+            let open = build(serial, request.limits)?;
+            Ok(groups.iter().any(Group::makes_bytes)
+                || open.iter().any(|stage| stage.info().kind != Kind::Tap))
+        };
+        // The output has a digest of its own only when it is not the input.
+        if request.sha256 && rewritten(&groups, &serial)? {
+            serial.push(Serial::Sha256);
+        }
+        close(&mut serial, &mut groups)?;
+        Ok(Self { request, groups })
+    }
+
+    fn infos(&self) -> Vec<StageInfo> {
+        let infos = self.groups.iter().flat_map(|group| match group {
+            Group::Serial { infos, .. } => infos.clone(),
+            Group::Compress(compressor) => vec![compressor.info()],
+        });
+        infos.collect()
+    }
+
+    fn plan(self) -> Result<Plan, Failure> {
+        let sink = self.request.sink;
+        if self.groups.iter().any(Group::makes_bytes) {
+            return self.rewriting();
+        }
+        if let Some(size) = self.request.size.filter(|size| *size > sink.max_object) {
+            return Err(refused(format!(
+                "the object has {}, the destination takes at most {}",
+                ByteSize(size),
+                ByteSize(sink.max_object)
+            )));
+        }
+        self.passing()
+    }
+
+    /// No new bytes: ranges become parts.
+    fn passing(self) -> Result<Plan, Failure> {
+        let Request { size, sink, concurrency, .. } = *self.request;
+        let working = self.serial_memory();
+        let window = self.request.memory.bytes().saturating_sub(working);
+        let floor = self.part_floor(window / 6);
+        let (schedule, range) = match size {
+            Some(size) => {
+                let schedule = PartSchedule::known(size, floor, &sink);
+                (schedule, schedule.first())
+            }
+            None => {
+                let range = floor.min(DEFAULT_PART.bytes());
+                let schedule = PartSchedule::unknown(floor, window.saturating_sub(range) / MIB * MIB, &sink);
+                (schedule, range)
+            }
+        };
+        // An object smaller than a part leases what it has.
+        let largest = size.map_or(schedule.first() + range, |size| schedule.first().min(size));
+        self.affords(largest + working, "one part in memory")?;
+        if schedule.first() < sink.min_part {
+            return Err(self.short(sink.min_part + range + working, "a smallest part and a read"));
+        }
+        let in_flight = usize::try_from(window / schedule.first().max(1)).unwrap_or(usize::MAX).max(1);
+        let flight = concurrency.min(in_flight);
+        let infos = self.infos();
+        Ok(Plan {
+            size,
+            range_bytes: range,
+            schedule,
+            steps: self.steps(|_| (0, 0)),
+            memory: self.request.memory.bytes(),
+            input_window: window,
+            reads: flight,
+            writes: flight,
+            max_input: self.request.limits.max_input_bytes.bytes(),
+            max_output: self.max_output(&schedule),
+            resume: weakest(&infos),
+            infos,
+            limits: self.request.limits.clone(),
+        })
+    }
+
+    /// New bytes: windows between the steps.
+    fn rewriting(self) -> Result<Plan, Failure> {
+        let Request { size, sink, concurrency, threads, .. } = *self.request;
+        let memory = self.request.memory.bytes();
+        let floor = self.part_floor(memory / 8);
+        // As many blocks in work as the machine can use, or as memory allows.
+        let needs = |jobs| self.needs(jobs, floor);
+        let jobs = (1..=threads + SPARE_BLOCKS).rev().find(|jobs| needs(*jobs).sum() <= memory / 4 * 3);
+        let jobs = jobs.unwrap_or(1);
+        let needs = needs(jobs);
+        self.affords(needs.sum(), "what the stages must hold at once")?;
+
+        let spare = memory - needs.sum();
+        let ranges = DEFAULT_PART.bytes() * concurrency as u64;
+        let input_window = needs.input + (spare / 3).min(ranges.saturating_sub(needs.input));
+        let range = (input_window / concurrency as u64 / MIB * MIB).clamp(MIN_RANGE, DEFAULT_PART.bytes());
+        // What input does not want, parts in flight do.
+        let last = memory - needs.sum() - (input_window - needs.input) + needs.last();
+        let bound = needs.windows.last().map_or(0, |(_, bound)| *bound);
+        let cap = ((last - bound) / 2 / MIB * MIB).max(floor);
+        let schedule = PartSchedule::unknown(floor, cap, &sink);
+        let writes =
+            usize::try_from((last - bound) / schedule.first()).unwrap_or(usize::MAX).clamp(1, concurrency);
+        let reads = usize::try_from(input_window / range).unwrap_or(usize::MAX).clamp(1, concurrency);
+        let infos = self.infos();
+        let windows = needs.windows.len();
+        let sized =
+            move |index: usize| (if index + 1 == windows { last } else { needs.windows[index].0 }, jobs);
+        Ok(Plan {
+            size,
+            range_bytes: range,
+            schedule,
+            max_input: self.request.limits.max_input_bytes.bytes(),
+            max_output: self.max_output(&schedule),
+            steps: self.steps(sized),
+            memory,
+            input_window,
+            reads,
+            writes,
+            resume: weakest(&infos),
+            infos,
+            limits: self.request.limits.clone(),
+        })
+    }
+
+    /// The least each window and working set must have with this many blocks in work.
+    fn needs(&self, jobs: usize, part: u64) -> Needs {
+        let mut windows: Vec<(u64, u64)> = Vec::new();
+        for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.makes_bytes()) {
+            let bound = match group {
+                Group::Serial { .. } => ROOM,
+                Group::Compress(compressor) => compressor.bound(compressor.block_bytes()) as u64,
+            };
+            // Who holds what this group makes: the next group that makes bytes, or else the part being filled.
+            let next = self.groups[index + 1..].iter().find(|group| group.makes_bytes());
+            let held = match next {
+                None => part,
+                Some(Group::Serial { .. }) => ROOM,
+                // Each block in work, and the one being filled, may keep a chunk alive that it shares with another.
+                Some(Group::Compress(next)) => (jobs as u64 + 1) * (next.block_bytes() as u64 + ROOM),
+            };
+            let made = if matches!(group, Group::Compress(_)) { jobs as u64 * bound } else { 2 * bound };
+            windows.push((held + made, bound));
+        }
+        let blocks: u64 = self
+            .groups
+            .iter()
+            .map(|group| match group {
+                Group::Compress(compressor) => jobs as u64 * compressor.info().memory,
+                Group::Serial { .. } => 0,
+            })
+            .sum();
+        // Blocks straight from the source hold ranges instead of chunks of a window.
+        let head = match self.groups.iter().find(|group| group.makes_bytes()) {
+            Some(Group::Compress(first)) => (jobs as u64 + 1) * (first.block_bytes() as u64 + MIN_RANGE),
+            _ => 2 * MIN_RANGE,
+        };
+        Needs { input: head, windows, working: self.serial_memory() + blocks }
+    }
+
+    fn serial_memory(&self) -> u64 {
+        let serial = self.groups.iter().filter_map(|group| match group {
+            Group::Serial { infos, .. } => Some(infos),
+            Group::Compress(_) => None,
+        });
+        serial
+            .map(|infos| {
+                infos.iter().map(|info| info.memory).sum::<u64>() + BETWEEN as u64 * (infos.len() as u64 - 1)
+            })
+            .sum()
+    }
+
+    /// The smallest part: what was asked for, or one that leaves several in flight.
+    fn part_floor(&self, share: u64) -> u64 {
+        let min = self.request.sink.min_part.max(MIB);
+        match self.request.part_size {
+            Some(size) => size.bytes().max(self.request.sink.min_part).max(1),
+            None => (share / MIB * MIB).clamp(min, DEFAULT_PART.bytes().max(min)),
+        }
+    }
+
+    fn max_output(&self, schedule: &PartSchedule) -> u64 {
+        schedule.reach().min(self.request.limits.max_output_bytes.bytes()).min(self.request.sink.max_object)
+    }
+
+    fn affords(&self, needed: u64, what: &str) -> Result<(), Failure> {
+        if needed <= self.request.memory.bytes() { Ok(()) } else { Err(self.short(needed, what)) }
+    }
+
+    fn short(&self, needed: u64, what: &str) -> Failure {
+        let (needed, has) = (ByteSize(needed.div_ceil(MIB) * MIB), self.request.memory);
+        refused(format!("{what} needs {needed}, the memory is {has}: raise --memory to at least {needed}"))
+    }
+
+    fn steps(&self, window: impl Fn(usize) -> (u64, usize)) -> Vec<Step> {
+        let mut made = 0;
+        let steps = self.groups.iter().map(|group| {
+            let (bytes, jobs) = window(made);
+            made += usize::from(group.makes_bytes());
+            match group {
+                Group::Compress(compressor) => {
+                    Step::Blocks(Blocks { compressor: compressor.clone(), jobs, window: bytes })
+                }
+                Group::Serial { stages, .. } if group.makes_bytes() => {
+                    Step::Rewrite { stages: stages.clone(), window: bytes }
+                }
+                Group::Serial { stages, .. } => Step::Taps(stages.clone()),
+            }
+        });
+        steps.collect()
+    }
+}
+
+struct Needs {
+    input: u64,
+    /// Window and largest single reservation behind each group that makes bytes.
+    windows: Vec<(u64, u64)>,
+    working: u64,
+}
+
+impl Needs {
+    fn sum(&self) -> u64 {
+        self.input + self.working + self.windows.iter().map(|(window, _)| window).sum::<u64>()
+    }
+
+    fn last(&self) -> u64 {
+        self.windows.last().map_or(0, |(window, _)| *window)
+    }
+}
+
+fn compressor(spec: CompressSpec) -> BlockCompressor {
+    BlockCompressor::new(spec)
+}
+
+fn weakest(infos: &[StageInfo]) -> ResumeClass {
+    infos.iter().map(|info| info.resume).max().unwrap_or(ResumeClass::R0)
+}
+
+fn refused(message: String) -> Failure {
+    Failure::new(Code::PlanRefused, message)
 }

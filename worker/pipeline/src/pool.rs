@@ -113,7 +113,7 @@ mod tests {
         let pool = pool();
         let results = join_all((0..1000u64).map(|n| pool.run(move || n * n))).await;
         let sum: u64 = results.into_iter().map(Result::unwrap).sum();
-        assert_eq!(sum, (0..1000u64).map(|n| n * n).sum());
+        assert_eq!(sum, (0..1000u64).map(|n| n * n).sum::<u64>());
     }
 
     #[tokio::test]

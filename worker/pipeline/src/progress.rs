@@ -1,4 +1,5 @@
-//! What a transfer has done so far, for whoever watches: counters that only grow.
+//! What a transfer has done so far, for whoever watches: counters that grow, but for a source that has to be
+//! read again from its start.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -18,7 +19,7 @@ pub struct Progress {
 pub struct Snapshot {
     /// Bytes read from the source, each counted once.
     pub read: u64,
-    /// Bytes read again after a body was cut or damaged.
+    /// Bytes read that had to be read again because they did not have the source's checksum.
     pub reread: u64,
     /// Bytes acknowledged by the slowest sink.
     pub written: u64,
@@ -47,8 +48,11 @@ impl Progress {
         self.read.fetch_add(bytes, Relaxed);
     }
 
-    pub(crate) fn reread(&self, bytes: u64) {
-        self.reread.fetch_add(bytes, Relaxed);
+    /// Everything read so far has to be read again.
+    pub(crate) fn read_again(&self) {
+        self.reread.fetch_add(self.read.swap(0, Relaxed), Relaxed);
+        self.written.store(0, Relaxed);
+        self.parts.store(0, Relaxed);
     }
 
     pub(crate) fn wrote_part(&self, bytes: u64) {

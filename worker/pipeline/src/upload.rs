@@ -18,11 +18,7 @@ use std::{
 };
 
 use eft_domain::{Code, Failure};
-use futures::{
-    StreamExt,
-    future::join_all,
-    stream::FuturesUnordered,
-};
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -54,7 +50,9 @@ impl Uploads {
             upload
         });
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
-        begun.await.unwrap_or_else(|_| Err(PortError::new(ErrorKind::Permanent, "beginning the upload panicked")))
+        begun
+            .await
+            .unwrap_or_else(|_| Err(PortError::new(ErrorKind::Permanent, "beginning the upload panicked")))
     }
 
     /// Abort all of them, also those whose beginning is still under way. Returns what could not be removed.
@@ -74,18 +72,12 @@ impl Uploads {
 /// One sink's side of the transfer.
 pub(crate) struct Lane {
     pub(crate) sink: Arc<dyn ObjectSink>,
-    pub(crate) state: LaneState,
-    pub(crate) retries: u64,
-}
-
-/// How far a sink is.
-pub(crate) enum LaneState {
-    /// Nothing was sent yet.
-    Waiting,
-    /// Parts are being sent.
-    Open { upload: Arc<dyn Upload>, acks: Vec<PartAck> },
-    /// Given up.
-    Dead(Failure),
+    /// Once begun.
+    pub(crate) upload: Option<Arc<dyn Upload>>,
+    /// Parts it has taken, in any order.
+    pub(crate) acks: Vec<PartAck>,
+    /// Why it was given up.
+    pub(crate) dead: Option<Failure>,
 }
 
 /// What is ready to be published.
@@ -120,7 +112,7 @@ impl Sending<'_> {
         let mut lanes: Vec<Lane> = self
             .sinks
             .iter()
-            .map(|sink| Lane { sink: Arc::clone(sink), state: LaneState::Waiting, retries: 0 })
+            .map(|sink| Lane { sink: Arc::clone(sink), upload: None, acks: Vec::new(), dead: None })
             .collect();
         let sequential = self.sinks.iter().any(|sink| sink.limits().sequential);
         let limit = || if sequential { 1 } else { self.concurrency.window() };
@@ -159,7 +151,12 @@ impl Sending<'_> {
     }
 
     /// Add a chunk, or the end, to the parts.
-    fn pack(&self, packer: &mut Option<Packer>, chunk: Option<Chunk>, parts: &mut VecDeque<Part>) -> Result<(), Failure> {
+    fn pack(
+        &self,
+        packer: &mut Option<Packer>,
+        chunk: Option<Chunk>,
+        parts: &mut VecDeque<Part>,
+    ) -> Result<(), Failure> {
         match (chunk, packer.as_mut()) {
             (Some(chunk), Some(packer)) => {
                 packer.push(chunk, parts);
@@ -175,24 +172,20 @@ impl Sending<'_> {
     }
 
     async fn begin(&self, lanes: &mut [Lane]) -> Result<(), Failure> {
-        let waiting = lanes.iter_mut().filter(|lane| matches!(lane.state, LaneState::Waiting));
-        join_all(waiting.map(|lane| async {
-            let retry = |_: &PortError| self.progress.retried();
-            lane.state = match retrying(&self.retry, retry, || self.uploads.begin(Arc::clone(&lane.sink))).await {
-                Ok(upload) => LaneState::Open { upload, acks: Vec::new() },
-                Err(error) => LaneState::Dead(of_sink(&error)),
-            };
+        join_all(lanes.iter_mut().map(|lane| async {
+            let on_retry = |_: &PortError| self.progress.retried();
+            match retrying(&self.retry, on_retry, || self.uploads.begin(Arc::clone(&lane.sink))).await {
+                Ok(upload) => lane.upload = Some(upload),
+                Err(error) => lane.dead = Some(of_sink(&error)),
+            }
         }))
         .await;
         all_dead(lanes)
     }
 
     fn send(&self, lanes: &[Lane], part: Part) -> impl Future<Output = Sent> + use<> {
-        let writes = lanes.iter().map(|lane| match &lane.state {
-            LaneState::Open { upload, .. } => Some(Arc::clone(upload)),
-            _ => None,
-        });
-        let writes: Vec<_> = writes.collect();
+        let alive = |lane: &Lane| lane.upload.clone().filter(|_| lane.dead.is_none());
+        let writes: Vec<_> = lanes.iter().map(alive).collect();
         let (retry, concurrency) = (self.retry, self.concurrency.clone());
         async move {
             let answers = writes.into_iter().map(|upload| async {
@@ -217,12 +210,10 @@ impl Sending<'_> {
     fn record(&self, lanes: &mut [Lane], sent: Sent) -> Result<(), Failure> {
         for (lane, answer) in lanes.iter_mut().zip(sent.answers) {
             let Some((answer, retries)) = answer else { continue };
-            lane.retries += retries;
             (0..retries).for_each(|_| self.progress.retried());
-            match (answer, &mut lane.state) {
-                (Ok(ack), LaneState::Open { acks, .. }) => acks.push(ack),
-                (Err(error), LaneState::Open { .. }) => lane.state = LaneState::Dead(of_sink(&error)),
-                _ => {}
+            match answer {
+                Ok(ack) => lane.acks.push(ack),
+                Err(error) => lane.dead = lane.dead.take().or_else(|| Some(of_sink(&error))),
             }
         }
         self.progress.wrote_part(sent.len);
@@ -231,13 +222,9 @@ impl Sending<'_> {
 }
 
 /// Fail when no sink is left, with the first one's reason.
-fn all_dead(lanes: &[Lane]) -> Result<(), Failure> {
-    let mut first = None;
-    for lane in lanes {
-        match &lane.state {
-            LaneState::Dead(failure) => first = first.or(Some(failure)),
-            _ => return Ok(()),
-        }
+pub(crate) fn all_dead(lanes: &[Lane]) -> Result<(), Failure> {
+    match lanes.iter().map(|lane| lane.dead.as_ref()).collect::<Option<Vec<_>>>() {
+        Some(failures) => failures.first().map_or(Ok(()), |failure| Err((*failure).clone())),
+        None => Ok(()),
     }
-    first.map_or(Ok(()), |failure| Err(failure.clone()))
 }

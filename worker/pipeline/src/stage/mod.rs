@@ -15,10 +15,12 @@
 //! An error is final: the transfer is aborted, nothing is published, and the stage is not stepped again.
 
 mod any;
+mod compress;
 mod io;
 mod sha256;
 
 pub use any::AnyStage;
+pub use compress::{BlockCompressor, Scratch};
 pub use io::{Input, Output};
 pub use sha256::Sha256;
 

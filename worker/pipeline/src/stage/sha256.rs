@@ -19,7 +19,13 @@ impl Default for Sha256 {
 impl Stage for Sha256 {
     fn info(&self) -> StageInfo {
         // ring does not let its mid-state out, so a resume reads the source again to make the digest.
-        StageInfo { name: "digest.sha256", kind: Kind::Tap, ordered: true, resume: ResumeClass::R3, memory: 4096 }
+        StageInfo {
+            name: "digest.sha256",
+            kind: Kind::Tap,
+            ordered: true,
+            resume: ResumeClass::R3,
+            memory: 4096,
+        }
     }
 
     fn step(&mut self, input: &mut Input, output: &mut Output) -> Result<Flow, Failure> {

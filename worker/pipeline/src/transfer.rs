@@ -1,0 +1,279 @@
+//! One object from its source to its sinks: the steps joined, the result verified, then published.
+//!
+//! # Overview
+//! `fetch → steps → upload` run as one future, linked by short bounded channels; each waits for the next, so the sink
+//! sets the pace. Only when all of them have ended well, and the source's checksum agrees, is anything published.
+//!
+//! # Ordering
+//! Bytes flow in order through every step; reads and writes are in flight side by side.
+//!
+//! # Failure handling
+//! The first error ends the transfer: every upload is aborted, also one whose beginning was still under way. Bytes that
+//! do not have the source's checksum are read once more from the start; then it is `integrity.source`.
+//!
+//! # Cancellation
+//! By token, not by dropping the future: uploads under way are aborted before [`Transfer::run`] returns. Once publishing
+//! has begun it is carried through; its outcome is known either way.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use eft_domain::{Code, Failure};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all, try_join_all},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    blocks::run_blocks,
+    budget::Budget,
+    chain::{Chain, Crew, StageTotals, run_rewrite, run_taps},
+    checksum::Crc64,
+    concurrency::Concurrency,
+    error::of_sink,
+    fetch::Fetch,
+    ordered::link,
+    plan::{Plan, Step},
+    pool::Pool,
+    port::{Committed, ObjectSink, ObjectSource, PortError, Verified},
+    progress::Progress,
+    retry::{RetryPolicy, retrying},
+    upload::{Lane, Sending, Uploaded, Uploads, all_dead},
+};
+
+/// Chunks that may wait between two steps. They are paid for by their leases; one is in hand, one is next.
+const LINK: usize = 2;
+
+/// Times a source is read whole when its bytes do not have its checksum.
+const SOURCE_ATTEMPTS: u32 = 2;
+
+/// Everything a transfer needs.
+pub struct Transfer {
+    /// Where the bytes come from.
+    pub source: Arc<dyn ObjectSource>,
+    /// Where they go; all get the same bytes.
+    pub sinks: Vec<Arc<dyn ObjectSink>>,
+    /// What was planned.
+    pub plan: Plan,
+    /// Threads for stages.
+    pub pool: Pool,
+    /// The process's memory; the plan's share is taken from it.
+    pub budget: Budget,
+    /// Requests in flight towards the source.
+    pub reading: Concurrency,
+    /// Requests in flight towards the sinks.
+    pub writing: Concurrency,
+    /// How requests are re-issued.
+    pub retry: RetryPolicy,
+    /// Where it counts.
+    pub progress: Arc<Progress>,
+    /// Ends it.
+    pub cancel: CancellationToken,
+}
+
+/// What a transfer did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Checksum and size of the bytes read.
+    pub source: Crc64,
+    /// Whether the store's own checksum of the source was compared (it agreed, or there is no outcome).
+    pub source_compared: bool,
+    /// Checksum and size of the bytes written.
+    pub output: Crc64,
+    /// What each stage did, in order.
+    pub stages: Vec<StageTotals>,
+    /// One a sink, in order.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// What became of one sink.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Parts it was sent in.
+    pub parts: u32,
+    /// The published object, or why there is none.
+    pub result: Result<Committed, Failure>,
+}
+
+/// A transfer that ended without a published object.
+#[derive(Clone, Debug)]
+pub struct Stopped {
+    /// Why.
+    pub failure: Failure,
+    /// What the stages had counted, with the reject report.
+    pub stages: Vec<StageTotals>,
+    /// Uploads that could not be removed.
+    pub leftovers: Vec<PortError>,
+}
+
+struct Streamed {
+    source: Crc64,
+    uploaded: Uploaded,
+}
+
+impl Transfer {
+    /// Carry it out.
+    ///
+    /// # Errors
+    /// When no sink got the object. What was begun is removed, or listed in [`Stopped::leftovers`].
+    pub async fn run(&self) -> Result<Outcome, Stopped> {
+        let stopped = |failure| Stopped { failure, stages: Vec::new(), leftovers: Vec::new() };
+        if let Some(size) = self.source.size().filter(|size| *size > self.plan.max_input) {
+            return Err(stopped(Failure::limit(Code::LimitInputBytes, size, self.plan.max_input)));
+        }
+        let budget = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(stopped(interrupted())),
+            budget = self.budget.carve(self.plan.memory) => budget,
+        };
+        let mut attempt = 1;
+        loop {
+            let totals = Mutex::new(Vec::new());
+            let uploads = Uploads::default();
+            let streamed = self.stream(&uploads, &totals).await;
+            let published = match streamed {
+                Ok(streamed) => self.publish(streamed).await,
+                Err(failure) => Err(failure),
+            };
+            let mut stages = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
+            stages.sort_by_key(|(step, _)| *step);
+            let stages = stages.into_iter().flat_map(|(_, totals)| totals).collect();
+            match published {
+                Ok(outcome) => return Ok(Outcome { stages, ..outcome }),
+                Err(failure) => {
+                    let leftovers = uploads.abort(&self.retry).await;
+                    let again = failure.code == Code::IntegritySource
+                        && attempt < SOURCE_ATTEMPTS
+                        && self.source.size().is_some()
+                        && leftovers.is_empty();
+                    if !again {
+                        drop(budget);
+                        return Err(Stopped { failure, stages, leftovers });
+                    }
+                    self.progress.read_again();
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    /// Read, transform and send; nothing is visible afterwards.
+    async fn stream(
+        &self,
+        uploads: &Uploads,
+        totals: &Mutex<Vec<(usize, Vec<StageTotals>)>>,
+    ) -> Result<Streamed, Failure> {
+        let plan = &self.plan;
+        let (downstream, mut upstream) = link(LINK);
+        let fetch = Fetch {
+            source: self.source.as_ref(),
+            range_bytes: plan.range_bytes,
+            max_input: plan.max_input,
+            window: Budget::new(plan.input_window),
+            concurrency: self.reading.clone(),
+            retry: self.retry,
+            progress: &self.progress,
+        };
+        let fetch = fetch.run(downstream);
+
+        let reports: Vec<_> = (0..plan.steps.len())
+            .map(|step| {
+                move |stages| {
+                    totals.lock().unwrap_or_else(PoisonError::into_inner).push((step, stages));
+                }
+            })
+            .collect();
+        let mut steps: Vec<BoxFuture<'_, Result<(), Failure>>> = Vec::new();
+        for (step, report) in plan.steps.iter().zip(&reports) {
+            let (downstream, next) = link(LINK);
+            let upstream = std::mem::replace(&mut upstream, next);
+            let crew = Crew { pool: &self.pool, progress: &self.progress, totals: report };
+            steps.push(match step {
+                Step::Taps(stages) => {
+                    run_taps(Chain::new(plan.stages(stages)?), upstream, downstream, crew).boxed()
+                }
+                Step::Rewrite { stages, window } => {
+                    let chain = Chain::new(plan.stages(stages)?);
+                    run_rewrite(chain, upstream, downstream, Budget::new(*window), crew).boxed()
+                }
+                Step::Blocks(blocks) => run_blocks(blocks, upstream, downstream, crew).boxed(),
+            });
+        }
+        let sending = Sending {
+            sinks: self.sinks.clone(),
+            schedule: plan.schedule,
+            max_output: plan.max_output,
+            concurrency: self.writing.clone(),
+            retry: self.retry,
+            uploads,
+            progress: &self.progress,
+        };
+        let all = async { tokio::try_join!(fetch, try_join_all(steps), sending.run(upstream)) };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(interrupted()),
+            ended = all => ended.map(|(source, _, uploaded)| Streamed { source, uploaded }),
+        }
+    }
+
+    /// Make the object visible at every sink that took all of it.
+    async fn publish(&self, streamed: Streamed) -> Result<Outcome, Failure> {
+        let Streamed { source, uploaded: Uploaded { mut lanes, whole, crc, parts } } = streamed;
+        let deliveries = join_all(lanes.iter_mut().map(|lane| async {
+            let result = match lane.dead.clone() {
+                Some(failure) => Err(failure),
+                None => self.commit(lane, whole.clone(), crc).await,
+            };
+            // One sink's failure must not leave its parts behind because the others succeeded.
+            if let (Err(failure), Some(upload)) = (&result, &lane.upload) {
+                drop(retrying(&self.retry, |_| (), || upload.abort()).await);
+                lane.dead.get_or_insert_with(|| failure.clone());
+            } else if let Err(failure) = &result {
+                lane.dead.get_or_insert_with(|| failure.clone());
+            }
+            Delivery { parts, result }
+        }))
+        .await;
+        all_dead(&lanes)?;
+        if whole.is_some() {
+            self.progress.wrote_part(crc.len());
+        }
+        Ok(Outcome {
+            source,
+            source_compared: self.source.crc64().is_some(),
+            output: crc,
+            stages: Vec::new(),
+            deliveries,
+        })
+    }
+
+    async fn commit(
+        &self,
+        lane: &mut Lane,
+        whole: Option<crate::port::Part>,
+        crc: Crc64,
+    ) -> Result<Committed, Failure> {
+        lane.acks.sort_by_key(|ack| ack.number);
+        let on_retry = |_: &PortError| self.progress.retried();
+        let committed = match (&lane.upload, whole) {
+            (Some(upload), _) => retrying(&self.retry, on_retry, || upload.commit(&lane.acks, crc)).await,
+            (None, Some(part)) => retrying(&self.retry, on_retry, || lane.sink.put(part.clone())).await,
+            (None, None) => {
+                return Err(Failure::new(Code::Internal, "nothing was sent and nothing is left to send"));
+            }
+        };
+        committed.map_err(|error| of_sink(&error))
+    }
+}
+
+/// What is known of a store's word for a delivery.
+impl Delivery {
+    /// The store compared the checksum of the whole object.
+    pub fn is_verified(&self) -> bool {
+        self.result.as_ref().is_ok_and(|committed| committed.verified == Verified::Checksum)
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Code::Interrupted, "stopped on request; uploads under way were removed")
+}
