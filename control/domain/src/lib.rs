@@ -7,6 +7,7 @@ mod text;
 
 pub mod failure;
 pub mod id;
+pub mod invariant;
 pub mod object;
 pub mod receipt;
 pub mod route;
@@ -15,5 +16,6 @@ pub mod size;
 pub use failure::{Class, Code, Failure};
 pub use id::{Arrival, DeliveryId, JobId, RouteId, RouteRevision, RunId, TenantId};
 pub use object::{BucketName, ObjectKey, ObjectUri, ObjectVersion, VersionId};
+pub use receipt::Receipt;
 pub use route::Route;
 pub use size::ByteSize;
