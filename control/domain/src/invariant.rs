@@ -7,6 +7,9 @@ use crate::{
     receipt::{DeliveryOutcome, Outcome},
 };
 
+/// Whether a receipt keeps a promise, and if not, what is wrong.
+pub type Predicate = fn(&Receipt) -> Result<(), String>;
+
 /// One promise.
 #[derive(Clone, Copy, Debug)]
 pub struct Invariant {
@@ -17,7 +20,7 @@ pub struct Invariant {
     /// The promise.
     pub sentence: &'static str,
     /// What a receipt that keeps it looks like; `None` where one receipt cannot show it.
-    pub holds: Option<fn(&Receipt) -> Result<(), String>>,
+    pub holds: Option<Predicate>,
 }
 
 /// Every promise, in order.

@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod text;
+mod tree;
 
 pub mod failure;
 pub mod id;

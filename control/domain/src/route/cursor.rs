@@ -3,11 +3,12 @@
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
-use super::{
-    errors::{Report, did_you_mean, join, quoted},
-    node::{Entry, Kind, Node},
+use super::errors::{Report, did_you_mean, join, quoted};
+use crate::{
+    ByteSize,
+    text::Word,
+    tree::{Entry, Kind, Node},
 };
-use crate::{ByteSize, text::Word};
 
 pub(super) struct At<'a> {
     pub(super) node: &'a Node,
@@ -120,7 +121,7 @@ impl<'a> At<'a> {
             Kind::List(items) => {
                 Some(items.iter().enumerate().map(|(at, item)| self.child(at, item)).collect())
             }
-            _ => self.expected(report, "a list"),
+            _ => self.expected(report, "a list (each entry starts with `- `)"),
         }
     }
 

@@ -8,7 +8,6 @@ mod destination;
 mod encode;
 mod errors;
 mod names;
-mod node;
 mod options;
 mod stage;
 mod template;
@@ -30,12 +29,12 @@ pub use stage::{
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 
-use self::{
-    cursor::At,
-    errors::Report,
-    node::{Node, SyntaxError},
+use self::{cursor::At, errors::Report};
+use crate::{
+    ByteSize, RouteId, RouteRevision, TenantId,
+    receipt::canonical,
+    tree::{Node, SyntaxError},
 };
-use crate::{ByteSize, RouteId, RouteRevision, TenantId, receipt::canonical};
 
 /// A route. On the command line `stages` alone is enough; the platform asks for the rest ([`Profile`]).
 #[derive(Clone, Debug, PartialEq)]

@@ -8,10 +8,9 @@ use serde_json::Value;
 use super::{
     Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, RecordTerminator, Route, Rpo,
     StorageClass, names,
-    node::{Kind, Node},
     tests::{examples, profile},
 };
-use crate::text::Word;
+use crate::{text::Word, tree::Node};
 
 fn schema() -> Value {
     serde_json::from_str(include_str!("../../route.schema.json")).unwrap()
@@ -83,7 +82,8 @@ fn the_full_example_uses_every_field() {
 fn examples_are_valid_and_so_is_their_canonical_form() {
     let schema = schema();
     for (name, text) in examples("examples") {
-        let value = to_value(&Node::parse_yaml(&text).unwrap_or_else(|error| panic!("{}", error.problem)));
+        let node = Node::parse_yaml(&text).unwrap_or_else(|error| panic!("{}", error.problem));
+        let value = node.into_value().unwrap();
         let route = Route::parse_yaml(&text, profile(&name)).unwrap();
         for value in [value, route.to_value()] {
             let fault = invalid(&schema, &schema, &value, &name);
@@ -97,8 +97,10 @@ fn what_the_schema_refuses_the_decoder_refuses() {
     let schema = schema();
     let mut refused = 0;
     for (name, text) in examples("examples/bad") {
-        let Ok(node) = Node::parse_yaml(&text) else { continue };
-        if invalid(&schema, &schema, &to_value(&node), &name).is_some() {
+        let Some(value) = Node::parse_yaml(&text).ok().and_then(|node| node.into_value().ok()) else {
+            continue;
+        };
+        if invalid(&schema, &schema, &value, &name).is_some() {
             refused += 1;
             assert!(Route::parse_yaml(&text, super::Profile::Cli).is_err(), "{name}");
         }
@@ -106,19 +108,10 @@ fn what_the_schema_refuses_the_decoder_refuses() {
     assert!(refused >= 3, "only {refused} bad examples are refused by the schema");
 }
 
-fn to_value(node: &Node) -> Value {
-    match &node.kind {
-        Kind::Null => Value::Null,
-        Kind::Bool(value) => Value::from(*value),
-        Kind::Number(number) => number.clone().into(),
-        Kind::Text(text) => text.as_str().into(),
-        Kind::List(items) => items.iter().map(to_value).collect(),
-        Kind::Map(entries) => entries
-            .iter()
-            .map(|entry| (entry.key.clone(), to_value(&entry.node)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-    }
+/// Why a value is not valid under the committed schema.
+pub(super) fn fault_of(value: &Value) -> Option<String> {
+    let schema = schema();
+    invalid(&schema, &schema, value, "")
 }
 
 /// Why a value is not valid; patterns are left to the decoder.

@@ -344,8 +344,11 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_parsers_panic(text in "[ -~\n]{0,80}|.{0,40}") {
-        let _ = Route::parse_yaml(&text, Profile::Cli);
-        let _ = Route::parse_json(&text, Profile::Cli);
+        for read in [Route::parse_yaml(&text, Profile::Cli), Route::parse_json(&text, Profile::Cli)] {
+            if let Err(errors) = read {
+                prop_assert!(!errors.0.is_empty());
+            }
+        }
     }
 
     /// A route that contradicts itself is refused with the same faults after the round trip; others come back equal.
@@ -355,6 +358,7 @@ proptest! {
         match (route.check(), Route::parse_json(&json, Profile::Cli)) {
             (Ok(()), Ok(again)) => {
                 prop_assert_eq!(&again, &route);
+                prop_assert_eq!(super::schema_test::fault_of(&route.to_value()), None);
                 prop_assert_eq!(again.to_json(), json.clone());
                 // YAML has no place for some characters that JSON takes as they are.
                 let yaml = |c: char| !c.is_control() && !"\u{2028}\u{2029}\u{feff}\u{fffe}\u{ffff}".contains(c);

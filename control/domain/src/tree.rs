@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
-use serde_json::Number;
+use serde_json::{Map, Number, Value};
 
 /// The longest text read as a route. The longest sensible one is a few kilobytes.
 const MAX_TEXT_BYTES: usize = 256 * 1024;
@@ -12,14 +12,14 @@ const MAX_TEXT_BYTES: usize = 256 * 1024;
 const MAX_DEPTH: usize = 32;
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// From 1; `None` where the syntax gives none.
-    pub(super) line: Option<u64>,
-    pub(super) kind: Kind,
+    pub(crate) line: Option<u64>,
+    pub(crate) kind: Kind,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Null,
     Bool(bool),
     Number(Number),
@@ -29,20 +29,20 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) line: Option<u64>,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) line: Option<u64>,
+    pub(crate) node: Node,
 }
 
 /// Why a text is no tree.
-pub(super) struct SyntaxError {
-    pub(super) line: Option<u64>,
-    pub(super) problem: String,
+pub(crate) struct SyntaxError {
+    pub(crate) line: Option<u64>,
+    pub(crate) problem: String,
 }
 
 impl Node {
-    pub(super) fn parse_yaml(text: &str) -> Result<Self, SyntaxError> {
+    pub(crate) fn parse_yaml(text: &str) -> Result<Self, SyntaxError> {
         check_length(text)?;
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {
@@ -73,16 +73,43 @@ impl Node {
         }
     }
 
-    pub(super) fn parse_json(text: &str) -> Result<Self, SyntaxError> {
+    pub(crate) fn parse_json(text: &str) -> Result<Self, SyntaxError> {
         check_length(text)?;
+        Self::read_json(text)
+    }
+
+    /// JSON of any length, at most 128 deep (serde_json's bound).
+    pub(crate) fn read_json(text: &str) -> Result<Self, SyntaxError> {
         serde_json::from_str::<Located<false>>(text).map(|Located(node)| node).map_err(|error| SyntaxError {
             line: u64::try_from(error.line()).ok().filter(|line| *line > 0),
             problem: format!("not JSON: {}", without_place(&error.to_string())),
         })
     }
 
+    /// The plain value; the key that stands twice in one mapping, if one does.
+    pub(crate) fn into_value(self) -> Result<Value, String> {
+        Ok(match self.kind {
+            Kind::Null => Value::Null,
+            Kind::Bool(value) => value.into(),
+            Kind::Number(number) => number.into(),
+            Kind::Text(text) => text.into(),
+            Kind::List(items) => {
+                Value::Array(items.into_iter().map(Self::into_value).collect::<Result<_, _>>()?)
+            }
+            Kind::Map(entries) => {
+                let mut map = Map::new();
+                for Entry { key, node, .. } in entries {
+                    if map.insert(key.clone(), node.into_value()?).is_some() {
+                        return Err(key);
+                    }
+                }
+                map.into()
+            }
+        })
+    }
+
     /// What it is, for a message.
-    pub(super) fn what(&self) -> &'static str {
+    pub(crate) fn what(&self) -> &'static str {
         match self.kind {
             Kind::Null => "nothing",
             Kind::Bool(_) => "true or false",
@@ -94,7 +121,7 @@ impl Node {
     }
 
     /// The line of what a JSON Pointer names, or of the last thing on the way to it.
-    pub(super) fn line_of(&self, pointer: &str) -> Option<u64> {
+    pub(crate) fn line_of(&self, pointer: &str) -> Option<u64> {
         let mut node = self;
         let mut line = self.line;
         for step in pointer.split('/').skip(1) {
