@@ -198,6 +198,13 @@ fn broken_promises_are_seen() {
     rejected.deliveries.iter_mut().for_each(|d| d.outcome = DeliveryOutcome::NotAttempted);
     assert_eq!(violations(&rejected), [] as [String; 0]);
 
+    rejected.deliveries[1].outcome = DeliveryOutcome::Delivered;
+    assert_eq!(violations(&rejected), ["G4 all or nothing: REJECTED with 1 of 2 deliveries made"]);
+    rejected.outcome = Outcome::Held;
+    assert_eq!(violations(&rejected), [] as [String; 0]);
+    rejected.deliveries[0].outcome = DeliveryOutcome::Delivered;
+    assert_eq!(violations(&rejected), ["G4 all or nothing: HELD with 2 of 2 deliveries made"]);
+
     let mut partial = receipt();
     partial.outcome = Outcome::PartiallyDelivered;
     partial.failure = note();
@@ -209,7 +216,26 @@ fn broken_promises_are_seen() {
     assert_eq!(violations(&identity).len(), 1, "a tap does not shrink what it passes");
     for delivery in &mut identity.deliveries {
         delivery.size = identity.source.size;
+    }
+    assert_eq!(violations(&identity).len(), 1, "the same size is not the same bytes");
+    for delivery in &mut identity.deliveries {
         delivery.crc64nvme = identity.source.crc64nvme.clone();
     }
     assert_eq!(violations(&identity), [] as [String; 0]);
+}
+
+/// Committed files: a receipt written today must be read, and give the same signed bytes, for ever. The second file is
+/// what `jq -jcS .receipt` prints of the first. `EFT_BLESS=1` writes them anew, for a new schema only.
+#[test]
+fn the_committed_receipt_gives_the_committed_bytes() {
+    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let (file, canonical) = (folder.join("receipt.json"), folder.join("receipt.canonical.json"));
+    if std::env::var_os("EFT_BLESS").is_some() {
+        let signed = SignedReceipt::new(receipt(), Some(signature())).unwrap();
+        std::fs::write(&file, signed.to_json()).unwrap();
+        std::fs::write(&canonical, signed.signed_bytes().unwrap()).unwrap();
+    }
+    let signed = SignedReceipt::parse(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(signed.receipt, receipt());
+    assert_eq!(signed.signed_bytes().unwrap(), std::fs::read(&canonical).unwrap());
 }
