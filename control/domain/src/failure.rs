@@ -140,6 +140,16 @@ impl fmt::Display for Code {
     }
 }
 
+/// The table of the documentation: every code, who has to act, and what they do.
+pub fn markdown_table() -> String {
+    let mut table = "| code | outcome | what to do |\n|---|---|---|\n".to_owned();
+    for code in Code::ALL {
+        let class = format!("{:?}", code.class()).to_lowercase();
+        table.push_str(&format!("| `{code}` | {class} | {} |\n", code.remedy()));
+    }
+    table
+}
+
 /// A text that is no failure code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a failure code of this version")]
@@ -187,5 +197,28 @@ mod tests {
     fn codes_are_distinct() {
         let texts: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn codes_read_back() {
+        for code in Code::ALL {
+            assert_eq!(code.as_str().parse(), Ok(*code));
+        }
+        assert_eq!(
+            "validatio".parse::<Code>().unwrap_err().to_string(),
+            "`validatio` is not a failure code of this version"
+        );
+    }
+
+    #[test]
+    fn remedies_are_one_sentence_in_our_style() {
+        for code in Code::ALL {
+            let remedy = code.remedy();
+            assert!(remedy.len() > 20 && !remedy.ends_with('.') && !remedy.contains('|'), "{code}: {remedy}");
+            assert!(remedy.starts_with(|c: char| c.is_lowercase()), "{code}: {remedy}");
+        }
+        let remedies: HashSet<_> = Code::ALL.iter().map(|code| code.remedy()).collect();
+        assert_eq!(remedies.len(), Code::ALL.len(), "two codes with one remedy");
+        assert_eq!(markdown_table().lines().count(), Code::ALL.len() + 2);
     }
 }

@@ -284,3 +284,102 @@ impl FromStr for RouteRevision {
 }
 
 serde_as_text!(RouteRevision);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrival(bucket: &str, key: &str, version_id: &str) -> Arrival {
+        Arrival { bucket: bucket.into(), key: key.into(), version_id: version_id.into() }
+    }
+
+    fn job() -> JobId {
+        JobId::of(&"orders".parse().unwrap(), &arrival("ingest", "in/a.csv", "v1"))
+    }
+
+    /// Pinned: an id that changes makes a second job of every file that ever arrived.
+    #[test]
+    fn derived_ids_are_pinned() {
+        assert_eq!(job().to_string(), "60103e97-4777-5c71-a745-3fa7d439fdaa");
+        let revision = "0123456789abcdef".parse().unwrap();
+        let delivery = DeliveryId::of(RunId::first(job()), revision, &"s3://out/a.csv".parse().unwrap());
+        assert_eq!(delivery.to_string(), "f88a241c-9ccd-5ff4-8374-c9098f29120f");
+    }
+
+    #[test]
+    fn every_part_of_an_arrival_counts_and_where_it_ends() {
+        let ids: std::collections::HashSet<_> =
+            [("a", "b", "c"), ("ab", "", "c"), ("a", "bc", ""), ("", "ab", "c")]
+                .into_iter()
+                .flat_map(|(bucket, key, version)| {
+                    ["r", "ra"]
+                        .map(|route| JobId::of(&route.parse().unwrap(), &arrival(bucket, key, version)))
+                })
+                .collect();
+        assert_eq!(ids.len(), 8);
+    }
+
+    #[test]
+    fn every_part_of_a_delivery_counts() {
+        let of = |run: RunId, revision: &str, uri: &str| {
+            DeliveryId::of(run, revision.parse().unwrap(), &uri.parse().unwrap())
+        };
+        let first = RunId::first(job());
+        let ids = [
+            of(first, "0000000000000000", "s3://out/a"),
+            of(first.next().unwrap(), "0000000000000000", "s3://out/a"),
+            of(first, "0000000000000001", "s3://out/a"),
+            of(first, "0000000000000000", "s3://out/b"),
+        ];
+        assert_eq!(std::collections::HashSet::from(ids).len(), 4);
+    }
+
+    #[test]
+    fn runs_read_back_in_one_spelling() {
+        let run = RunId::first(job()).next().unwrap();
+        assert_eq!(run.to_string().parse(), Ok(run));
+        assert_eq!((run.job(), run.generation()), (job(), 2));
+        let id = job();
+        for text in [
+            "",
+            ".1",
+            &format!("{id}"),
+            &format!("{id}.0"),
+            &format!("{id}.01"),
+            &format!("{id}.+1"),
+            &format!("{id}.1.1"),
+            &format!("{{{id}}}.1"),
+        ] {
+            assert!(text.parse::<RunId>().is_err(), "{text}");
+        }
+        assert!(id.to_string().to_uppercase().parse::<JobId>().is_err());
+        assert!(RunId { job: id, generation: u32::MAX }.next().is_none());
+    }
+
+    #[test]
+    fn names_and_revisions_keep_their_rules() {
+        for text in ["a", "0", "orders-daily_v1.2", &"a".repeat(64)] {
+            assert_eq!(text.parse::<RouteId>().unwrap().as_str(), text);
+        }
+        for text in ["", "-a", ".", "A", "a b", "é", &"a".repeat(65)] {
+            assert!(text.parse::<TenantId>().is_err(), "{text}");
+        }
+        for text in ["", "0123456789abcde", "0123456789ABCDEF", "+123456789abcdef"] {
+            assert!(text.parse::<RouteRevision>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_source_without_versions_has_the_version_null() {
+        let source = |uri: &str| ObjectVersion {
+            uri: uri.parse().unwrap(),
+            version_id: None,
+            etag: None,
+            size: Some(3),
+            last_modified: None,
+        };
+        assert_eq!(Arrival::of(&source("s3://in-bucket/k")), arrival("in-bucket", "k", "null"));
+        assert_eq!(Arrival::of(&source("s3://in-bucket/k?versionId=v")), arrival("in-bucket", "k", "v"));
+        assert_eq!(Arrival::of(&source("a/b")), arrival("file:", "a/b", "3@unknown"));
+    }
+}

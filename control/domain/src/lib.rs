@@ -4,9 +4,11 @@
 
 #[macro_use]
 mod text;
+mod tree;
 
 pub mod failure;
 pub mod id;
+pub mod invariant;
 pub mod object;
 pub mod receipt;
 pub mod route;
@@ -15,5 +17,6 @@ pub mod size;
 pub use failure::{Class, Code, Failure};
 pub use id::{Arrival, DeliveryId, JobId, RouteId, RouteRevision, RunId, TenantId};
 pub use object::{BucketName, ObjectKey, ObjectUri, ObjectVersion, VersionId};
+pub use receipt::Receipt;
 pub use route::Route;
 pub use size::ByteSize;

@@ -227,3 +227,96 @@ pub struct ObjectVersion {
     /// When it was last modified, as the store says it (RFC 3339).
     pub last_modified: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn s3(bucket: &str, key: &str, version: Option<&str>) -> ObjectUri {
+        ObjectUri::S3 {
+            bucket: bucket.parse().unwrap(),
+            key: key.parse().unwrap(),
+            version_id: version.map(|version| version.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn reads_what_people_write() {
+        for (text, expected) in [
+            ("s3://bucket/key", s3("bucket", "key", None)),
+            ("s3://bucket/a b/?x=1#y%20ä/", s3("bucket", "a b/?x=1#y%20ä/", None)),
+            ("s3://bucket//", s3("bucket", "/", None)),
+            ("s3://bucket/k?versionId=3/L4k+q", s3("bucket", "k", Some("3/L4k+q"))),
+            ("s3://bucket/k?versionId=a?versionId=b", s3("bucket", "k?versionId=a", Some("b"))),
+            ("s3://bucket/k?versionId=a?versionId=", s3("bucket", "k?versionId=a", None)),
+            ("-", ObjectUri::Std),
+            ("file:-", ObjectUri::Local("-".into())),
+            ("file:///tmp/a?b", ObjectUri::Local("/tmp/a?b".into())),
+            ("file:a", ObjectUri::Local("a".into())),
+            ("./s3://x", ObjectUri::Local("./s3://x".into())),
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        assert_eq!(s3("bucket", "a/b.csv", None).name(), "b.csv");
+        assert_eq!(s3("bucket", "a/", None).name(), "");
+    }
+
+    #[test]
+    fn refuses_with_a_reason() {
+        let long = format!("s3://bucket/{}", "ä".repeat(513));
+        for (text, reason) in [
+            ("", "is empty"),
+            ("file:", "is empty"),
+            ("file://host/a", "names a host"),
+            ("a\0b", "NUL"),
+            ("s3://bucket", "has no key"),
+            ("s3://bucket/", "has no key"),
+            ("s3:///key", "3 to 63"),
+            ("s3://Bucket/k", "only a-z"),
+            ("s3://-bucket/k", "start and end"),
+            ("s3://buc..ket/k", "two dots"),
+            ("s3://192.168.0.1/k", "IP address"),
+            ("s3://bucket/k?versionId=a b", "not a version id"),
+            (&long, "1,024 bytes"),
+        ] {
+            let error = text.parse::<ObjectUri>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+            assert!(error.chars().count() < 320, "{error}");
+        }
+    }
+
+    #[test]
+    fn stands_in_json_as_its_text() {
+        let uri = s3("bucket", "k \"é", Some("v"));
+        let json = serde_json::to_string(&uri).unwrap();
+        assert_eq!(json, r#""s3://bucket/k \"é?versionId=v""#);
+        assert_eq!(serde_json::from_str::<ObjectUri>(&json).unwrap(), uri);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            bucket in "[a-z0-9][a-z0-9-]{1,20}[a-z0-9]",
+            key in "(.|\\?versionId=|/| ){1,20}",
+            version in proptest::option::of("[!->@-~]{1,20}"),
+            path in "(s3://|file:|//|-|.|/){1,4}",
+        ) {
+            let uri = s3(&bucket, &key, version.as_deref());
+            prop_assert_eq!(uri.to_string().parse(), Ok(uri));
+            let local = ObjectUri::Local(path.replace('\0', "").into());
+            if local.path() != Some(Path::new("")) {
+                prop_assert_eq!(local.to_string().parse(), Ok(local));
+            }
+        }
+
+        #[test]
+        fn what_is_read_is_written_in_one_way(text in "(s3://|bucket|/|-|file:|\\?versionId=|.){0,8}") {
+            if let Ok(uri) = text.parse::<ObjectUri>() {
+                let again = uri.to_string();
+                prop_assert_eq!(again.parse::<ObjectUri>().map(|uri| uri.to_string()), Ok(again));
+            }
+        }
+    }
+}

@@ -25,6 +25,10 @@ macro_rules! words {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         $vis enum $name { $($(#[$doc])* $variant,)* }
 
+        impl $crate::text::Word for $name {
+            const WORDS: &'static [(&'static str, Self)] = &[$(($text, Self::$variant),)*];
+        }
+
         impl $name {
             /// Every word, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
@@ -53,6 +57,11 @@ macro_rules! words {
 
         serde_as_text!($name);
     )*};
+}
+
+/// The words of an enum, each with its value.
+pub(crate) trait Word: Copy + 'static {
+    const WORDS: &'static [(&'static str, Self)];
 }
 
 /// A text that is none of the words a field knows.

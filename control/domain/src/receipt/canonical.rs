@@ -2,9 +2,10 @@
 //!
 //! - no white space; object members sorted by key, compared as UTF-8 bytes;
 //! - integers in decimal, no sign but `-`; a number with a point or exponent has no canonical form and is refused;
-//! - strings as UTF-8; escaped are only `"`, `\` and the characters below U+0020 (`\b \t \n \f \r`, else `\u00xx`).
+//! - strings as UTF-8; escaped are only `"`, `\` and the control characters up to U+001F
+//!   and U+007F (`\b \t \n \f \r`, else `\u00xx`).
 //!
-//! `jq -jcS .receipt signed.json` prints the same bytes (jq also escapes U+007F; receipts do not hold it).
+//! `jq -jcS .receipt signed.json` prints the same bytes.
 //! Sorting is done here, not left to serde_json's map, whose order another crate's feature flag can change.
 
 use serde_json::Value;
@@ -22,55 +23,50 @@ pub struct CanonicalError {
 /// # Errors
 /// The value holds a number that is not an integer.
 pub fn to_bytes(value: &Value) -> Result<Vec<u8>, CanonicalError> {
-    let mut out = Vec::new();
-    write(value, &mut String::new(), &mut out)?;
-    Ok(out)
+    refuse_floats(value, &mut String::new())?;
+    Ok(text(value).into_bytes())
 }
 
-fn write(value: &Value, path: &mut String, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+/// The canonical text of a value whose numbers are integers by construction; a float would be written as
+/// serde_json writes it.
+pub(crate) fn text(value: &Value) -> String {
     match value {
-        Value::Array(items) => {
-            out.push(b'[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                nested(path, &at.to_string(), |path| write(item, path, out))?;
-            }
-            out.push(b']');
-        }
+        Value::Array(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(",")),
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
             members.sort_unstable_by_key(|(key, _)| key.as_bytes());
-            out.push(b'{');
-            for (at, (key, item)) in members.into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                scalar(&Value::from(key.as_str()), out);
-                out.push(b':');
-                nested(path, key, |path| write(item, path, out))?;
-            }
-            out.push(b'}');
+            let members = members
+                .into_iter()
+                .map(|(key, item)| format!("{}:{}", scalar(&key.as_str().into()), text(item)));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(","))
         }
-        Value::Number(number) if number.is_f64() => {
-            return Err(CanonicalError { path: format!("{path:?}"), number: number.to_string() });
-        }
-        other => scalar(other, out),
+        other => scalar(other),
     }
-    Ok(())
 }
 
-/// serde_json writes scalars in exactly the form above.
-fn scalar(value: &Value, out: &mut Vec<u8>) {
-    out.extend_from_slice(value.to_string().as_bytes());
+/// serde_json writes scalars in the form above, but for U+007F, which can only stand in a string.
+fn scalar(value: &Value) -> String {
+    value.to_string().replace('\u{7f}', "\\u007f")
 }
 
-fn nested<T>(path: &mut String, step: &str, run: impl FnOnce(&mut String) -> T) -> T {
+fn refuse_floats(value: &Value, path: &mut String) -> Result<(), CanonicalError> {
+    match value {
+        Value::Array(items) => {
+            items.iter().enumerate().try_for_each(|(at, item)| step(path, &at.to_string(), item))
+        }
+        Value::Object(members) => members.iter().try_for_each(|(key, item)| step(path, key, item)),
+        Value::Number(number) if number.is_f64() => {
+            Err(CanonicalError { path: path.clone(), number: number.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn step(path: &mut String, step: &str, item: &Value) -> Result<(), CanonicalError> {
     let length = path.len();
     path.push('/');
     path.push_str(step);
-    let result = run(path);
+    refuse_floats(item, path)?;
     path.truncate(length);
-    result
+    Ok(())
 }

@@ -8,6 +8,9 @@ pub mod canonical;
 mod parts;
 mod signed;
 
+#[cfg(test)]
+mod tests;
+
 pub use parts::{
     Capabilities, CrcCapability, Delivery, DeliveryOutcome, FailureNote, Method, Outcome, Rejected,
     ResumeClass, ResumedFrom, Source, StageKind, StageRun, Totals, WriteCapability,

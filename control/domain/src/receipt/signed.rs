@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Receipt, SCHEMA, canonical, canonical::CanonicalError};
+use crate::tree::Node;
 
 /// Why a text is not a receipt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +68,11 @@ impl SignedReceipt {
             #[serde(default)]
             signature: Option<Signature>,
         }
-        let file: File = serde_json::from_str(text).map_err(malformed)?;
+        // A repeated key would let two readers see two receipts under one signature.
+        let file = Node::read_json(text).map_err(|error| ReceiptError::Malformed(error.problem))?;
+        let file =
+            file.into_value().map_err(|key| ReceiptError::Malformed(format!("`{key}` stands twice")))?;
+        let file = File::deserialize(file).map_err(malformed)?;
         // The schema first: a receipt of another one would only say that some field is missing.
         match file.receipt.get("schema") {
             Some(Value::String(schema)) if schema == SCHEMA => {}

@@ -1,13 +1,27 @@
 //! A route: which files, what is done to them, where they go. Data, versioned, pinned by a run.
 
+mod check;
+mod cursor;
+mod decode;
+mod decode_stage;
 mod destination;
+mod encode;
+mod errors;
+mod names;
 mod options;
 mod stage;
 mod template;
 
+#[cfg(test)]
+mod schema_test;
+#[cfg(test)]
+mod tests;
+
 pub use destination::{Destination, Encryption, OnExisting, S3Destination, StorageClass, StorageOptions};
+pub use errors::{RouteError, RouteErrors};
 pub use options::{
-    Archive, CompleteWhen, Digest, Executor, HeadOfLine, Match, OnEmpty, Ordering, Rpo, SMALL_MAX,
+    Archive, CompleteWhen, Digest, Executor, HeadOfLine, Match, OnEmpty, Ordering, ParseCompleteWhenError,
+    Rpo, SMALL_MAX,
 };
 pub use stage::{
     Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
@@ -15,7 +29,12 @@ pub use stage::{
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 
-use crate::{ByteSize, RouteId, TenantId};
+use self::{cursor::At, errors::Report};
+use crate::{
+    ByteSize, RouteId, RouteRevision, TenantId,
+    receipt::canonical,
+    tree::{Node, SyntaxError},
+};
 
 /// A route. On the command line `stages` alone is enough; the platform asks for the rest ([`Profile`]).
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +94,70 @@ impl Route {
             ordering: Ordering::default(),
             rpo: Rpo::default(),
         }
+    }
+
+    /// Reads and checks a route written in YAML (of which JSON is a part; YAML errors carry lines).
+    ///
+    /// # Errors
+    /// Every fault of the text; contradictions only once the text itself has none.
+    pub fn parse_yaml(text: &str, profile: Profile) -> Result<Self, RouteErrors> {
+        Self::from_node(Node::parse_yaml(text), profile)
+    }
+
+    /// Reads and checks a route written in JSON.
+    ///
+    /// # Errors
+    /// As [`Route::parse_yaml`].
+    pub fn parse_json(text: &str, profile: Profile) -> Result<Self, RouteErrors> {
+        Self::from_node(Node::parse_json(text), profile)
+    }
+
+    fn from_node(node: Result<Node, SyntaxError>, profile: Profile) -> Result<Self, RouteErrors> {
+        let node = node.map_err(|SyntaxError { line, problem }| {
+            RouteErrors(vec![RouteError { path: String::new(), line, problem }])
+        })?;
+        let mut report = Report::default();
+        let route = decode::route(&At::root(&node), profile, &mut report);
+        if let (Some(route), true) = (&route, report.is_empty()) {
+            check::route(route, &mut report);
+        }
+        // A decoder that gave nothing has said why; were that ever not so, an identity route would be wrong.
+        if route.is_none() && report.is_empty() {
+            report.add("", "cannot be read");
+        }
+        let line = |path: &str| node.line_of(path);
+        report.finish(route.unwrap_or_default(), line)
+    }
+
+    /// Checks a route that was built in code for contradictions, as parsing does.
+    ///
+    /// # Errors
+    /// Every contradiction.
+    pub fn check(&self) -> Result<(), RouteErrors> {
+        let mut report = Report::default();
+        check::route(self, &mut report);
+        report.finish((), |_| None)
+    }
+
+    /// The route as a JSON value, every default said.
+    pub fn to_value(&self) -> serde_json::Value {
+        encode::route(self)
+    }
+
+    /// The canonical text: JSON without white space, keys sorted, every default said, sizes in bytes. Parses back to
+    /// an equal route, as JSON and (control characters in its texts aside) as YAML.
+    pub fn to_json(&self) -> String {
+        canonical::text(&self.to_value())
+    }
+
+    /// Which text of the route this is; see [`RouteRevision`].
+    pub fn revision(&self) -> RouteRevision {
+        RouteRevision::of_canonical(&self.to_json())
+    }
+
+    /// Its id, or the one of a route that was given none; see [`RouteId::of_revision`].
+    pub fn effective_id(&self) -> RouteId {
+        self.id.clone().unwrap_or_else(|| RouteId::of_revision(self.revision()))
     }
 
     /// Whether no stage reads the bytes, so that S3 can copy them itself.

@@ -138,3 +138,54 @@ words! {
         Strict = "strict",
     }
 }
+
+/// Why a text does not say when a file is whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseCompleteWhenError {
+    /// None of the four.
+    #[error("not one of immediate, quiet(60s), control_file(\".done\"), transfer_event")]
+    Unknown,
+    /// Not a time, or out of range.
+    #[error("quiet takes a time from 1s to 24h, such as quiet(60s), quiet(10m) or quiet(2h)")]
+    Quiet,
+    /// Not a suffix.
+    #[error("control_file takes a suffix in double quotes, such as control_file(\".done\")")]
+    ControlFile,
+}
+
+impl std::str::FromStr for CompleteWhen {
+    type Err = ParseCompleteWhenError;
+
+    fn from_str(text: &str) -> Result<Self, ParseCompleteWhenError> {
+        let inside =
+            |name: &str| text.strip_prefix(name)?.trim().strip_prefix('(')?.strip_suffix(')').map(str::trim);
+        match text {
+            "immediate" => return Ok(Self::Immediate),
+            "transfer_event" => return Ok(Self::TransferEvent),
+            _ => {}
+        }
+        if let Some(time) = inside("quiet") {
+            return seconds(time).map(Self::Quiet).ok_or(ParseCompleteWhenError::Quiet);
+        }
+        if let Some(suffix) = inside("control_file") {
+            let suffix: Option<String> = serde_json::from_str(suffix).ok();
+            return suffix
+                .filter(|suffix| (1..=64).contains(&suffix.len()))
+                .map(Self::ControlFile)
+                .ok_or(ParseCompleteWhenError::ControlFile);
+        }
+        Err(ParseCompleteWhenError::Unknown)
+    }
+}
+
+/// `60s`, `10m`, `2h`; from one second to a day.
+fn seconds(text: &str) -> Option<u32> {
+    let unit = match text.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        _ => return None,
+    };
+    let number: u32 = text[..text.len() - 1].parse().ok()?;
+    number.checked_mul(unit).filter(|seconds| (1..=86_400).contains(seconds))
+}

@@ -1,0 +1,243 @@
+//! Contradictions: routes that are well formed and can never do what they say. Refused on save, all at once.
+//!
+//! The bytes are followed through the stages as far as the route knows them: what it compressed itself, and what the
+//! glob of its match says of the source. A source nobody described is taken as it comes.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::{
+    Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
+    decode_stage::level_range,
+    errors::{Report, join, quoted},
+};
+use crate::ByteSize;
+
+/// Every contradiction of a route.
+pub(super) fn route(route: &Route, report: &mut Report) {
+    limits(&route.limits, report);
+    encodings(route, report);
+    for (at, stage) in route.stages.iter().enumerate() {
+        let path = format!("/stages/{at}");
+        match stage {
+            StageSpec::Validate(ValidateSpec::Csv(spec)) => {
+                csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
+            }
+            StageSpec::Compress(CompressSpec { codec, level }) => {
+                let range = level_range(*codec);
+                if !u64::try_from(*level).is_ok_and(|level| range.contains(&level)) {
+                    let (low, high) = (range.start(), range.end());
+                    report.add(
+                        format!("{path}/compress/level"),
+                        format!("must be from {low} to {high}, is {level}"),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+    destinations(route, report);
+}
+
+fn limits(limits: &Limits, report: &mut Report) {
+    let record = limits.max_record_bytes;
+    let larger = limits.max_input_bytes.max(limits.max_output_bytes);
+    // The default may be larger than a small file: nobody wrote it.
+    if record > larger && record != Limits::default().max_record_bytes {
+        report.add(
+            "/limits/max_record_bytes",
+            format!("a record of {record} never fits a file of at most {larger}; lower it or raise the file's limit"),
+        );
+    }
+}
+
+/// What is known of the bytes between two stages.
+#[derive(Clone, Copy, PartialEq)]
+enum Bytes {
+    /// Nothing.
+    Unknown,
+    /// The glob says the source has this codec.
+    Source(Codec),
+    /// The stage with this number made it.
+    Made(Codec, usize),
+}
+
+fn source(route: &Route) -> Bytes {
+    let glob = route.matches.as_ref().and_then(|matches| matches.glob.as_deref()).unwrap_or_default();
+    match glob.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("gz") => Bytes::Source(Codec::Gzip),
+        Some("zst") => Bytes::Source(Codec::Zstd),
+        _ => Bytes::Unknown,
+    }
+}
+
+fn encodings(route: &Route, report: &mut Report) {
+    let mut bytes = source(route);
+    for (at, stage) in route.stages.iter().enumerate() {
+        let path = format!("/stages/{at}");
+        match (stage, bytes) {
+            (StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
+                path,
+                format!(
+                    "checks the content of what stage {by} has compressed with {}; move it before stage {by}",
+                    codec.as_str()
+                ),
+            ),
+            (StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
+                path,
+                format!(
+                    "checks the content of files that `match.glob` says are {0}; decompress them first \
+                     (`- decompress: {{ codec: {0} }}`) or correct the glob",
+                    codec.as_str()
+                ),
+            ),
+            (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
+                report.add(path, format!("undoes what stage {by} has just done; remove both"));
+            }
+            (StageSpec::Decompress(spec), Bytes::Made(codec, by)) => report.add(
+                path,
+                format!(
+                    "reads {}, but stage {by} has just written {}; remove one of them",
+                    spec.codec.as_str(),
+                    codec.as_str()
+                ),
+            ),
+            (StageSpec::Decompress(spec), Bytes::Source(codec)) if spec.codec != codec => report.add(
+                path,
+                format!(
+                    "reads {}, but `match.glob` says the files are {}; correct one of them",
+                    spec.codec.as_str(),
+                    codec.as_str()
+                ),
+            ),
+            (StageSpec::Compress(spec), Bytes::Made(codec, by)) if spec.codec == codec => report.add(
+                path,
+                format!(
+                    "compresses with {} what stage {by} has just compressed with it; remove one",
+                    codec.as_str()
+                ),
+            ),
+            _ => {}
+        }
+        bytes = match stage {
+            StageSpec::Validate(_) => bytes,
+            StageSpec::Decompress(_) => Bytes::Unknown,
+            StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
+        };
+    }
+}
+
+fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
+    if spec.quote == Some(spec.delimiter) {
+        report.add(join(path, "quote"), "is the delimiter as well; choose another, or `quote: false`");
+    }
+    if spec.escape == Some(spec.delimiter) {
+        report.add(join(path, "escape"), "is the delimiter as well; choose another");
+    }
+    if spec.escape.is_some() && spec.quote.is_none() {
+        report.add(
+            join(path, "escape"),
+            "has a meaning inside quotes only, and `quote` is false; leave it out",
+        );
+    }
+    if spec.escape.is_some() && spec.escape == spec.quote {
+        report.add(join(path, "escape"), "a doubled quote is always read as one; leave `escape` out");
+    }
+    let (field, names) = match &spec.columns {
+        Columns::Header(names) => ("header", Some(names)),
+        Columns::Named(names) => ("columns", Some(names)),
+        Columns::FromFile | Columns::Unnamed => ("header", None),
+    };
+    if let Some(names) = names {
+        for (at, name) in repeated(names) {
+            report.add(format!("{path}/{field}/{at}"), format!("column {} is named twice", quoted(name)));
+        }
+        if names.len() > limits.max_fields as usize {
+            report.add(
+                join(path, field),
+                format!("names {} columns, but `limits.max_fields` is {}", names.len(), limits.max_fields),
+            );
+        }
+    }
+    for (at, name) in repeated(&spec.not_null) {
+        report.add(format!("{path}/not_null/{at}"), format!("column {} is named twice", quoted(name)));
+    }
+    let uses = spec.types.keys().map(|name| (name, join(&join(path, "types"), name)));
+    let not_null = spec.not_null.iter().enumerate().map(|(at, name)| (name, format!("{path}/not_null/{at}")));
+    for (name, at) in uses.chain(not_null) {
+        match (&spec.columns, names) {
+            (_, Some(names)) if !names.contains(name) => {
+                let known = names.iter().map(String::as_str);
+                let hint = super::errors::did_you_mean(name, known);
+                report.add(at, format!("column {} is not in `{field}`{hint}", quoted(name)));
+            }
+            (Columns::Unnamed, _) => report.add(
+                at,
+                format!("column {} has no name: say `header: true` or name the `columns`", quoted(name)),
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// Names that stood before, with their places.
+fn repeated(names: &[String]) -> impl Iterator<Item = (usize, &String)> {
+    let mut seen = HashSet::new();
+    names.iter().enumerate().filter(move |(_, name)| !seen.insert(name.as_str()))
+}
+
+fn destinations(route: &Route, report: &mut Report) {
+    let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for (at, destination) in route.destinations.iter().enumerate() {
+        let Destination::S3(s3) = destination;
+        let path = format!("/destinations/{at}/s3");
+        match places.entry((s3.bucket.to_string(), s3.key.to_string())) {
+            std::collections::btree_map::Entry::Vacant(place) => {
+                place.insert(at);
+            }
+            std::collections::btree_map::Entry::Occupied(first) => report.add(
+                path.clone(),
+                format!(
+                    "writes the same object as destination {}; remove one or change its key",
+                    first.get()
+                ),
+            ),
+        }
+        if route.tenant.is_none() && s3.key.placeholders().any(|used| used == Placeholder::Tenant) {
+            report.add(join(&path, "key"), "uses {tenant}, but the route has no `tenant`");
+        }
+        storage(&s3.storage, &path, report);
+    }
+}
+
+fn storage(storage: &super::StorageOptions, path: &str, report: &mut Report) {
+    let total: usize = storage.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if total > 1024 {
+        let total = ByteSize(total as u64);
+        report.add(
+            join(path, "metadata"),
+            format!("is {total} in all; S3 takes 2 KB, of which EFT keeps half for itself"),
+        );
+    }
+    for (name, value) in &storage.metadata {
+        let at = join(&join(path, "metadata"), name);
+        let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+        if name.is_empty() || !name.bytes().all(token) {
+            report.add(at, "a metadata name is made of a-z, 0-9, `-`, `_` and `.`");
+        } else if name.starts_with("eft-") {
+            report.add(at, "metadata names with `eft-` are EFT's own; choose another");
+        } else if !value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+            report.add(at, "a metadata value is visible ASCII: S3 would store it in another form");
+        }
+    }
+    if storage.tags.len() > 10 {
+        report.add(join(path, "tags"), format!("{} tags; S3 takes at most 10", storage.tags.len()));
+    }
+    for (name, value) in &storage.tags {
+        if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
+            report.add(
+                join(&join(path, "tags"), name),
+                "a tag has a name of 1 to 128 characters and a value of at most 256",
+            );
+        }
+    }
+}

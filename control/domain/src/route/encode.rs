@@ -1,0 +1,126 @@
+//! From a [`Route`] to its canonical JSON: every default said, every size in bytes, keys sorted.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
+    ValidateSpec, names::word,
+};
+
+pub(super) fn route(route: &Route) -> Value {
+    let limits = &route.limits;
+    let mut map = object(json!({
+        "complete_when": route.complete_when.to_string(),
+        "on_empty": route.on_empty,
+        "limits": {
+            "max_input_bytes": limits.max_input_bytes.0,
+            "max_output_bytes": limits.max_output_bytes.0,
+            "max_ratio": limits.max_ratio,
+            "max_record_bytes": limits.max_record_bytes.0,
+            "max_fields": limits.max_fields,
+            "max_errors": limits.max_errors,
+        },
+        "stages": route.stages.iter().map(stage).collect::<Vec<_>>(),
+        "digests": route.digests,
+        "destinations": route.destinations.iter().map(destination).collect::<Vec<_>>(),
+        "executor": route.executor,
+        "small": route.small.0,
+        "ordering": match route.ordering {
+            Ordering::None => json!("none"),
+            Ordering::Strict(policy) => json!({ "strict": policy }),
+        },
+        "rpo": route.rpo,
+    }));
+    put(&mut map, "id", &route.id);
+    put(&mut map, "tenant", &route.tenant);
+    if let Some(matches) = &route.matches {
+        let mut inner = object(json!({ "prefix": matches.prefix }));
+        put(&mut inner, "glob", &matches.glob);
+        map.insert("match".to_owned(), inner.into());
+    }
+    if let Some(archive) = &route.archive {
+        let archive = json!({ "storage_class": archive.storage_class, "original": archive.original });
+        map.insert("archive".to_owned(), archive);
+    }
+    map.into()
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn put<T: ToString>(map: &mut Map<String, Value>, name: &str, value: &Option<T>) {
+    if let Some(value) = value {
+        map.insert(name.to_owned(), value.to_string().into());
+    }
+}
+
+fn stage(stage: &StageSpec) -> Value {
+    match stage {
+        StageSpec::Decompress(spec) => json!({ "decompress": { "codec": word(spec.codec) } }),
+        StageSpec::Compress(spec) => {
+            json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
+        }
+        StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
+        StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),
+    }
+}
+
+fn csv(spec: &CsvSpec) -> Value {
+    let byte = |byte: Option<u8>| byte.map_or(json!(false), |byte| json!(char::from(byte).to_string()));
+    let types: Map<String, Value> =
+        spec.types.iter().map(|(column, kind)| (column.clone(), word(*kind).into())).collect();
+    let mut map = object(json!({
+        "delimiter": byte(Some(spec.delimiter)),
+        "quote": byte(spec.quote),
+        "escape": byte(spec.escape),
+        "terminator": word(spec.terminator),
+        "types": types,
+        "not_null": spec.not_null,
+        "null_values": spec.null_values,
+        "utf8": spec.utf8,
+    }));
+    let (name, columns) = match &spec.columns {
+        Columns::Header(names) => ("header", json!(names)),
+        Columns::FromFile => ("header", json!(true)),
+        Columns::Named(names) => ("columns", json!(names)),
+        Columns::Unnamed => ("header", json!(false)),
+    };
+    map.insert(name.to_owned(), columns);
+    map.into()
+}
+
+fn destination(destination: &Destination) -> Value {
+    let Destination::S3(S3Destination { bucket, key, region, on_existing, storage }) = destination;
+    let mut map = object(json!({
+        "bucket": bucket,
+        "key": key.to_string(),
+        "on_existing": on_existing,
+        "metadata": storage.metadata,
+        "tags": storage.tags,
+    }));
+    put(&mut map, "region", region);
+    put(&mut map, "storage_class", &storage.storage_class);
+    put(&mut map, "content_type", &storage.content_type);
+    put(&mut map, "expected_owner", &storage.expected_owner);
+    match &storage.encryption {
+        Some(Encryption::S3) => map.insert("encryption".to_owned(), json!("s3")),
+        Some(Encryption::Kms(key)) => map.insert("encryption".to_owned(), json!({ "kms": key })),
+        None => None,
+    };
+    json!({ "s3": map })
+}
+
+impl std::fmt::Display for CompleteWhen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Immediate => f.write_str("immediate"),
+            Self::Quiet(seconds) => write!(f, "quiet({seconds}s)"),
+            Self::ControlFile(suffix) => write!(f, "control_file({})", Value::from(suffix.as_str())),
+            Self::TransferEvent => f.write_str("transfer_event"),
+        }
+    }
+}

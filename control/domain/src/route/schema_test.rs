@@ -1,0 +1,222 @@
+//! The committed JSON Schema and the decoder say the same: the same fields, the same words, and every example that
+//! the decoder reads is valid. The checker below knows the keywords the schema uses and refuses others.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, RecordTerminator, Route, Rpo,
+    StorageClass, names,
+    tests::{examples, profile},
+};
+use crate::{text::Word, tree::Node};
+
+fn schema() -> Value {
+    serde_json::from_str(include_str!("../../route.schema.json")).unwrap()
+}
+
+#[test]
+fn schema_and_decoder_know_the_same_fields() {
+    let schema = schema();
+    for (name, known) in [
+        ("route", names::ROUTE),
+        ("match", names::MATCH),
+        ("limits", names::LIMITS),
+        ("stage", names::STAGES),
+        ("decompress", names::DECOMPRESS),
+        ("compress", names::COMPRESS),
+        ("validate", names::VALIDATORS),
+        ("csv", names::CSV),
+        ("utf8", names::UTF8),
+        ("destination", names::DESTINATIONS),
+        ("s3", names::S3),
+        ("encryption", names::ENCRYPTION),
+        ("archive", names::ARCHIVE),
+        ("ordering", names::ORDERING),
+    ] {
+        let definition = &schema["$defs"][name];
+        let fields: BTreeSet<_> =
+            definition["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, known.iter().copied().collect(), "{name}");
+        assert_eq!(definition["additionalProperties"], false, "{name}");
+    }
+}
+
+#[test]
+fn schema_and_decoder_know_the_same_words() {
+    let schema = schema();
+    let defs = &schema["$defs"];
+    fn words<T: Word>() -> Value {
+        T::WORDS.iter().map(|(word, _)| *word).collect()
+    }
+    let route = &defs["route"]["properties"];
+    for (listed, known) in [
+        (&defs["codec"]["enum"], words::<Codec>()),
+        (&defs["storage_class"]["enum"], words::<StorageClass>()),
+        (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
+        (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
+        (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),
+        (&route["on_empty"]["enum"], words::<OnEmpty>()),
+        (&route["executor"]["enum"], words::<Executor>()),
+        (&route["rpo"]["enum"], words::<Rpo>()),
+        (&route["digests"]["items"]["enum"], words::<Digest>()),
+    ] {
+        assert_eq!(*listed, known);
+    }
+}
+
+#[test]
+fn the_full_example_uses_every_field() {
+    let (_, text) = examples("examples").into_iter().find(|(name, _)| name == "full.yaml").unwrap();
+    let used = text.as_str();
+    for known in [names::ROUTE, names::MATCH, names::LIMITS, names::S3, names::ARCHIVE, names::COMPRESS] {
+        for field in known {
+            assert!(used.contains(&format!("{field}:")), "examples/full.yaml does not use `{field}`");
+        }
+    }
+}
+
+#[test]
+fn examples_are_valid_and_so_is_their_canonical_form() {
+    let schema = schema();
+    for (name, text) in examples("examples") {
+        let node = Node::parse_yaml(&text).unwrap_or_else(|error| panic!("{}", error.problem));
+        let value = node.into_value().unwrap();
+        let route = Route::parse_yaml(&text, profile(&name)).unwrap();
+        for value in [value, route.to_value()] {
+            let fault = invalid(&schema, &schema, &value, &name);
+            assert_eq!(fault, None);
+        }
+    }
+}
+
+#[test]
+fn what_the_schema_refuses_the_decoder_refuses() {
+    let schema = schema();
+    let mut refused = 0;
+    for (name, text) in examples("examples/bad") {
+        let Some(value) = Node::parse_yaml(&text).ok().and_then(|node| node.into_value().ok()) else {
+            continue;
+        };
+        if invalid(&schema, &schema, &value, &name).is_some() {
+            refused += 1;
+            assert!(Route::parse_yaml(&text, super::Profile::Cli).is_err(), "{name}");
+        }
+    }
+    assert!(refused >= 3, "only {refused} bad examples are refused by the schema");
+}
+
+/// Why a value is not valid under the committed schema.
+pub(super) fn fault_of(value: &Value) -> Option<String> {
+    let schema = schema();
+    invalid(&schema, &schema, value, "")
+}
+
+/// Why a value is not valid; patterns are left to the decoder.
+fn invalid(root: &Value, schema: &Value, value: &Value, path: &str) -> Option<String> {
+    let fault = |what: &str| Some(format!("{path}: {value} {what}"));
+    let length = |text: &str| text.chars().count() as u64;
+    for (keyword, rule) in schema.as_object()? {
+        let found = match keyword.as_str() {
+            "$ref" => {
+                let target = root.pointer(rule.as_str()?.trim_start_matches('#')).expect("a definition");
+                invalid(root, target, value, path)
+            }
+            "oneOf" => {
+                let fits =
+                    rule.as_array()?.iter().filter(|one| invalid(root, one, value, path).is_none()).count();
+                if fits == 1 { None } else { fault("fits none or several") }
+            }
+            "enum" => {
+                if rule.as_array()?.contains(value) {
+                    None
+                } else {
+                    fault("is not listed")
+                }
+            }
+            "const" => {
+                if rule == value {
+                    None
+                } else {
+                    fault("is not it")
+                }
+            }
+            "type" => {
+                let fits = match rule.as_str()? {
+                    "object" => value.is_object(),
+                    "array" => value.is_array(),
+                    "string" => value.is_string(),
+                    "boolean" => value.is_boolean(),
+                    "integer" => value.is_u64() || value.is_i64(),
+                    other => panic!("type {other}"),
+                };
+                if fits { None } else { fault("is of another type") }
+            }
+            "properties" => value.as_object().and_then(|map| {
+                map.iter().find_map(|(key, item)| match &rule[key] {
+                    Value::Null => None,
+                    rule => invalid(root, rule, item, &format!("{path}/{key}")),
+                })
+            }),
+            "additionalProperties" => value.as_object().and_then(|map| {
+                map.iter().filter(|(key, _)| schema["properties"][key.as_str()].is_null()).find_map(
+                    |(key, item)| {
+                        if *rule == false {
+                            fault(&format!("has an unknown `{key}`"))
+                        } else {
+                            invalid(root, rule, item, path)
+                        }
+                    },
+                )
+            }),
+            "required" => value.as_object().and_then(|map| {
+                let missing = rule
+                    .as_array()?
+                    .iter()
+                    .find(|key| !map.contains_key(key.as_str().unwrap_or_default()))?;
+                fault(&format!("lacks {missing}"))
+            }),
+            "items" => value
+                .as_array()
+                .and_then(|items| items.iter().find_map(|item| invalid(root, rule, item, path))),
+            "minItems" => value
+                .as_array()
+                .filter(|items| (items.len() as u64) < rule.as_u64().unwrap_or(0))
+                .and_then(|_| fault("is short")),
+            "minProperties" => value
+                .as_object()
+                .filter(|map| (map.len() as u64) < rule.as_u64().unwrap_or(0))
+                .and_then(|_| fault("is short")),
+            "maxProperties" => value
+                .as_object()
+                .filter(|map| (map.len() as u64) > rule.as_u64().unwrap_or(0))
+                .and_then(|_| fault("is long")),
+            "minLength" => value
+                .as_str()
+                .filter(|text| length(text) < rule.as_u64().unwrap_or(0))
+                .and_then(|_| fault("is short")),
+            "maxLength" => value
+                .as_str()
+                .filter(|text| length(text) > rule.as_u64().unwrap_or(0))
+                .and_then(|_| fault("is long")),
+            "minimum" => value
+                .as_u64()
+                .filter(|number| *number < rule.as_u64().unwrap_or(0))
+                .and_then(|_| fault("is small")),
+            "maximum" => value
+                .as_u64()
+                .filter(|number| *number > rule.as_u64().unwrap_or(0))
+                .and_then(|_| fault("is large")),
+            "$schema" | "$id" | "$defs" | "title" | "description" | "default" | "pattern" | "uniqueItems" => {
+                None
+            }
+            other => panic!("the checker does not know `{other}`"),
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
