@@ -54,6 +54,7 @@ class Clients:
             # Provider AWS checks the ETag of a multipart upload; its trailing checksums need TLS.
             "[eftaws]\ntype = s3\nprovider = AWS\nenv_auth = true\nregion = us-east-1\n"
             f"endpoint = {endpoint}\nforce_path_style = true\nuse_data_integrity_protections = false\n"
+            "use_unsigned_payload = true\n"
         )
         self.big = self.folder / "big.bin"
         self.big.write_bytes(random.Random(40).randbytes(40 * MIB))
