@@ -1,2 +1,66 @@
-//! Tasks.
-fn main() {}
+//! `cargo xtask COMMAND`: what people and CI run.
+//!
+//! A command is a list of steps; a step is another program, started in a process group of its own, so that Ctrl-C ends
+//! it and all it started ([`run`]). What a step needs beyond the Rust toolchain and Python is installed, pinned, below
+//! `.eft/` ([`tools`]). The steps that need S3 clients are Python, beside this crate's `src/`.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build tool: it has no runtime thread to block and no clock to pause"
+)]
+
+mod bench;
+mod demo;
+mod guards;
+mod interop;
+mod run;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use run::Outcome;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo                  one file through the worker and back, checked, then a broken one
+  test                  everything CI runs, cheap checks first
+  interop [NAME ...]    gates of the worker and other S3 clients against it; only tests whose name holds NAME
+  bench [--work identity|flights] [--runs N] [--only NAME]
+                        CPU, memory and time beside other programs, as a markdown table
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => return usage(),
+    };
+    if !matches!(command, "interop" | "bench") && !rest.is_empty() {
+        return usage();
+    }
+    let result = run::watch_signals().and_then(|()| match command {
+        "demo" => demo::demo(),
+        "test" => test::test(),
+        "interop" => interop::interop(rest),
+        "bench" => bench::bench(rest),
+        _ => Err(run::Stop::Usage),
+    });
+    finish(result)
+}
+
+fn finish(result: Outcome) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(run::Stop::Usage) => usage(),
+        Err(stop) => {
+            eprintln!("xtask: {stop}");
+            ExitCode::from(stop.code())
+        }
+    }
+}
+
+fn usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(2)
+}

@@ -11,6 +11,9 @@ use crate::error::{Code, S3Error};
 /// No line of this encoding is longer than a signed trailer.
 const LONGEST_LINE: usize = 4096;
 
+/// Trailer names in lower case, and values.
+pub(crate) type Trailers = Vec<(String, String)>;
+
 #[derive(Debug)]
 enum State {
     /// In a chunk's head or in a trailer line.
@@ -32,7 +35,7 @@ enum LineKind {
 pub(crate) struct Decoder {
     state: State,
     line: Vec<u8>,
-    trailers: Vec<(String, String)>,
+    trailers: Trailers,
 }
 
 impl Decoder {
@@ -71,8 +74,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// The trailers, names in lower case; an error when the body stopped early.
-    pub(crate) fn finish(self) -> Result<Vec<(String, String)>, S3Error> {
+    /// The trailers; an error when the body stopped early.
+    pub(crate) fn finish(self) -> Result<Trailers, S3Error> {
         match self.state {
             State::Done => Ok(self.trailers),
             // Some clients leave the last empty line out.
@@ -118,9 +121,7 @@ mod tests {
 
     const BODY: &[u8] = b"5;chunk-signature=ab\r\nhello\r\n6\r\n world\r\n0;chunk-signature=cd\r\nx-amz-checksum-crc32:AAAAAA==\r\nx-amz-trailer-signature:ef\r\n\r\n";
 
-    fn decode<'a>(
-        frames: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<(Vec<u8>, Vec<(String, String)>), S3Error> {
+    fn decode<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> Result<(Vec<u8>, Trailers), S3Error> {
         let (mut decoder, mut out) = (Decoder::new(), Vec::new());
         for frame in frames {
             decoder.push(Bytes::copy_from_slice(frame), |payload| out.extend_from_slice(&payload))?;

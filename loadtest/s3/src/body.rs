@@ -34,7 +34,10 @@ struct Shape {
     cut_after: Option<u64>,
     stall: Option<(u64, Option<Duration>)>,
     flip_at: Option<u64>,
+    /// Bytes a second, and since when.
     pace: Option<(u64, Instant)>,
+    /// The next frame has waited for its turn.
+    due: bool,
     sleep: Option<Pin<Box<Sleep>>>,
     cutting: bool,
 }
@@ -71,6 +74,7 @@ impl ResponseBody {
                 stall: plan.stall,
                 flip_at: plan.flip_at.map(|at| at.min(self.left.saturating_sub(1))),
                 pace: plan.bytes_per_second.map(|rate| (rate, Instant::now())),
+                due: false,
                 sleep: None,
                 cutting: false,
             }));
@@ -141,8 +145,12 @@ impl Shape {
         }
         if let Some((rate, started)) = self.pace {
             take = take.min(PACED_FRAME);
-            let due = started + Duration::from_secs_f64((self.sent + take as u64) as f64 / rate as f64);
-            self.sleep = Some(Box::pin(sleep_until(due)));
+            if !std::mem::replace(&mut self.due, true) {
+                let at = Duration::from_secs_f64((self.sent + take as u64) as f64 / rate as f64);
+                self.sleep = Some(Box::pin(sleep_until(started + at)));
+                return self.poll(cx, frames);
+            }
+            self.due = false;
         }
         let mut frame = self.pending.split_to(take);
         if let Some(at) = self.flip_at.take_if(|at| (self.sent..self.sent + take as u64).contains(at)) {

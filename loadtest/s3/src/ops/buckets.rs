@@ -12,14 +12,14 @@ use crate::{
 pub(super) async fn create(call: &mut Call<'_>) -> Result<Answer, S3Error> {
     call.body.document().await?;
     let name = &call.target.bucket;
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
-    // "Bucket naming rules", Amazon S3 User Guide.
-    if !(3..=63).contains(&name.len()) || !name.chars().all(allowed) {
-        return Err(S3Error::from(Code::InvalidBucketName).detail("BucketName", name));
-    }
     let mut buckets = call.state.store.lock();
     if buckets.all.contains_key(name) {
         return Err(S3Error::from(Code::BucketAlreadyOwnedByYou).detail("BucketName", name));
+    }
+    // "Bucket naming rules", Amazon S3 User Guide.
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
+    if !(3..=63).contains(&name.len()) || !name.chars().all(allowed) {
+        return Err(S3Error::from(Code::InvalidBucketName).detail("BucketName", name));
     }
     buckets.create(name);
     Ok(Answer::ok().header("location", format_args!("/{name}")))

@@ -1,0 +1,111 @@
+"""Compressed files as other software writes them are read whole; damaged ones are refused."""
+
+import gzip
+import shutil
+import struct
+import subprocess
+import zlib
+
+import zstandard
+from bed import noise, same, table
+
+import eft
+
+GUNZIP = "stages:\n  - decompress: { codec: gzip }\n"
+UNZSTD = "stages:\n  - decompress: { codec: zstd }\n"
+BGZIP_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+PLAIN = table(200_000)
+
+
+def bgzip(data):
+    """Blocks as samtools writes them: a `BC` extra field with the block's size, and an empty block at the end."""
+    blocks = []
+    for at in range(0, len(data), 0xFF00):
+        piece = data[at : at + 0xFF00]
+        deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
+        body = deflate.compress(piece) + deflate.flush()
+        head = struct.pack("<4BI2BH2B2H", 0x1F, 0x8B, 8, 4, 0, 0, 0xFF, 6, 0x42, 0x43, 2, len(body) + 25)
+        blocks.append(head + body + struct.pack("<2I", zlib.crc32(piece), len(piece)))
+    return b"".join(blocks) + BGZIP_EOF
+
+
+def members(data, count):
+    step = len(data) // count + 1
+    return b"".join(gzip.compress(data[at : at + step], 6, mtime=0) for at in range(0, len(data), step))
+
+
+def accepted(bed, name, route, packed, plain):
+    key = f"codecs/{name}"
+    bed.put(key, packed)
+    bed.transfer(key, route=route)
+    same(name, bed.get(key), plain)
+
+
+def rejected(bed, name, route, packed):
+    key = f"codecs/bad/{name}"
+    bed.put(key, packed)
+    bed.transfer(key, route=route, code=eft.REJECTED)
+    assert not bed.exists(key), f"{name}: something is visible at the destination"
+
+
+def test_gzip(bed):
+    for level in (1, 6, 9):
+        accepted(bed, f"gzip-{level}", GUNZIP, gzip.compress(PLAIN, level), PLAIN)
+    accepted(bed, "gzip-empty", GUNZIP, gzip.compress(b""), b"")
+    accepted(bed, "gzip-noise", GUNZIP, gzip.compress(noise(3 * eft.MIB), 1), noise(3 * eft.MIB))
+
+
+def test_gzip_program(bed):
+    if not (program := shutil.which("gzip")):
+        print("     no gzip program; Python's module wrote the files of the other tests")
+        return
+    packed = subprocess.run([program, "-c", "--name", bed.file(PLAIN, ".csv")], capture_output=True, check=True).stdout
+    accepted(bed, "gzip-with-name", GUNZIP, packed, PLAIN)
+
+
+def test_gzip_members(bed):
+    for count in (2, 7, 1000):
+        accepted(bed, f"gzip-members-{count}", GUNZIP, members(PLAIN, count), PLAIN)
+    accepted(bed, "gzip-empty-members", GUNZIP, gzip.compress(b"") + gzip.compress(PLAIN) + gzip.compress(b""), PLAIN)
+
+
+def test_bgzip(bed):
+    packed = bgzip(PLAIN)
+    assert gzip.decompress(packed) == PLAIN
+    accepted(bed, "bgzip", GUNZIP, packed, PLAIN)
+    accepted(bed, "bgzip-eof-only", GUNZIP, BGZIP_EOF, b"")
+
+
+def test_gzip_damaged(bed):
+    packed = gzip.compress(PLAIN, mtime=0)
+    rejected(bed, "trailing-garbage", GUNZIP, packed + b"garbage")
+    rejected(bed, "trailing-magic", GUNZIP, packed + packed[:4])
+    rejected(bed, "truncated", GUNZIP, packed[: len(packed) // 2])
+    rejected(bed, "no-trailer", GUNZIP, packed[:-8])
+    rejected(bed, "wrong-crc", GUNZIP, packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:])
+    rejected(bed, "wrong-length", GUNZIP, packed[:-1] + bytes([packed[-1] ^ 1]))
+    rejected(bed, "not-gzip", GUNZIP, PLAIN)
+    cut = members(PLAIN, 7)
+    rejected(bed, "last-member-cut", GUNZIP, cut[:-20])
+
+
+def test_zstd(bed):
+    for level in (1, 3, 19):
+        accepted(bed, f"zstd-{level}", UNZSTD, zstandard.compress(PLAIN[: 2 * eft.MIB], level), PLAIN[: 2 * eft.MIB])
+    checked = zstandard.ZstdCompressor(level=3, write_checksum=True, write_content_size=False).compress(PLAIN)
+    accepted(bed, "zstd-checksum", UNZSTD, checked, PLAIN)
+    accepted(bed, "zstd-frames", UNZSTD, checked + zstandard.compress(b"") + checked, PLAIN * 2)
+    skippable = struct.pack("<2I", 0x184D2A50, 5) + b"hello"
+    accepted(bed, "zstd-skippable", UNZSTD, skippable + checked + skippable, PLAIN)
+
+
+def test_zstd_damaged(bed):
+    packed = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(PLAIN)
+    rejected(bed, "zstd-garbage", UNZSTD, packed + b"garbage")
+    rejected(bed, "zstd-truncated", UNZSTD, packed[:-5])
+    rejected(bed, "zstd-checksum", UNZSTD, packed[:-1] + bytes([packed[-1] ^ 1]))
+
+
+def test_bomb(bed):
+    route = "limits: { max_ratio: 200 }\n" + GUNZIP
+    rejected(bed, "bomb", route, gzip.compress(bytes(200 * eft.MIB), 9))

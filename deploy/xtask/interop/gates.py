@@ -1,0 +1,78 @@
+"""Promises that are numbers: memory, requests, bytes. Counts and ratios only, never time."""
+
+import gzip
+
+from bed import table
+
+import eft
+
+GIB = 1 << 30
+# SEMANTICS G9: the worker's resident memory is at most its byte budget and this.
+OVER_BUDGET = 40 * eft.MIB
+
+
+def counted(bed, *args, **options):
+    """One run from a server that has counted nothing; gives the run, the counts by operation, and the bytes."""
+    bed.server.ask("/_reset", "POST")
+    result = bed.worker(*args, measured=True, **options)
+    stats = bed.server.ask("/_stats")
+    return result, stats["counts"], stats
+
+
+def within(result, budget):
+    peak = result.usage["rss"]
+    print(f"     peak {peak / eft.MIB:.0f} MiB with a budget of {budget / eft.MIB:.0f} MiB, {result.usage['cpu']:.2f} CPU-s")
+    assert peak <= budget + OVER_BUDGET, f"{peak:,} bytes resident with a budget of {budget:,}"
+
+
+def test_memory_of_an_identity_route(bed):
+    for mib in (32, 128):
+        flags = ["--no-server-copy", "--memory", f"{mib}MiB"]
+        result, _, _ = counted(bed, *flags, "s3://synthetic/m-2GiB", f"s3://discard/memory-{mib}")
+        within(result, mib * eft.MIB)
+
+
+def test_memory_of_a_chain(bed):
+    bed.put("memory/chain.gz", gzip.compress(table(2_000_000), 1))
+    route = "stages:\n  - decompress: { codec: gzip }\n  - validate: { csv: { header: true } }\n  - compress: { codec: zstd, level: 3 }\n"
+    result, _, _ = counted(bed, "--memory", "32MiB", "s3://in-files/memory/chain.gz", "s3://discard/memory-chain", route=route)
+    within(result, 32 * eft.MIB)
+
+
+def test_requests_of_a_stream(bed):
+    flags = ["--no-server-copy", "--part-size", "16MiB", "--concurrency", "8"]
+    result, counts, stats = counted(bed, *flags, "s3://synthetic/r-1GiB", "s3://discard/requests")
+    parts = GIB // (16 * eft.MIB)
+    assert counts["UploadPart"] == parts, counts
+    assert counts["CreateMultipartUpload"] == counts["CompleteMultipartUpload"] == 1, counts
+    assert counts["GetObject"] <= parts + 1, f"more GETs than parts: {counts}"
+    assert sum(counts.values()) <= 2 * parts + 8, f"more than a few requests beside the data: {counts}"
+    assert GIB <= stats["bytes_in"] <= GIB + eft.MIB, stats["bytes_in"]
+    assert stats["bytes_out"] <= GIB + eft.MIB, f"bytes read twice: {stats['bytes_out']}"
+    totals = result.receipt["totals"]
+    assert (totals["bytes_read"], totals["bytes_reread"], totals["retries"]) == (GIB, 0, 0), totals
+    said = {name: count for name, count in totals["requests"].items() if name in ("GetObject", "UploadPart")}
+    assert said == {name: counts[name] for name in said} and said, (said, counts)
+
+
+def test_requests_of_a_small_object(bed):
+    bed.put("requests/small", b"x" * 1000)
+    _, counts, _ = counted(bed, "--no-server-copy", "s3://in-files/requests/small", "s3://out-files/requests/small")
+    assert counts["GetObject"] == 1 and "UploadPart" not in counts and counts["PutObject"] == 1, counts
+    assert sum(counts.values()) <= 4, counts
+
+
+def test_a_copy_moves_no_bytes(bed):
+    bed.put("requests/copied", b"x" * (6 * eft.MIB))
+    _, counts, stats = counted(bed, "s3://in-files/requests/copied", "s3://out-files/requests/copied")
+    moved = {"GetObject", "PutObject", "UploadPart"} & counts.keys()
+    assert not moved, counts
+    assert stats["bytes_in"] + stats["bytes_out"] < 64 << 10, stats
+
+
+def test_a_plan_changes_nothing(bed):
+    bed.put("requests/planned", b"x" * 1000)
+    result, counts, _ = counted(bed, "s3://in-files/requests/planned", "s3://out-files/requests/planned", command="plan")
+    assert result.out and counts.get("HeadObject"), f"it planned nothing: {result}"
+    changing = {name for name in counts if not name.startswith(("Head", "Get", "List"))}
+    assert not changing and not bed.exists("requests/planned"), counts

@@ -1,0 +1,17 @@
+//! `cargo xtask interop`: the built worker against the in-memory S3, with other clients before and after it.
+
+use crate::{
+    run::{Outcome, step},
+    tools::{self, Places},
+};
+
+pub(crate) fn interop(names: &[String]) -> Outcome {
+    let places = Places::find()?;
+    step("gates, and other clients", || run(&places, names))
+}
+
+pub(crate) fn run(places: &Places, names: &[String]) -> Outcome {
+    tools::python_environment(places)?;
+    places.build_release(["-p", "eft-worker", "-p", "eft-s3"])?;
+    places.python("interop/run.py").args(names).run()
+}

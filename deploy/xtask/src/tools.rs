@@ -1,0 +1,150 @@
+//! Places, and what the steps need beyond the Rust toolchain: a Python environment and cargo-nextest, pinned, in `.eft/`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::run::{Context, Outcome, Run, failed};
+
+/// The version this workspace is tested with; an installed one of at least this is used as it is.
+const NEXTEST: &str = "0.9.143";
+
+/// Newest first. Plain `python3` goes before all: it is what the user means.
+const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
+
+/// Where things are.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// The workspace.
+    pub(crate) root: PathBuf,
+    /// What is installed or made here and ignored by git.
+    pub(crate) eft: PathBuf,
+    /// cargo's target folder: the one this program was built into.
+    target: PathBuf,
+}
+
+impl Places {
+    /// Finds them.
+    pub(crate) fn find() -> Outcome<Self> {
+        let root = fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+            .context("cannot find the workspace")?;
+        let own = std::env::current_exe().context("cannot find this program")?;
+        let Some(target) = own.parent().and_then(Path::parent) else {
+            return failed("this program is not in a target folder");
+        };
+        Ok(Self { eft: root.join(".eft"), target: target.to_owned(), root })
+    }
+
+    /// A file of this crate.
+    pub(crate) fn own(&self, path: &str) -> PathBuf {
+        self.root.join("deploy/xtask").join(path)
+    }
+
+    /// `cargo …` in the workspace, into the target folder all steps share.
+    pub(crate) fn cargo<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Run {
+        Run::cargo(&self.root, args).env("CARGO_TARGET_DIR", &self.target)
+    }
+
+    /// Builds packages as they are measured.
+    pub(crate) fn build_release<'a>(&self, what: impl IntoIterator<Item = &'a str>) -> Outcome {
+        self.cargo(["build", "--release", "--quiet"]).args(what).run()
+    }
+
+    /// A script of this crate, in the Python environment.
+    pub(crate) fn python(&self, script: &str) -> Run {
+        Run::new(&self.root, self.eft.join("venv/bin/python"))
+            .arg(self.own(script))
+            .env("PYTHONPATH", self.own("common"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONUNBUFFERED", "1")
+            .env("EFT_BIN", self.target.join("release"))
+            .env("EFT_DIR", &self.eft)
+    }
+}
+
+/// Makes sure that the Python environment holds what `requirements.txt` says.
+pub(crate) fn python_environment(places: &Places) -> Outcome {
+    let (venv, stamp) = (places.eft.join("venv"), places.eft.join("venv/eft-requirements.txt"));
+    let wanted = fs::read(places.own("requirements.txt")).context("cannot read requirements.txt")?;
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let python = find_python(&places.root)?;
+    println!("installing S3 clients for Python into .eft/venv (once; `{python}`)");
+    fs::create_dir_all(&places.eft).context("cannot make .eft")?;
+    let made = Run::new(&places.root, &python).args(["-m", "venv", "--clear"]).arg(&venv).run();
+    if let Err(crate::run::Stop::Failed(why)) = made {
+        return failed(format!(
+            "{why}; on Debian and Ubuntu `apt install python3-venv` adds the missing module"
+        ));
+    }
+    Run::new(&places.root, venv.join("bin/python"))
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+        .args(["--only-binary", ":all:", "--require-hashes", "--requirement"])
+        .arg(places.own("requirements.txt"))
+        .run()?;
+    fs::write(&stamp, wanted).context("cannot write the environment's stamp")
+}
+
+fn find_python(root: &Path) -> Outcome<String> {
+    let check = "import sys; print(sys.version_info >= (3, 10))";
+    for name in PYTHONS {
+        let found = Run::new(root, name).args(["-c", check]).output();
+        match found {
+            Ok(answer) if answer.trim() == "True" => return Ok(name.to_owned()),
+            Err(stop @ crate::run::Stop::Signal(_)) => return Err(stop),
+            _ => {}
+        }
+    }
+    failed("Python 3.10 or later is needed")
+}
+
+/// Runs `cargo nextest` with these arguments; installs it first if there is none or an older one.
+pub(crate) fn nextest<'a>(places: &Places, args: impl IntoIterator<Item = &'a str>) -> Outcome {
+    let installed = || places.cargo(["nextest", "--version"]).output();
+    if let Ok(version) = installed()
+        && at_least(&version, NEXTEST)
+    {
+        return places.cargo(["nextest"]).args(args).run();
+    }
+    let home = places.eft.join("cargo");
+    let own = home.join("bin/cargo-nextest");
+    let version = if own.exists() {
+        Run::new(&places.root, &own).args(["nextest", "--version"]).output()?
+    } else {
+        String::new()
+    };
+    if !at_least(&version, NEXTEST) {
+        println!("installing cargo-nextest {NEXTEST} into .eft/cargo (once; takes some minutes)");
+        Run::cargo(&places.root, ["install", "cargo-nextest", "--locked", "--force", "--quiet"])
+            .args(["--version", NEXTEST])
+            .arg("--root")
+            .arg(&home)
+            .env("CARGO_TARGET_DIR", places.eft.join("cargo-build"))
+            .run()?;
+        fs::remove_dir_all(places.eft.join("cargo-build")).context("cannot clear .eft/cargo-build")?;
+    }
+    Run::new(&places.root, own).arg("nextest").args(args).env("CARGO_TARGET_DIR", &places.target).run()
+}
+
+/// Whether `cargo-nextest 1.2.3 (…)` names at least this version.
+fn at_least(answer: &str, wanted: &str) -> bool {
+    let numbers = |version: &str| version.split('.').map(|n| n.parse().ok()).collect::<Option<Vec<u32>>>();
+    let found = answer.split_whitespace().nth(1).and_then(numbers);
+    found.is_some_and(|found| Some(found) >= numbers(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(at_least("cargo-nextest 0.9.143 (60fa45f63 2026-08-04)\nrelease: 0.9.143", "0.9.143"));
+        assert!(at_least("cargo-nextest 0.10.2", "0.9.143"));
+        assert!(!at_least("cargo-nextest 0.9.99", "0.9.143"));
+        assert!(!at_least("", "0.9.143"));
+        assert!(!at_least("cargo-nextest unknown", "0.9.143"));
+    }
+}
