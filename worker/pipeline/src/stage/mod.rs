@@ -14,6 +14,8 @@
 //! # Failure handling
 //! An error is final: the transfer is aborted, nothing is published, and the stage is not stepped again.
 
+pub mod compress;
+pub mod decompress;
 mod io;
 
 pub use io::{Input, Output};
