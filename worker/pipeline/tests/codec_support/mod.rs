@@ -8,31 +8,31 @@ use eft_pipeline::stage::compress::{BlockCompressor, Scratch};
 use eft_pipeline::stage::decompress::Decompress;
 use eft_pipeline::stage::{Flow, Input, Output, Stage};
 
-pub fn fixture(name: &str) -> Vec<u8> {
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/data/codec/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// What came of a decompression.
 #[derive(Debug, Default)]
-pub struct Outcome {
-    pub bytes: Vec<u8>,
-    pub frames: u64,
-    pub failure: Option<Failure>,
+pub(crate) struct Outcome {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) frames: u64,
+    pub(crate) failure: Option<Failure>,
 }
 
 impl Outcome {
-    pub fn code(&self) -> Option<Code> {
+    pub(crate) fn code(&self) -> Option<Code> {
         self.failure.as_ref().map(|failure| failure.code)
     }
 
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         self.failure.as_ref().map_or("", |failure| &failure.message)
     }
 }
 
 /// Step a stage over `chunks` with the `rooms` in turn, checking what the contract says of each [`Flow`].
-pub fn drive(
+pub(crate) fn drive(
     codec: Codec,
     limits: &Limits,
     chunks: impl IntoIterator<Item = Bytes>,
@@ -72,18 +72,18 @@ pub fn drive(
 }
 
 /// All input at once, ample room, default limits.
-pub fn decompress(codec: Codec, bytes: &[u8]) -> Outcome {
+pub(crate) fn decompress(codec: Codec, bytes: &[u8]) -> Outcome {
     drive(codec, &Limits::default(), [Bytes::copy_from_slice(bytes)], &[1 << 20])
 }
 
-pub fn compress(codec: Codec, level: i32, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn compress(codec: Codec, level: i32, bytes: &[u8]) -> Vec<u8> {
     let compressor = BlockCompressor::new(CompressSpec { codec, level });
     let segments = [Bytes::copy_from_slice(bytes)];
     compressor.compress(&mut Scratch::default(), &segments).unwrap().concat()
 }
 
 /// Bytes that compress about as well as text, the same for a seed.
-pub fn text(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn text(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let mut bytes = Vec::with_capacity(len + 32);
     while bytes.len() < len {
