@@ -3,11 +3,11 @@
 mod codec_support;
 
 use bytes::Bytes;
-use codec_support::{compress, decompress, drive, fixture, text};
+use codec_support::{compress, decompress, drive, fixture, noise, text};
 use eft_domain::route::{Codec, DecompressSpec, Limits};
 use eft_domain::{ByteSize, Code};
-use eft_pipeline::stage::Stage;
 use eft_pipeline::stage::decompress::{Decompress, MAX_TRAILING, MAX_WINDOW};
+use eft_pipeline::stage::{Flow, Input, Output, Stage};
 use proptest::prelude::*;
 
 const SKIPPABLE: &[u8] = &[0x5e, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
@@ -213,6 +213,40 @@ fn a_bomb_is_refused_early() {
         let limits = Limits { max_ratio: u32::MAX, ..Limits::default() };
         let outcome = drive(codec, &limits, [Bytes::from(bomb(codec, 2))], &[8 << 20]);
         assert_eq!((outcome.failure, outcome.bytes.len()), (None, 128 << 20), "the bomb is sound");
+    }
+}
+
+#[test]
+fn the_ratio_counts_at_the_end_too() {
+    // Random bytes up to the only place inside where the ratio is looked at, then a run that is nearly free.
+    let content = [&noise(1 << 20)[..], &vec![0; 200 << 10]].concat();
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let file = Bytes::from(compress(codec, 3, &content));
+        for (max_ratio, code) in [(1, Some(Code::LimitRatio)), (2, None)] {
+            let limits = Limits { max_ratio, ..Limits::default() };
+            let outcome = drive(codec, &limits, [file.clone()], &[1 << 20]);
+            assert_eq!((outcome.code(), outcome.bytes.len()), (code, content.len()), "{codec:?}");
+        }
+    }
+}
+
+#[test]
+fn hungry_means_that_all_there_is_came_out() {
+    let content = text(1, 100_000);
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let file = Bytes::from(compress(codec, 3, &content));
+        let mut stage = Decompress::new(DecompressSpec { codec }, &Limits::default());
+        let (mut input, mut bytes) = (Input::default(), vec![]);
+        input.push(file.slice(..file.len() - 4)); // Without the last of the checksums.
+        loop {
+            let mut output = Output::with_room(1_000);
+            let flow = stage.step(&mut input, &mut output).unwrap();
+            bytes.extend(output.take().concat());
+            if flow == Flow::Hungry {
+                break;
+            }
+        }
+        assert!(bytes == content, "{codec:?}: {} bytes came out", bytes.len());
     }
 }
 

@@ -79,7 +79,7 @@ pub(crate) fn decompress(codec: Codec, bytes: &[u8]) -> Outcome {
 pub(crate) fn compress(codec: Codec, level: i32, bytes: &[u8]) -> Vec<u8> {
     let compressor = BlockCompressor::new(CompressSpec { codec, level });
     let segments = [Bytes::copy_from_slice(bytes)];
-    compressor.compress(&mut Scratch::default(), &segments).unwrap().concat()
+    compressor.compress(&mut Scratch::default(), &segments).expect("it compresses").concat()
 }
 
 /// Bytes that compress about as well as text, the same for a seed.
@@ -92,4 +92,16 @@ pub(crate) fn text(seed: u64, len: usize) -> Vec<u8> {
     }
     bytes.truncate(len);
     bytes
+}
+
+/// Bytes no compressor can shorten.
+pub(crate) fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut step = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8
+    };
+    std::iter::repeat_with(&mut step).take(len).collect()
 }

@@ -219,7 +219,7 @@ impl Decompress {
         *bytes += n as u64;
         let (bytes, zero, more) = (*bytes, *zero, chunk.len() > n);
         input.advance(n);
-        if !more && !(input.is_empty() && input.is_ended()) {
+        if !more && !input.is_finished() {
             return Ok(input.is_empty().then_some(Flow::Hungry));
         }
         let (least, what) = (if more { "at least " } else { "" }, if zero { "zero bytes" } else { "bytes" });
