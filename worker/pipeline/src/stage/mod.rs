@@ -15,7 +15,8 @@
 //! An error is final: the transfer is aborted, nothing is published, and the stage is not stepped again.
 
 mod any;
-mod compress;
+pub mod compress;
+pub mod decompress;
 mod io;
 mod sha256;
 

@@ -1,0 +1,187 @@
+//! `compress`: standard files, whatever the cut, read back by libraries and tools that did not write them.
+
+mod codec_support;
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use bytes::Bytes;
+use codec_support::{compress, decompress, noise, text};
+use eft_domain::route::{Codec, CompressSpec};
+use eft_pipeline::stage::compress::{BlockCompressor, Scratch};
+use proptest::prelude::*;
+
+fn compressor(codec: Codec, level: i32) -> BlockCompressor {
+    BlockCompressor::new(CompressSpec { codec, level })
+}
+
+/// Read with another library than the stage: flate2's reader, libzstd's one-shot function.
+fn oracle(codec: Codec, file: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![];
+    match codec {
+        Codec::Gzip => {
+            let mut reader = flate2::bufread::MultiGzDecoder::new(file);
+            reader.read_to_end(&mut bytes).expect("flate2 reads it");
+        }
+        Codec::Zstd => {
+            let size =
+                zstd::zstd_safe::get_frame_content_size(file).expect("a frame").expect("it says its size");
+            bytes.reserve(size as usize);
+            zstd::zstd_safe::decompress(&mut bytes, file).expect("libzstd reads it");
+        }
+    }
+    bytes
+}
+
+const ALL: [(Codec, std::ops::RangeInclusive<i32>); 2] = [(Codec::Gzip, 1..=9), (Codec::Zstd, 1..=19)];
+
+#[test]
+fn every_level_round_trips_within_its_bound() {
+    let incompressible = noise(300_000);
+    for (codec, levels) in ALL {
+        for level in levels {
+            let compressor = compressor(codec, level);
+            let mut scratch = Scratch::default();
+            let samples = [
+                text(7, 150_000),
+                incompressible.clone(),
+                vec![0; 100_000],
+                vec![],
+                vec![b'x'],
+                text(3, 5_001),
+            ];
+            for sample in &samples {
+                let segments = [Bytes::copy_from_slice(sample)];
+                let file = compressor.compress(&mut scratch, &segments).unwrap().concat();
+                assert!(file.len() <= compressor.bound(sample.len()), "{codec:?} {level}");
+                assert!(oracle(codec, &file) == *sample, "{codec:?} {level}");
+                let back = decompress(codec, &file);
+                assert!(back.bytes == *sample && back.frames == 1, "{codec:?} {level}: {:?}", back.failure);
+                assert!(file == compress(codec, level, sample), "a used context makes other bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn bounds_are_what_the_libraries_ask_for() {
+    for len in [0, 1, 4_999, 5_000, 5_001, 65_535, 1 << 20, 3_000_001] {
+        let asked = libdeflater::Compressor::default().gzip_compress_bound(len);
+        assert!((asked..asked + 64).contains(&compressor(Codec::Gzip, 6).bound(len)), "{len}: {asked}");
+    }
+}
+
+#[test]
+fn headers_are_the_same_everywhere() {
+    for level in 1..=9 {
+        let file = compress(Codec::Gzip, level, b"abc");
+        assert_eq!((&file[..8], file[9]), (&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0][..], 255));
+    }
+    for content in [text(1, 100), text(1, 3 << 20), vec![]] {
+        let file = compress(Codec::Zstd, 3, &content);
+        assert_eq!(file[4] & 0x04, 0x04, "a content checksum");
+        let size = zstd::zstd_safe::get_frame_content_size(&file).unwrap();
+        assert_eq!(size, Some(content.len() as u64));
+    }
+}
+
+#[test]
+fn no_segments_make_an_empty_file() {
+    for (codec, _) in ALL {
+        let file = compressor(codec, 3).compress(&mut Scratch::default(), &[]).unwrap().concat();
+        assert_eq!(file, compress(codec, 3, b""));
+        assert!(oracle(codec, &file).is_empty());
+    }
+}
+
+#[test]
+fn levels_out_of_range_are_the_nearest() {
+    assert_eq!(compressor(Codec::Gzip, 0), compressor(Codec::Gzip, 1));
+    assert_eq!(compressor(Codec::Gzip, 10), compressor(Codec::Gzip, 9));
+    assert_eq!(compressor(Codec::Zstd, -5), compressor(Codec::Zstd, 1));
+    assert_eq!(compressor(Codec::Zstd, 22), compressor(Codec::Zstd, 19));
+}
+
+#[test]
+fn a_scratch_may_change_its_compressor() {
+    let (mut scratch, block) = (Scratch::default(), [Bytes::from(text(5, 50_000))]);
+    for (codec, level) in [(Codec::Gzip, 6), (Codec::Zstd, 3), (Codec::Zstd, 9), (Codec::Gzip, 1)] {
+        let file = compressor(codec, level).compress(&mut scratch, &block).unwrap().concat();
+        assert!(file == compress(codec, level, &block[0]));
+    }
+}
+
+/// The memory the planner is told of holds what libzstd allocates.
+#[test]
+fn contexts_are_no_larger_than_said() {
+    use zstd::zstd_safe::{CCtx, CParameter};
+    for level in 1..=19 {
+        let compressor = compressor(Codec::Zstd, level);
+        let len = compressor.block_bytes();
+        let buffers = (len + compressor.bound(len)) as u64;
+        let said = compressor.info().memory - buffers;
+        let mut context = CCtx::create();
+        context.set_parameter(CParameter::CompressionLevel(level)).unwrap();
+        // Zeros: the quickest content, and tables are sized by the length alone.
+        context.compress2(&mut Vec::with_capacity(compressor.bound(len)), &vec![0; len]).unwrap();
+        let held = context.sizeof() as u64;
+        assert!(held <= said && said < held + held / 8, "level {level} holds {held}, says {said}");
+    }
+}
+
+/// The commands people will use. Prints how many were not there.
+#[test]
+fn commands_read_the_file() {
+    let content = text(11, 5 << 20);
+    let mut missing = 0;
+    for (codec, commands) in [
+        (
+            Codec::Gzip,
+            [
+                ["gzip", "-dc"],
+                ["pigz", "-dc"],
+                [
+                    "python3",
+                    "-cimport gzip,sys;sys.stdout.buffer.write(gzip.decompress(sys.stdin.buffer.read()))",
+                ],
+            ],
+        ),
+        (Codec::Zstd, [["zstd", "-dc"], ["zstd", "-dcq"], ["pzstd", "-dcq"]]),
+    ] {
+        let compressor = compressor(codec, 3);
+        let blocks = content.chunks(compressor.block_bytes());
+        let file: Vec<u8> = blocks.flat_map(|block| compress(codec, 3, block)).collect();
+        for [program, option] in commands {
+            let Ok(mut child) =
+                Command::new(program).arg(option).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+            else {
+                missing += 1;
+                continue;
+            };
+            let (mut stdin, file) = (child.stdin.take().unwrap(), file.clone());
+            let writer = std::thread::spawn(move || stdin.write_all(&file).unwrap());
+            let output = child.wait_with_output().unwrap();
+            writer.join().unwrap();
+            assert!(output.status.success() && output.stdout == content, "{program}");
+        }
+    }
+    println!("commands not installed, and therefore not asked: {missing} of 6");
+}
+
+proptest! {
+    #[test]
+    fn segmentation_does_not_matter(
+        gzip: bool, level in 1i32..10, len in 0usize..200_000, seed: u64, cuts in prop::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let codec = if gzip { Codec::Gzip } else { Codec::Zstd };
+        let whole = Bytes::from(text(seed, len));
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut % (len + 1)).chain([0, len]).collect();
+        cuts.sort_unstable();
+        let segments: Vec<_> = cuts.windows(2).map(|pair| whole.slice(pair[0]..pair[1])).collect();
+        let mut scratch = Scratch::default();
+        let file = compressor(codec, level).compress(&mut scratch, &segments).unwrap().concat();
+        prop_assert!(file == compressor(codec, level).compress(&mut scratch, &segments).unwrap().concat());
+        prop_assert!(file == compress(codec, level, &whole));
+        prop_assert!(oracle(codec, &file) == whole);
+    }
+}
