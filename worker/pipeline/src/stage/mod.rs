@@ -14,7 +14,9 @@
 //! # Failure handling
 //! An error is final: the transfer is aborted, nothing is published, and the stage is not stepped again.
 
+pub mod csv;
 mod io;
+pub mod utf8;
 
 pub use io::{Input, Output};
 
