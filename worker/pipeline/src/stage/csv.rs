@@ -107,7 +107,7 @@ impl CsvValidate {
                     if to > from {
                         from = self.scanner.read(&mut self.machine, piece, from, to, true)?;
                     }
-                    self.machine.break_utf8(|| not_utf8(bad))?;
+                    self.machine.break_utf8(|| not_utf8(bad));
                     checked += dropped;
                 }
                 None => {
@@ -152,7 +152,7 @@ impl CsvValidate {
     fn finish(&mut self, end: u64) -> Result<(), Failure> {
         self.give_mark_back()?;
         if let Some(bad) = self.utf8.as_mut().and_then(|utf8| utf8.finish(end)) {
-            self.machine.break_utf8(|| not_utf8(bad))?;
+            self.machine.break_utf8(|| not_utf8(bad));
         }
         self.machine.finish(end)
     }

@@ -163,7 +163,7 @@ fn cut(name: &str) -> &str {
 }
 
 fn quoted(name: &str) -> String {
-    show(cut(name).as_bytes(), name.len() > MAX_NAME)
+    show(&name.as_bytes()[..name.len().min(MAX_NAME)], name.len() > MAX_NAME)
 }
 
 /// A list of names, cut.

@@ -41,8 +41,8 @@ pub(super) struct Machine {
     pub(super) dialect: Dialect,
     pub(super) tally: Tally,
     pub(super) state: State,
-    /// The header is being read: its names so far.
-    header: Option<Vec<String>>,
+    /// The header is being read.
+    header: Option<Header>,
     /// `None` until the header, or the first record of a file without names, is read.
     pub(super) table: Option<Table>,
     pub(super) record_start: u64,
@@ -57,6 +57,14 @@ pub(super) struct Machine {
     hint: Option<String>,
 }
 
+/// The header, while it is read.
+#[derive(Debug, Default)]
+struct Header {
+    names: Vec<String>,
+    /// The first thing wrong with it: the column and the reason.
+    wrong: Option<(Option<String>, String)>,
+}
+
 /// What an error is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum About {
@@ -68,7 +76,7 @@ impl Machine {
     pub(super) fn new(dialect: Dialect, tally: Tally) -> Self {
         Self {
             table: dialect.table(),
-            header: dialect.has_header().then(Vec::new),
+            header: dialect.has_header().then(Header::default),
             dialect,
             tally,
             state: State::Start,
@@ -91,11 +99,11 @@ impl Machine {
         match self.state {
             State::Return | State::ClosingReturn if byte == b'\n' => return self.end_record(piece, offset - 1, offset),
             State::Return => {
-                self.break_field(|| format!("carriage return without a line feed at byte {}", offset - 1))?;
+                self.break_field(|| format!("carriage return without a line feed at byte {}", offset - 1));
                 self.state = State::Unquoted;
             }
             State::ClosingReturn => {
-                self.break_field(|| format!("text after the closing quote at byte {}", offset - 1))?;
+                self.break_field(|| format!("text after the closing quote at byte {}", offset - 1));
                 self.state = State::Unquoted;
             }
             _ => {}
@@ -121,46 +129,46 @@ impl Machine {
             }
             State::Closing => {
                 self.state = State::Unquoted;
-                self.break_field(|| format!("text after the closing quote at byte {offset}"))?;
+                self.break_field(|| format!("text after the closing quote at byte {offset}"));
             }
             _ => {
                 self.state = State::Unquoted;
                 if quote {
-                    self.break_field(|| format!("quote inside an unquoted field at byte {offset}"))?;
+                    self.break_field(|| format!("quote inside an unquoted field at byte {offset}"));
                 } else if byte == b'\n' {
-                    self.break_field(|| format!("line feed without a carriage return at byte {offset}"))?;
+                    self.break_field(|| format!("line feed without a carriage return at byte {offset}"));
                 }
             }
         }
         if byte == 0 {
-            self.break_field(|| format!("NUL at byte {offset}"))?;
+            self.break_field(|| format!("NUL at byte {offset}"));
         }
         Ok(())
     }
 
     /// Something is wrong with the field being read; only the first thing is reported.
-    fn break_field(&mut self, reason: impl Fn() -> String) -> Result<(), Failure> {
+    fn break_field(&mut self, reason: impl Fn() -> String) {
         if self.hint.is_none() {
             self.hint = Some(reason());
         }
-        self.break_utf8(reason)
+        self.break_utf8(reason);
     }
 
     /// As [`Machine::break_field`], for a broken UTF-8 sequence: when it is seen depends on where the stream was cut,
     /// so that a limit must not mention it.
-    pub(super) fn break_utf8(&mut self, reason: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.field_broken {
-            return Ok(());
+    pub(super) fn break_utf8(&mut self, reason: impl FnOnce() -> String) {
+        if !self.field_broken {
+            self.field_broken = true;
+            self.note(About::Field, reason);
         }
-        self.field_broken = true;
-        self.note(About::Field, reason)
     }
 
-    fn note(&mut self, about: About, reason: impl FnOnce() -> String) -> Result<(), Failure> {
+    fn note(&mut self, about: About, reason: impl FnOnce() -> String) {
         let (offset, field) = (self.record_start, self.field);
-        if self.header.is_some() {
+        if let Some(header) = &mut self.header {
             let column = (about == About::Field).then(|| format!("#{}", field + 1));
-            return Err(self.tally.fatal(offset, column, reason()));
+            header.wrong.get_or_insert_with(|| (column, reason()));
+            return;
         }
         let names = self.table.as_ref().map_or(&[][..], |table| &table.names);
         self.tally.note(|record| {
@@ -170,7 +178,6 @@ impl Machine {
             });
             Reject { record, offset, column, reason: reason() }
         });
-        Ok(())
     }
 
     /// How much of a field is kept: all of a header's, bounded by the header's own limit.
@@ -190,7 +197,7 @@ impl Machine {
     }
 
     fn end_field_at_delimiter(&mut self, piece: Piece<'_>, offset: u64) -> Result<(), Failure> {
-        self.end_field(piece, offset)?;
+        self.end_field(piece, offset);
         self.field += 1;
         if self.field as u64 >= self.dialect.max_fields {
             let observed = format!(
@@ -206,38 +213,37 @@ impl Machine {
         Ok(())
     }
 
-    fn end_field(&mut self, piece: Piece<'_>, end: u64) -> Result<(), Failure> {
+    fn end_field(&mut self, piece: Piece<'_>, end: u64) {
         let keep = self.keep();
         let broken = std::mem::take(&mut self.field_broken);
         let raw = raw(&mut self.kept, keep, self.field_start, piece, end);
-        if let Some(names) = &mut self.header {
-            names.push(String::from_utf8_lossy(&self.dialect.rules.text(raw)).into_owned());
-            return Ok(());
+        if let Some(header) = &mut self.header {
+            header.names.push(String::from_utf8_lossy(&self.dialect.rules.text(raw)).into_owned());
+            return;
         }
         let rule = self.table.as_ref().and_then(|table| table.rules.get(self.field).copied());
-        let Some(rule) = rule.filter(|_| !broken) else { return Ok(()) };
+        let Some(rule) = rule.filter(|_| !broken) else { return };
         if let Err(wrong) = self.dialect.rules.check(rule, raw) {
             let reason = self.dialect.rules.reason(wrong, raw);
-            self.note(About::Field, || reason)?;
+            self.note(About::Field, || reason);
         }
-        Ok(())
     }
 
     /// The record's last field ends before `end`, its terminator with the byte at `last`.
     fn end_record(&mut self, piece: Piece<'_>, end: u64, last: u64) -> Result<(), Failure> {
         let blank = end == self.record_start;
         if blank && self.header.is_some() {
-            return self.note(About::Record, || "blank line where the header should be".to_owned());
+            self.note(About::Record, || "blank line where the header should be".to_owned());
         }
         let width = self.table.as_ref().map(|table| table.rules.len());
         if blank && width.is_some_and(|width| width > 1) {
-            self.note(About::Record, || "blank line".to_owned())?;
+            self.note(About::Record, || "blank line".to_owned());
         } else {
-            self.end_field(piece, end)?;
+            self.end_field(piece, end);
             let fields = self.field + 1;
             if let Some(width) = width.filter(|width| *width != fields) {
                 let s = if fields == 1 { "" } else { "s" };
-                self.note(About::Record, || format!("{fields} field{s}, expected {width}"))?;
+                self.note(About::Record, || format!("{fields} field{s}, expected {width}"));
             }
         }
         self.close(last + 1)
@@ -245,10 +251,14 @@ impl Machine {
 
     /// The record is complete; the next one starts at `next`.
     fn close(&mut self, next: u64) -> Result<(), Failure> {
-        if let Some(names) = self.header.take() {
-            match self.dialect.read_header(&names) {
+        if let Some(Header { names, wrong }) = self.header.take() {
+            let read = match wrong {
+                None => self.dialect.read_header(&names).map_err(|why| (None, why)),
+                Some(wrong) => Err(wrong),
+            };
+            match read {
                 Ok(table) => self.table = Some(table),
-                Err(why) => return Err(self.tally.fatal(self.record_start, None, why)),
+                Err((column, why)) => return Err(self.tally.fatal(self.record_start, column, why)),
             }
             self.kept = Vec::new();
         } else {
@@ -279,14 +289,14 @@ impl Machine {
         let piece = Piece { bytes: &[], base: end };
         match self.state {
             State::Return => {
-                self.break_field(|| format!("carriage return without a line feed at byte {}", end - 1))?;
+                self.break_field(|| format!("carriage return without a line feed at byte {}", end - 1));
             }
             State::ClosingReturn => {
-                self.break_field(|| format!("text after the closing quote at byte {}", end - 1))?;
+                self.break_field(|| format!("text after the closing quote at byte {}", end - 1));
             }
             State::Quoted | State::Escaped => {
                 let start = self.field_start;
-                self.break_field(|| format!("quote opened at byte {start} is not closed"))?;
+                self.break_field(|| format!("quote opened at byte {start} is not closed"));
                 // What is missing after it is not known: no count of fields.
                 return self.close(end);
             }

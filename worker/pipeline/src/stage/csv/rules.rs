@@ -128,7 +128,12 @@ pub(super) fn show(text: &[u8], cut: bool) -> String {
     let mut shown = String::from('"');
     let mut chunks = text.utf8_chunks().peekable();
     while let Some(chunk) = chunks.next() {
-        shown.extend(chunk.valid().chars().flat_map(char::escape_debug));
+        for char in chunk.valid().chars() {
+            match char {
+                '\'' => shown.push(char),
+                _ => shown.extend(char.escape_debug()),
+            }
+        }
         // The cut may go through a character.
         if cut && chunks.peek().is_none() && chunk.invalid().first().is_some_and(|byte| *byte >= 0xc2) {
             break;
