@@ -1,4 +1,5 @@
 //! `validate.csv` against its oracle: any spec, any bytes, any chunks.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod csv_oracle;
 
@@ -57,23 +58,32 @@ fn value(ty: ColumnType) -> BoxedStrategy<String> {
         ColumnType::Text => prop_oneof![
             "[a-z ]{0,12}".boxed(),
             "[a-zé東\u{1f980}.+-]{0,120}".boxed(),
-            select(vec!["a,b", "x\ny", "say \"hi\"", "it's", "\\", "a\\\"b", "\r\n", "-", "1.2"]).prop_map(str::to_owned),
+            select(vec!["a,b", "x\ny", "say \"hi\"", "it's", "\\", "a\\\"b", "\r\n", "-", "1.2"])
+                .prop_map(str::to_owned),
         ]
         .boxed(),
         ColumnType::Integer => prop_oneof![
             any::<i64>().prop_map(|n| n.to_string()),
             "[+-]?[0-9]{1,5}",
-            select(vec!["9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809"])
-                .prop_map(str::to_owned),
+            select(vec![
+                "9223372036854775807",
+                "9223372036854775808",
+                "-9223372036854775808",
+                "-9223372036854775809"
+            ])
+            .prop_map(str::to_owned),
             "[+-]?0{0,70}[0-9]{1,20}",
         ]
         .boxed(),
         ColumnType::Decimal => "[+-]?[0-9]{1,25}([.][0-9]{1,4})?".boxed(),
         ColumnType::Float => "[+-]?[0-9]{1,4}([.][0-9]{1,4})?([eE][+-]?[0-9]{1,2})?".boxed(),
-        ColumnType::Boolean => select(vec!["true", "False", "0", "1", "Y", "no"]).prop_map(str::to_owned).boxed(),
+        ColumnType::Boolean => {
+            select(vec!["true", "False", "0", "1", "Y", "no"]).prop_map(str::to_owned).boxed()
+        }
         ColumnType::Date => "(2024|1900|2000)-(0[1-9]|1[0-2])-(0[1-9]|2[0-9]|30)".boxed(),
         ColumnType::Timestamp => {
-            "2024-02-2[0-9][T ](0[0-9]|23):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]{1,9})?(Z|[+-]0[0-9]:[03]0)?".boxed()
+            "2024-02-2[0-9][T ](0[0-9]|23):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]{1,9})?(Z|[+-]0[0-9]:[03]0)?"
+                .boxed()
         }
         ColumnType::Uuid => "[0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}".boxed(),
     };
@@ -104,8 +114,16 @@ fn spec() -> impl Strategy<Value = (CsvSpec, Vec<ColumnType>)> {
         (None, None),
     ]);
     let delimiter = select(vec![b',', b',', b';', b'\t', b'|']);
-    (prop::collection::vec(column, 1..7), nulls, terminator, quoting, delimiter, 0..4, prop::bool::weighted(0.8)).prop_map(
-        |(columns, nulls, terminator, (quote, escape), delimiter, names, utf8)| {
+    (
+        prop::collection::vec(column, 1..7),
+        nulls,
+        terminator,
+        quoting,
+        delimiter,
+        0..4,
+        prop::bool::weighted(0.8),
+    )
+        .prop_map(|(columns, nulls, terminator, (quote, escape), delimiter, names, utf8)| {
             let name = |i: usize| format!("c{i}");
             let all: Vec<String> = (0..columns.len()).map(name).collect();
             let typed = names != 3;
@@ -129,8 +147,7 @@ fn spec() -> impl Strategy<Value = (CsvSpec, Vec<ColumnType>)> {
                 utf8,
             };
             (spec, types)
-        },
-    )
+        })
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -166,8 +183,30 @@ fn case() -> impl Strategy<Value = Case> {
     (spec(), limits()).prop_flat_map(|((spec, types), limits)| {
         let row: Vec<_> = types.iter().map(|ty| (value(*ty), prop::bool::weighted(0.15))).collect();
         let special = vec![
-            &b"\""[..], b"\"\"", b"'", b",", b"\n", b"\r", b"\r\n", b"\n\n", b"\0", b"\\", b"", b"\xc3", b"\xa9", b"\xe0\x80",
-            b"\xed\xa0\x80", b"\xf4\x90", b"\xff", b"\xe6\x9d", b"x", b"1", b"-", b".", b"\xef\xbb\xbf", b"\xf0\x9f\xa6",
+            &b"\""[..],
+            b"\"\"",
+            b"'",
+            b",",
+            b"\n",
+            b"\r",
+            b"\r\n",
+            b"\n\n",
+            b"\0",
+            b"\\",
+            b"",
+            b"\xc3",
+            b"\xa9",
+            b"\xe0\x80",
+            b"\xed\xa0\x80",
+            b"\xf4\x90",
+            b"\xff",
+            b"\xe6\x9d",
+            b"x",
+            b"1",
+            b"-",
+            b".",
+            b"\xef\xbb\xbf",
+            b"\xf0\x9f\xa6",
         ];
         let mutation = (any::<Index>(), select(special), prop::bool::ANY);
         (
@@ -190,7 +229,8 @@ fn case() -> impl Strategy<Value = Case> {
                     input.extend(newline);
                 }
                 for row in rows {
-                    let row: Vec<Vec<u8>> = row.iter().map(|(text, quoted)| field(text, *quoted, &spec)).collect();
+                    let row: Vec<Vec<u8>> =
+                        row.iter().map(|(text, quoted)| field(text, *quoted, &spec)).collect();
                     input.extend(row.join(&spec.delimiter));
                     input.extend(newline);
                 }
@@ -212,9 +252,11 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 2_000, ..ProptestConfig::with_cases(
-        std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000)
-    ) })]
+    #![proptest_config(ProptestConfig {
+        cases: 8 * ProptestConfig::default().cases,
+        max_shrink_iters: 2_000,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn agrees_with_the_oracle_however_it_is_cut(case in case()) {

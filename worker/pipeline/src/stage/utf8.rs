@@ -38,8 +38,9 @@ impl Stage for Utf8Validate {
     }
 
     fn step(&mut self, input: &mut Input, output: &mut Output) -> Result<Flow, Failure> {
-        let failure =
-            |bad: BadSequence| Failure::new(Code::Validation, format!("not UTF-8 at byte {}: {bad}", bad.offset));
+        let failure = |bad: BadSequence| {
+            Failure::new(Code::Validation, format!("not UTF-8 at byte {}: {bad}", bad.offset))
+        };
         loop {
             let base = input.offset();
             let Some(bytes) = input.take_chunk() else { break };

@@ -54,15 +54,24 @@ impl Oracle<'_> {
         while at < self.input.len() {
             let record = self.record(at, self.input.len());
             let number = if header { 0 } else { report.records.unwrap() + 1 };
-            let max = if header { limits.max_record_bytes.bytes().min(1 << 20) } else { limits.max_record_bytes.bytes() };
+            let max = if header {
+                limits.max_record_bytes.bytes().min(1 << 20)
+            } else {
+                limits.max_record_bytes.bytes()
+            };
             self.limits(number, at, &record, max as usize)?;
             let first_wrong = |field: &Field| {
                 // A broken sequence is seen after everything that can be said of its first byte.
                 let utf8 = self.bad_utf8.iter().filter(|(bad, _)| (field.start..field.end).contains(bad));
-                let all = field.wrong.iter().map(|(at, what)| (*at, 0, what)).chain(utf8.map(|(at, what)| (*at, 1, what)));
+                let all = field
+                    .wrong
+                    .iter()
+                    .map(|(at, what)| (*at, 0, what))
+                    .chain(utf8.map(|(at, what)| (*at, 1, what)));
                 all.min().map(|(_, _, what)| what.clone())
             };
-            let blank = record.end > at && record.fields.len() == 1 && record.fields[0].end == at && !record.unclosed;
+            let blank =
+                record.end > at && record.fields.len() == 1 && record.fields[0].end == at && !record.unclosed;
             if header {
                 header = false;
                 let wrong = record.fields.iter().enumerate().find_map(|(i, f)| Some((i, first_wrong(f)?)));
@@ -105,8 +114,11 @@ impl Oracle<'_> {
             report.records = Some(number);
             if !wrong.is_empty() {
                 report.errors += 1;
-                let rows = wrong.into_iter().take(10).map(|(column, reason)| {
-                    Reject { record: number, offset: at as u64, column, reason }
+                let rows = wrong.into_iter().take(10).map(|(column, reason)| Reject {
+                    record: number,
+                    offset: at as u64,
+                    column,
+                    reason,
                 });
                 report.rejects.extend(rows);
                 report.rejects.truncate(MAX_REJECTS);
@@ -130,7 +142,9 @@ impl Oracle<'_> {
         let byte = |i: usize| (i < eof).then(|| self.input[i]);
         let terminator = |i: usize| match (self.spec.terminator, byte(i)) {
             (RecordTerminator::Any | RecordTerminator::Lf, Some(b'\n')) => Some(1),
-            (RecordTerminator::Any | RecordTerminator::CrLf, Some(b'\r')) if byte(i + 1) == Some(b'\n') => Some(2),
+            (RecordTerminator::Any | RecordTerminator::CrLf, Some(b'\r')) if byte(i + 1) == Some(b'\n') => {
+                Some(2)
+            }
             _ => None,
         };
         let quote = |i: usize| byte(i).is_some() && byte(i) == self.spec.quote;
@@ -146,14 +160,18 @@ impl Oracle<'_> {
                         i += 2;
                     } else if quote(i) {
                         i += 1;
-                        let ends = i >= eof || byte(i) == Some(self.spec.delimiter) || terminator(i).is_some();
+                        let ends =
+                            i >= eof || byte(i) == Some(self.spec.delimiter) || terminator(i).is_some();
                         if !ends {
                             field.wrong.push((i, format!("text after the closing quote at byte {i}")));
                         }
                         break;
                     } else if i >= eof {
                         record.unclosed = true;
-                        field.wrong.push((usize::MAX, format!("quote opened at byte {} is not closed", field.start)));
+                        field.wrong.push((
+                            usize::MAX,
+                            format!("quote opened at byte {} is not closed", field.start),
+                        ));
                         break;
                     } else {
                         if escape(i) {
@@ -172,8 +190,12 @@ impl Oracle<'_> {
                     Some(b'\r') if self.spec.terminator != RecordTerminator::Lf => {
                         field.wrong.push((i, format!("carriage return without a line feed at byte {i}")));
                     }
-                    Some(b'\n') => field.wrong.push((i, format!("line feed without a carriage return at byte {i}"))),
-                    _ if quote(i) => field.wrong.push((i, format!("quote inside an unquoted field at byte {i}"))),
+                    Some(b'\n') => {
+                        field.wrong.push((i, format!("line feed without a carriage return at byte {i}")))
+                    }
+                    _ if quote(i) => {
+                        field.wrong.push((i, format!("quote inside an unquoted field at byte {i}")))
+                    }
                     _ => {}
                 }
                 i += 1;
@@ -194,7 +216,8 @@ impl Oracle<'_> {
 
     fn limits(&self, number: u64, at: usize, record: &Record, max: usize) -> Result<(), Failure> {
         let max_fields = self.limits.max_fields as usize;
-        let too_many = record.fields.get(max_fields.wrapping_sub(1)).filter(|_| record.fields.len() > max_fields);
+        let too_many =
+            record.fields.get(max_fields.wrapping_sub(1)).filter(|_| record.fields.len() > max_fields);
         if let Some(last) = too_many
             && last.end < at + max
         {
@@ -226,7 +249,9 @@ impl Oracle<'_> {
     }
 
     fn text(&self, field: &Field) -> Option<String> {
-        String::from_utf8(self.bytes(field)).ok().or(Some(String::from_utf8_lossy(&self.bytes(field)).into_owned()))
+        String::from_utf8(self.bytes(field))
+            .ok()
+            .or(Some(String::from_utf8_lossy(&self.bytes(field)).into_owned()))
     }
 
     fn bytes(&self, field: &Field) -> Vec<u8> {
@@ -280,10 +305,12 @@ impl Oracle<'_> {
             let at = (0..).find(|&i| expected.get(i) != found.get(i)).unwrap();
             let list = |names: &[String]| {
                 let shown: Vec<String> = names.iter().take(20).map(|name| show(name.as_bytes())).collect();
-                let more = if names.len() > 20 { format!(", … {} in all", names.len()) } else { String::new() };
+                let more =
+                    if names.len() > 20 { format!(", … {} in all", names.len()) } else { String::new() };
                 format!("[{}{more}]", shown.join(", "))
             };
-            let name = |names: &[String]| names.get(at).map_or("nothing".to_owned(), |name| show(name.as_bytes()));
+            let name =
+                |names: &[String]| names.get(at).map_or("nothing".to_owned(), |name| show(name.as_bytes()));
             let (want, have) = (list(expected), list(found));
             return Some(format!(
                 "expected {want}, found {have}; first difference in column {}: expected {}, found {}",
@@ -324,7 +351,8 @@ fn show(text: &[u8]) -> String {
     while let Some(chunk) = chunks.next() {
         let quoted = format!("{:?}", chunk.valid());
         shown += &quoted[1..quoted.len() - 1];
-        let half = cut && chunks.peek().is_none() && chunk.invalid().first().is_some_and(|lead| *lead >= 0xc2);
+        let half =
+            cut && chunks.peek().is_none() && chunk.invalid().first().is_some_and(|lead| *lead >= 0xc2);
         if !half {
             shown.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
         }
@@ -393,7 +421,9 @@ fn number(text: &str, width: usize) -> Option<u32> {
 fn is_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let [year, month, day] = parts[..] else { return false };
-    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else { return false };
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
+        return false;
+    };
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     (1..=12).contains(&month) && (1..=days[month as usize - 1]).contains(&day)
@@ -407,7 +437,8 @@ fn is_timestamp(text: &str) -> bool {
     let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
     let parts: Vec<&str> = clock.split(':').collect();
     let [hour, minute, second] = parts[..] else { return false };
-    let (Some(hour), Some(minute), Some(second)) = (number(hour, 2), number(minute, 2), number(second, 2)) else {
+    let (Some(hour), Some(minute), Some(second)) = (number(hour, 2), number(minute, 2), number(second, 2))
+    else {
         return false;
     };
     let east = match zone {

@@ -50,7 +50,13 @@ pub(super) struct Needles {
 
 impl Needles {
     /// `cr`: a carriage return is structure. A byte the dialect does not have is looked for as NUL, which never passes.
-    pub(super) fn new(delimiter: u8, quote: Option<u8>, escape: Option<u8>, cr: bool, lf_needs_cr: bool) -> Self {
+    pub(super) fn new(
+        delimiter: u8,
+        quote: Option<u8>,
+        escape: Option<u8>,
+        cr: bool,
+        lf_needs_cr: bool,
+    ) -> Self {
         Self {
             delimiter: lanes::splat(delimiter),
             quote: lanes::splat(quote.unwrap_or(0)),
@@ -122,7 +128,8 @@ impl Block {
             }
             let quotes = find(needles.quote);
             let returns = find(needles.cr);
-            (block, opening, closing) = Self::quoted(delimiters, line_feeds, quotes, returns, entry, needles)?;
+            (block, opening, closing) =
+                Self::quoted(delimiters, line_feeds, quotes, returns, entry, needles)?;
         }
         if typed {
             block.prove(lanes, entry, opening, closing);

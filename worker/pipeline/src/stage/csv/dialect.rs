@@ -45,7 +45,10 @@ impl Dialect {
         let mut seen = HashSet::new();
         for (what, byte) in bytes {
             if !byte.is_ascii() || matches!(byte, 0 | b'\r' | b'\n') {
-                return refuse(format!("{what} {} is not an ASCII byte other than NUL, CR and LF", show(&[byte], false)));
+                return refuse(format!(
+                    "{what} {} is not an ASCII byte other than NUL, CR and LF",
+                    show(&[byte], false)
+                ));
             }
             if !seen.insert(byte) {
                 return refuse(format!("{what} {} has another meaning already", show(&[byte], false)));
@@ -59,7 +62,11 @@ impl Dialect {
                 return refuse("no columns".to_owned());
             }
             if names.len() as u64 > u64::from(limits.max_fields) {
-                return refuse(format!("{} columns, limits.max_fields is {}", names.len(), limits.max_fields));
+                return refuse(format!(
+                    "{} columns, limits.max_fields is {}",
+                    names.len(),
+                    limits.max_fields
+                ));
             }
             if let Err(why) = table(&spec, names) {
                 return refuse(why);

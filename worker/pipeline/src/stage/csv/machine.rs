@@ -97,7 +97,9 @@ impl Machine {
             return Err(self.too_long(max));
         }
         match self.state {
-            State::Return | State::ClosingReturn if byte == b'\n' => return self.end_record(piece, offset - 1, offset),
+            State::Return | State::ClosingReturn if byte == b'\n' => {
+                return self.end_record(piece, offset - 1, offset);
+            }
             State::Return => {
                 self.break_field(|| format!("carriage return without a line feed at byte {}", offset - 1));
                 self.state = State::Unquoted;
@@ -311,12 +313,8 @@ impl Machine {
     }
 
     fn too_long(&self, max: u64) -> Failure {
-        let mut observed = format!(
-            "{} bytes and more in record {} at byte {}",
-            max + 1,
-            self.number(),
-            self.record_start
-        );
+        let mut observed =
+            format!("{} bytes and more in record {} at byte {}", max + 1, self.number(), self.record_start);
         if let State::Quoted | State::Escaped = self.state {
             observed += &format!(" (inside the quote opened at byte {})", self.field_start);
         }

@@ -120,7 +120,8 @@ impl Scanner {
                 return (at, Stop::Machine(at + BLOCK));
             };
             // Records that end here after the first are shorter than a block.
-            let first_end = if block.records == 0 { block.usable } else { block.records.trailing_zeros() + 1 };
+            let first_end =
+                if block.records == 0 { block.usable } else { block.records.trailing_zeros() + 1 };
             if offset + u64::from(first_end) - machine.record_start > self.max_record {
                 return (at, Stop::Machine(at + BLOCK));
             }
@@ -134,7 +135,9 @@ impl Scanner {
                 let Some(&Column { class, last }) = self.columns.get(column) else { break };
                 let unproven = block.unproven[class as usize & (Class::SLOTS - 1)] & (through ^ before);
                 let misplaced = (block.records ^ last) & end;
-                if unproven | misplaced != 0 && (misplaced != 0 || !proved(machine, base, bytes, at, &block, column, end)) {
+                if unproven | misplaced != 0
+                    && (misplaced != 0 || !proved(machine, base, bytes, at, &block, column, end))
+                {
                     let next = settle(machine, offset, &block, before, column);
                     machine.state = if next == 0 { entry.into() } else { State::Start };
                     // A return that belongs to this end is the machine's, too.
