@@ -27,8 +27,13 @@ pub(super) enum Class {
 }
 
 impl Class {
-    /// Number of classes, rounded up to a power of two.
-    pub(super) const SLOTS: usize = 8;
+    /// Two slots a class, rounded up to a power of two.
+    pub(super) const SLOTS: usize = 16;
+
+    /// The slot of a column in [`Block::unproven`].
+    pub(super) fn slot(self, last_column: bool) -> u8 {
+        self as u8 * 2 + u8::from(last_column)
+    }
 
     /// The masks of a block prove the class right for a field that began before the block.
     #[inline]
@@ -78,6 +83,17 @@ pub(super) enum Entry {
     Quoted,
 }
 
+/// Which masks the columns need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proofs {
+    /// Text only: where records end.
+    None,
+    /// All but those of decimals.
+    Integers,
+    /// All.
+    Decimals,
+}
+
 /// What is known of a block. Bit `i` is byte `i`.
 #[derive(Debug)]
 pub(super) struct Block {
@@ -91,14 +107,15 @@ pub(super) struct Block {
     pub(super) usable: u32,
     /// The last usable byte is inside quotes.
     pub(super) open_quote: bool,
-    /// By [`Class`]: bytes that leave a field unproven, the terminator standing for an empty field.
+    /// By [`Class::slot`]: bytes that leave a field unproven. The byte that ends the field stands for an empty field,
+    /// and for the wrong kind of end: a line feed before the last column, a delimiter after it.
     pub(super) unproven: [u64; Class::SLOTS],
 }
 
 impl Block {
     /// Read a block; `None` when something in it needs the byte-wise machine: NUL, escapes, broken quoting, lone CR or LF.
     #[inline(always)]
-    pub(super) fn read(bytes: &[u8; BLOCK], entry: Entry, needles: &Needles, typed: bool) -> Option<Self> {
+    pub(super) fn read(bytes: &[u8; BLOCK], entry: Entry, needles: &Needles, proofs: Proofs) -> Option<Self> {
         let (quarters, _) = bytes.as_chunks::<16>();
         let lanes: [V; 4] = std::array::from_fn(|i| lanes::load(&quarters[i]));
         let find = |needle: V| lanes::mask(lanes.map(|lane| lanes::eq(lane, needle)));
@@ -131,22 +148,30 @@ impl Block {
             (block, opening, closing) =
                 Self::quoted(delimiters, line_feeds, quotes, returns, entry, needles)?;
         }
-        if typed {
-            block.prove(lanes, entry, opening, closing);
+        match proofs {
+            Proofs::None => {}
+            Proofs::Integers => block.prove::<false>(lanes, entry, opening, closing),
+            Proofs::Decimals => block.prove::<true>(lanes, entry, opening, closing),
         }
         Some(block)
     }
 
     #[inline(always)]
+    fn new(ends: u64, records: u64, returns: u64, usable: u32, open_quote: bool) -> Self {
+        let mut block = Self { ends, records, returns, usable, open_quote, unproven: [0; Class::SLOTS] };
+        block.unproven(Class::Text, 0);
+        block
+    }
+
+    #[inline(always)]
+    fn unproven(&mut self, class: Class, bytes: u64) {
+        self.unproven[usize::from(class.slot(false))] = bytes | self.records;
+        self.unproven[usize::from(class.slot(true))] = bytes | self.ends & !self.records;
+    }
+
+    #[inline(always)]
     fn plain(delimiters: u64, line_feeds: u64) -> Self {
-        Self {
-            ends: delimiters | line_feeds,
-            records: line_feeds,
-            returns: 0,
-            usable: 64,
-            open_quote: false,
-            unproven: [0; Class::SLOTS],
-        }
+        Self::new(delimiters | line_feeds, line_feeds, 0, 64, false)
     }
 
     /// A block with quotes or carriage returns; also its opening and closing quotes.
@@ -188,17 +213,16 @@ impl Block {
             return None;
         }
         let open_quote = inside >> (usable - 1) & 1 == 1;
-        let block = Self { ends, records, returns, usable, open_quote, unproven: [0; Class::SLOTS] };
-        Some((block, opening, closing))
+        Some((Self::new(ends, records, returns, usable, open_quote), opening, closing))
     }
 
     /// Fill in the masks of numbers and empty fields.
     #[inline(always)]
-    fn prove(&mut self, lanes: [V; 4], entry: Entry, opening: u64, closing: u64) {
-        let find = |needle: u8| lanes::mask(lanes.map(|lane| lanes::eq(lane, lanes::splat(needle))));
+    fn prove<const DECIMALS: bool>(&mut self, lanes: [V; 4], entry: Entry, opening: u64, closing: u64) {
         let digits = lanes::mask(lanes.map(lanes::digit));
-        let plus_minus = find(b'-') | find(b'+');
-        let points = find(b'.');
+        let plus_minus = lanes::mask(
+            lanes.map(|lane| lanes::eq(lane, lanes::splat(b'-')) | lanes::eq(lane, lanes::splat(b'+'))),
+        );
 
         let starts = self.ends << 1 | u64::from(entry == Entry::Start);
         let quote_starts = opening & starts;
@@ -215,17 +239,20 @@ impl Block {
         let run16 = run8 & run8 >> 8;
         let run19 = run16 & run16 >> 3;
         let integer = other | run19;
+        self.unproven(Class::TextNotEmpty, empty);
+        self.unproven(Class::Integer, integer);
+        self.unproven(Class::IntegerNotEmpty, integer | empty);
+        self.unproven(Class::Look, u64::MAX);
+        if !DECIMALS {
+            return;
+        }
         // A point needs a digit on either side, and no point before it in its field: a carry sent off behind each
         // point runs up to the next end or point, where it shows.
+        let points = lanes::mask(lanes.map(|lane| lanes::eq(lane, lanes::splat(b'.'))));
         let stops = self.ends | points;
         let second = (points << 1).wrapping_add(!stops) & points;
         let decimal = other & !points | points & !(digits << 1 & digits >> 1) | second;
-
-        self.unproven[Class::TextNotEmpty as usize] = empty;
-        self.unproven[Class::Integer as usize] = integer;
-        self.unproven[Class::IntegerNotEmpty as usize] = integer | empty;
-        self.unproven[Class::Decimal as usize] = decimal;
-        self.unproven[Class::DecimalNotEmpty as usize] = decimal | empty;
-        self.unproven[Class::Look as usize] = u64::MAX;
+        self.unproven(Class::Decimal, decimal);
+        self.unproven(Class::DecimalNotEmpty, decimal | empty);
     }
 }

@@ -4,26 +4,20 @@
 //! thing it cannot prove right, leaving the machine exactly where it would be had it read every byte itself. It
 //! reports nothing and decides nothing.
 
-use super::block::{BLOCK, Block, Class, Entry, Needles};
+use super::block::{BLOCK, Block, Class, Entry, Needles, Proofs};
 use super::machine::{Machine, Piece, State};
 use eft_domain::Failure;
 use eft_domain::route::RecordTerminator;
-
-/// A column, as the walk needs it.
-#[derive(Clone, Copy, Debug)]
-struct Column {
-    class: Class,
-    /// All ones for the last column, else zero.
-    last: u64,
-}
 
 /// The scanner of one file.
 #[derive(Debug)]
 pub(super) struct Scanner {
     needles: Needles,
-    columns: Vec<Column>,
-    /// Some column is not plain text.
-    typed: bool,
+    /// Class of each column; empty until they are known.
+    classes: Vec<Class>,
+    /// [`Class::slot`] of each column, over and over: the walk through a block needs no wrapping around.
+    slots: Vec<u8>,
+    proofs: Proofs,
     max_record: u64,
 }
 
@@ -42,8 +36,9 @@ impl Scanner {
         let lf_needs_cr = dialect.terminator == RecordTerminator::CrLf;
         Self {
             needles: Needles::new(dialect.delimiter, dialect.quote, dialect.escape, cr, lf_needs_cr),
-            columns: Vec::new(),
-            typed: false,
+            classes: Vec::new(),
+            slots: Vec::new(),
+            proofs: Proofs::None,
             max_record: dialect.max_record,
         }
     }
@@ -90,18 +85,25 @@ impl Scanner {
         if machine.tally.broken() || machine.field_broken || self.max_record < BLOCK as u64 {
             return false;
         }
-        if self.columns.is_empty() {
+        if self.classes.is_empty() {
             let Some(table) = &machine.table else { return false };
-            let last = |i| if i + 1 == table.rules.len() { u64::MAX } else { 0 };
-            let class = |rule| machine.dialect.rules.class(rule);
-            let columns = table.rules.iter().enumerate();
-            self.columns = columns.map(|(i, rule)| Column { class: class(*rule), last: last(i) }).collect();
-            self.typed = self.columns.iter().any(|column| column.class != Class::Text);
+            self.classes = table.rules.iter().map(|rule| machine.dialect.rules.class(*rule)).collect();
+            let width = self.classes.len();
+            let slot = |i: usize| self.classes[i % width].slot(i % width == width - 1);
+            self.slots = (0..width + BLOCK).map(slot).collect();
+            let has = |classes: &[Class]| self.classes.iter().any(|class| classes.contains(class));
+            self.proofs = if has(&[Class::Decimal, Class::DecimalNotEmpty]) {
+                Proofs::Decimals
+            } else if self.classes.iter().any(|class| *class != Class::Text) {
+                Proofs::Integers
+            } else {
+                Proofs::None
+            };
         }
         match machine.state {
-            State::Start => machine.field < self.columns.len(),
+            State::Start => machine.field < self.classes.len(),
             State::Unquoted | State::Quoted => {
-                self.columns.get(machine.field).is_some_and(|column| column.class.may_straddle())
+                self.classes.get(machine.field).is_some_and(|class| class.may_straddle())
             }
             State::Escaped | State::Closing | State::Return | State::ClosingReturn => false,
         }
@@ -116,7 +118,7 @@ impl Scanner {
                 _ => Entry::Unquoted,
             };
             let offset = base + at as u64;
-            let Some(block) = Block::read(window, entry, &self.needles, self.typed) else {
+            let Some(block) = Block::read(window, entry, &self.needles, self.proofs) else {
                 return (at, Stop::Machine(at + BLOCK));
             };
             // Records that end here after the first are shorter than a block.
@@ -126,34 +128,43 @@ impl Scanner {
                 return (at, Stop::Machine(at + BLOCK));
             }
 
-            let mut column = machine.field;
+            let first = machine.field;
+            let Some(slots) = self.slots.get(first..first + BLOCK) else {
+                return (at, Stop::Machine(at + BLOCK));
+            };
             let mut ends = block.ends;
             let mut before = 0;
-            while ends != 0 {
-                let end = ends & ends.wrapping_neg();
-                let through = end | (end - 1);
-                let Some(&Column { class, last }) = self.columns.get(column) else { break };
-                let unproven = block.unproven[class as usize & (Class::SLOTS - 1)] & (through ^ before);
-                let misplaced = (block.records ^ last) & end;
-                if unproven | misplaced != 0
-                    && (misplaced != 0 || !proved(machine, base, bytes, at, &block, column, end))
-                {
-                    let next = settle(machine, offset, &block, before, column);
-                    machine.state = if next == 0 { entry.into() } else { State::Start };
-                    // A return that belongs to this end is the machine's, too.
-                    let stop = (end | end >> 1 & block.returns).trailing_zeros() as usize;
-                    if stop > next as usize {
-                        machine.state = State::Unquoted;
+            let mut walked = 0;
+            for slot in slots {
+                if ends == 0 {
+                    break;
+                }
+                let rest = ends - 1;
+                let through = ends ^ rest;
+                let unproven = block.unproven[usize::from(*slot) % Class::SLOTS] & (through ^ before);
+                if unproven != 0 {
+                    let end = through & ends;
+                    let column = (first + walked) % self.classes.len();
+                    if !proved(machine, base, bytes, at, &block, column, end) {
+                        let next = settle(machine, offset, &block, before, column);
+                        machine.state = if next == 0 { entry.into() } else { State::Start };
+                        // A return that belongs to this end is the machine's, too.
+                        let stop = (end | end >> 1 & block.returns).trailing_zeros();
+                        if stop > next {
+                            machine.state = State::Unquoted;
+                        }
+                        let stop = at + stop as usize;
+                        return (stop, Stop::Machine(stop + 1));
                     }
-                    return (at + stop, Stop::Machine(at + stop + 1));
                 }
                 before = through;
-                ends &= ends - 1;
-                column = (column + 1) & !(last as usize);
+                ends &= rest;
+                walked += 1;
             }
 
+            let column = (first + walked) % self.classes.len();
             let next = settle(machine, offset, &block, before, column);
-            let straddles = self.columns.get(column).is_some_and(|column| column.class.may_straddle());
+            let straddles = self.classes[column].may_straddle();
             if !straddles && next == 0 {
                 // A field of a block and more that is not text.
                 machine.state = entry.into();
@@ -198,7 +209,7 @@ fn settle(machine: &mut Machine, offset: u64, block: &Block, through: u64, colum
 }
 
 /// Look at the one field of the block at `at` that ends at the bit `end`.
-#[cold]
+#[inline(never)]
 fn proved(
     machine: &Machine,
     base: u64,
@@ -208,14 +219,18 @@ fn proved(
     column: usize,
     end: u64,
 ) -> bool {
-    let Some(rule) = machine.table.as_ref().and_then(|table| table.rules.get(column)) else { return false };
+    let Some(table) = &machine.table else { return false };
+    let ends_record = block.records & end != 0;
+    if ends_record != (column + 1 == table.rules.len()) {
+        return false;
+    }
     let before = block.ends & (end - 1);
     let start = match before {
         0 if machine.field_start < base => return false,
         0 => (machine.field_start - base) as usize,
-        _ => at + 64 - before.leading_zeros() as usize,
+        _ => at + BLOCK - before.leading_zeros() as usize,
     };
     let stop = at + (end | end >> 1 & block.returns).trailing_zeros() as usize;
     let raw = &bytes[start..stop];
-    raw.len() <= machine.dialect.rules.keep && machine.dialect.rules.check(*rule, raw).is_ok()
+    raw.len() <= machine.dialect.rules.keep && machine.dialect.rules.check(table.rules[column], raw).is_ok()
 }

@@ -33,7 +33,7 @@ pub(super) fn accepts(ty: ColumnType, text: &[u8]) -> bool {
             ColumnType::Decimal => decimal(unsigned(text)),
             ColumnType::Float => float(text),
             ColumnType::Boolean => boolean(text),
-            ColumnType::Date => text.len() == 10 && date(text),
+            ColumnType::Date => text.as_array().is_some_and(date),
             ColumnType::Timestamp => timestamp(text),
             ColumnType::Uuid => uuid(text),
         }
@@ -102,13 +102,13 @@ fn matches8(text: &[u8], pattern: [u8; 8]) -> bool {
 }
 
 #[inline]
-fn two(text: &[u8], at: usize) -> u32 {
+fn two<const N: usize>(text: &[u8; N], at: usize) -> u32 {
     u32::from(text[at] & 15) * 10 + u32::from(text[at + 1] & 15)
 }
 
-/// The first ten bytes are `YYYY-MM-DD`, a day of the proleptic Gregorian calendar from year 0000.
+/// `YYYY-MM-DD`, a day of the proleptic Gregorian calendar from year 0000.
 #[inline]
-fn date(text: &[u8]) -> bool {
+fn date(text: &[u8; 10]) -> bool {
     if !(matches8(text, *b"0000-00-") && text[8].is_ascii_digit() && text[9].is_ascii_digit()) {
         return false;
     }
@@ -129,11 +129,12 @@ fn date(text: &[u8]) -> bool {
 }
 
 fn timestamp(text: &[u8]) -> bool {
-    let Some((head, rest)) = text.split_at_checked(19) else { return false };
-    if !(date(head) && matches8(&head[11..], *b"00:00:00")) {
+    let Some((head, rest)) = text.split_first_chunk::<19>() else { return false };
+    let Some((day, clock)) = head.split_first_chunk::<10>() else { return false };
+    if !(date(day) && matches8(&clock[1..], *b"00:00:00")) {
         return false;
     }
-    let zone_optional = match head[10] {
+    let zone_optional = match clock[0] {
         b'T' | b't' => false,
         b' ' => true,
         _ => return false,
@@ -156,7 +157,7 @@ fn timestamp(text: &[u8]) -> bool {
         [] if zone_optional => 0,
         [b'Z' | b'z'] => 0,
         [sign @ (b'+' | b'-'), zone @ ..] => {
-            let [a, b, b':', c, d] = zone else { return false };
+            let Some(zone @ [a, b, b':', c, d]) = zone.as_array::<5>() else { return false };
             if ![a, b, c, d].iter().all(|byte| byte.is_ascii_digit())
                 || two(zone, 0) > 23
                 || two(zone, 3) > 59
