@@ -1,7 +1,7 @@
 //! How fast `validate.csv` is on a file, beside a parser and a newline counter: GB/s of CPU time, medians of
 //! alternating runs.
 //!
-//! `cargo run --release -p eft-pipeline --example csv_speed -- FILE [--crlf|--lf] [name=type ...] [null=NA]`
+//! `cargo run --release -p eft-pipeline --example csv_speed -- FILE [--crlf|--lf] [--any-bytes] [name=type ...] [null=NA]`
 //!
 //! Types are `integer`, `decimal`, `float`, `boolean`, `date`, `timestamp`, `uuid`; the first record is the header.
 
@@ -75,6 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for arg in args {
         match arg.split_once('=') {
             None if arg == "--crlf" => spec.terminator = RecordTerminator::CrLf,
+            None if arg == "--any-bytes" => spec.utf8 = false,
             None if arg == "--lf" => spec.terminator = RecordTerminator::Lf,
             Some(("null", text)) => spec.null_values.push(text.to_owned()),
             Some((name, ty)) => {

@@ -94,13 +94,16 @@ impl CsvValidate {
         let mut from = self.read_mark(bytes)?;
         let mut checked = 0;
         while checked < bytes.len() {
-            let Some(utf8) = &mut self.utf8 else {
-                checked = bytes.len();
-                from = self.scanner.read(&mut self.machine, piece, from, checked, true)?;
-                continue;
-            };
             let window = (checked + WINDOW).min(bytes.len());
-            match utf8.next_bad(&bytes[checked..window], base + checked as u64) {
+            let ahead = &bytes[checked..window];
+            let bad = match &mut self.utf8 {
+                Some(utf8) => utf8.next_bad(ahead, base + checked as u64),
+                None => {
+                    touch(ahead);
+                    None
+                }
+            };
+            match bad {
                 Some((bad, dropped)) => {
                     // A sequence cut by a chunk's end is judged after its first byte was read; so is any other.
                     let to = (bad.offset + 1).saturating_sub(base).max(checked as u64) as usize;
@@ -156,6 +159,12 @@ impl CsvValidate {
         }
         self.machine.finish(end)
     }
+}
+
+/// Read a byte of every cache line. The scanner's steps depend on what it reads, which leaves it waiting for memory; a
+/// plain pass before it does not wait.
+fn touch(bytes: &[u8]) {
+    std::hint::black_box(bytes.iter().step_by(64).fold(0, |all, byte| all | byte));
 }
 
 fn not_utf8(bad: BadSequence) -> String {
