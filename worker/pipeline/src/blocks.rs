@@ -87,7 +87,7 @@ pub(crate) async fn run_blocks(
                 let segments = compressor.compress(&mut scratch, &block.segments)?;
                 let crc = Crc64::of_segments(segments.iter().map(|segment| segment.as_ref()));
                 locked(&scratches).push(scratch);
-                Ok((segments, crc, started.elapsed()))
+                Ok::<_, Failure>((segments, crc, started.elapsed()))
             };
             let (segments, crc, elapsed) = crew.pool.run(work).await??;
             lease.shrink(crc.len());

@@ -2,21 +2,29 @@
 
 use eft_domain::{
     Failure,
-    route::{Limits, StageSpec},
+    route::{Limits, StageSpec, ValidateSpec},
 };
 
-use super::{Flow, Input, Output, Sha256, Stage, StageInfo, StageReport};
+use super::{
+    CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, Utf8Validate,
+};
 
 /// A stage of any kind.
 #[allow(missing_docs)] // Each variant is named after its stage.
 pub enum AnyStage {
+    Csv(Box<CsvValidate>),
+    Decompress(Box<Decompress>),
     Sha256(Sha256),
+    Utf8(Utf8Validate),
 }
 
 macro_rules! each {
     ($any:expr, $stage:ident => $body:expr) => {
         match $any {
+            AnyStage::Csv($stage) => $body,
+            AnyStage::Decompress($stage) => $body,
             AnyStage::Sha256($stage) => $body,
+            AnyStage::Utf8($stage) => $body,
         }
     };
 }
@@ -27,8 +35,14 @@ impl AnyStage {
     /// # Errors
     /// When its parameters contradict each other.
     pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
-        let _ = (spec, limits);
-        Ok(None)
+        Ok(match spec {
+            StageSpec::Compress(_) => None,
+            StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
+            StageSpec::Validate(ValidateSpec::Csv(spec)) => {
+                Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
+            }
+            StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
+        })
     }
 }
 

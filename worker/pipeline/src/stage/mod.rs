@@ -16,14 +16,19 @@
 
 mod any;
 pub mod compress;
+pub mod csv;
 pub mod decompress;
 mod io;
 mod sha256;
+pub mod utf8;
 
 pub use any::AnyStage;
 pub use compress::{BlockCompressor, Scratch};
+pub use csv::CsvValidate;
+pub use decompress::Decompress;
 pub use io::{Input, Output};
 pub use sha256::Sha256;
+pub use utf8::Utf8Validate;
 
 use eft_domain::Failure;
 

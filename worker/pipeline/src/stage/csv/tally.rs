@@ -1,0 +1,83 @@
+//! Counts records and broken records, keeps the first of them, and knows when it is too many.
+
+use eft_domain::{Code, Failure};
+
+use crate::stage::{MAX_REJECTS, Reject};
+
+/// Most rows one broken record may take in the report; reasonable default.
+pub(super) const MAX_PER_RECORD: usize = 10;
+
+/// The tally of a file.
+#[derive(Debug)]
+pub(super) struct Tally {
+    max_errors: u64,
+    pub(super) records: u64,
+    pub(super) errors: u64,
+    pub(super) rejects: Vec<Reject>,
+    /// What is wrong with the record being read.
+    open: Vec<Reject>,
+    broken: bool,
+}
+
+impl Tally {
+    pub(super) fn new(max_errors: u64) -> Self {
+        Self { max_errors, records: 0, errors: 0, rejects: Vec::new(), open: Vec::new(), broken: false }
+    }
+
+    /// Something is wrong with the record being read.
+    #[inline]
+    pub(super) fn broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Note what is wrong with the record being read; the row is only made when it is kept.
+    pub(super) fn note(&mut self, reject: impl FnOnce(u64) -> Reject) {
+        self.broken = true;
+        if self.open.len() < MAX_PER_RECORD && self.rejects.len() + self.open.len() < MAX_REJECTS {
+            self.open.push(reject(self.records + 1));
+        }
+    }
+
+    /// The record being read ends.
+    ///
+    /// # Errors
+    /// When it is broken and one too many.
+    #[inline]
+    pub(super) fn end_record(&mut self) -> Result<(), Failure> {
+        self.records += 1;
+        if !self.broken {
+            return Ok(());
+        }
+        self.errors += 1;
+        self.broken = false;
+        self.rejects.append(&mut self.open);
+        if self.errors <= self.max_errors {
+            return Ok(());
+        }
+        let first = self.rejects.first().map_or_else(String::new, describe);
+        let (errors, max_errors) = (self.errors, self.max_errors);
+        let s = if errors == 1 { " breaks" } else { "s break" };
+        Err(Failure::new(
+            Code::Validation,
+            format!("{errors} record{s} the rules, the route allows {max_errors}; first: {first}"),
+        ))
+    }
+
+    /// The header is wrong: final, whatever the route tolerates.
+    pub(super) fn fatal(&mut self, offset: u64, column: Option<String>, reason: String) -> Failure {
+        let reject = Reject { record: 0, offset, column, reason };
+        let failure = Failure::new(Code::Validation, describe(&reject));
+        self.errors = 1;
+        self.rejects.push(reject);
+        failure
+    }
+}
+
+fn describe(reject: &Reject) -> String {
+    let Reject { record, offset, column, reason } = reject;
+    let record = if *record == 0 { "header".to_owned() } else { format!("record {record}") };
+    match column {
+        Some(column) => format!("{record} at byte {offset}, column {column}: {reason}"),
+        None => format!("{record} at byte {offset}: {reason}"),
+    }
+}
