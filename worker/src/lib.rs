@@ -1,1 +1,9 @@
-//! The worker.
+//! The worker: adapters for the ports of `eft-pipeline`, and what the command line does with them.
+
+pub mod local;
+pub mod place;
+pub mod receipt;
+pub mod run;
+pub mod s3;
+pub mod sign;
+pub mod stdio;

@@ -1,0 +1,269 @@
+//! Local files: ranges read in place; written beside the name and renamed when complete.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    ops::Range,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use eft_domain::{ObjectUri, ObjectVersion};
+use eft_pipeline::{
+    checksum::Crc64,
+    port::{
+        Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult, SinkLimits,
+        Upload, Verified,
+    },
+};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+
+/// Bytes read at once; a frame of the pipeline.
+const FRAME: u64 = 1 << 20;
+
+fn port_error(path: &Path, error: &io::Error) -> PortError {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
+        io::ErrorKind::AlreadyExists => ErrorKind::Exists,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
+        _ => ErrorKind::Permanent,
+    };
+    PortError::new(kind, format!("{}: {error}", path.display()))
+}
+
+/// Run file work off the reactor.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> PortResult<T> + Send + 'static) -> PortResult<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(PortError::new(ErrorKind::Permanent, error.to_string())))
+}
+
+/// An open file, pinned by its size and modification time.
+#[derive(Debug)]
+pub struct LocalSource {
+    file: Arc<File>,
+    path: PathBuf,
+    version: ObjectVersion,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl LocalSource {
+    /// Open a file.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`; `Permanent` for what is not a regular file.
+    pub async fn open(path: &Path) -> PortResult<Self> {
+        let path = path.to_owned();
+        blocking(move || {
+            let file = File::open(&path).map_err(|error| port_error(&path, &error))?;
+            let meta = file.metadata().map_err(|error| port_error(&path, &error))?;
+            if !meta.is_file() {
+                let message = format!("{}: not a regular file; write `-` for a stream", path.display());
+                return Err(PortError::new(ErrorKind::Permanent, message));
+            }
+            let version = ObjectVersion {
+                uri: ObjectUri::Local(path.clone()),
+                version_id: None,
+                etag: None,
+                size: Some(meta.len()),
+                last_modified: Some(format!("{}.{:09}", meta.mtime(), meta.mtime_nsec())),
+            };
+            let modified = (meta.mtime(), meta.mtime_nsec());
+            Ok(Self { file: Arc::new(file), path, version, size: meta.len(), modified })
+        })
+        .await
+    }
+
+    /// What was pinned.
+    pub fn version(&self) -> &ObjectVersion {
+        &self.version
+    }
+}
+
+impl ObjectSource for LocalSource {
+    fn uri(&self) -> String {
+        self.version.uri.to_string()
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.size)
+    }
+
+    fn crc64(&self) -> Option<u64> {
+        None
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxFuture<'_, PortResult<Frames>> {
+        let (file, path, pinned) = (Arc::clone(&self.file), self.path.clone(), (self.size, self.modified));
+        let frames = stream::unfold(range, move |left| {
+            let (file, path) = (Arc::clone(&file), path.clone());
+            async move {
+                if left.is_empty() {
+                    return None;
+                }
+                let end = left.end.min(left.start + FRAME);
+                let start = left.start;
+                let frame = blocking(move || {
+                    let mut buffer = vec![0; (end - start) as usize];
+                    let read = file.read_exact_at(&mut buffer, start);
+                    let meta = file.metadata().map_err(|error| port_error(&path, &error))?;
+                    if (meta.len(), (meta.mtime(), meta.mtime_nsec())) != pinned {
+                        let message = format!("{}: changed while it was read", path.display());
+                        return Err(PortError::new(ErrorKind::Changed, message));
+                    }
+                    read.map_err(|error| port_error(&path, &error))?;
+                    Ok(Bytes::from(buffer))
+                })
+                .await;
+                let next = if frame.is_ok() { end..left.end } else { left.end..left.end };
+                Some((frame, next))
+            }
+        });
+        async move { Ok(frames.boxed()) }.boxed()
+    }
+}
+
+/// A file that appears when it is complete.
+#[derive(Clone, Debug)]
+pub struct LocalSink {
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+impl LocalSink {
+    /// A sink for `path`. `id` names the temporary file beside it.
+    ///
+    /// # Errors
+    /// `Exists` when the name is taken, `NotFound` when the folder is not there.
+    pub async fn open(path: &Path, id: &str) -> PortResult<Self> {
+        let path = path.to_owned();
+        let Some(name) = path.file_name() else {
+            return Err(PortError::new(ErrorKind::Permanent, format!("{}: has no file name", path.display())));
+        };
+        let temporary = path.with_file_name(format!(".{}.{id}.part", name.to_string_lossy()));
+        blocking(move || {
+            if path.symlink_metadata().is_ok() {
+                return Err(taken(&path));
+            }
+            let folder = folder(&path);
+            if !folder.is_dir() {
+                let message = format!("{}: no such folder", folder.display());
+                return Err(PortError::new(ErrorKind::NotFound, message));
+            }
+            Ok(Self { path, temporary })
+        })
+        .await
+    }
+
+    fn create(&self) -> PortResult<LocalUpload> {
+        let file = OpenOptions::new().write(true).create_new(true).open(&self.temporary);
+        let file = file.map_err(|error| port_error(&self.temporary, &error))?;
+        Ok(LocalUpload { sink: self.clone(), file: Arc::new(file) })
+    }
+}
+
+fn taken(path: &Path) -> PortError {
+    PortError::new(ErrorKind::Exists, format!("{}: the name is taken", path.display()))
+}
+
+fn folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+impl ObjectSink for LocalSink {
+    fn uri(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn limits(&self) -> SinkLimits {
+        SinkLimits { min_part: 1, ..SinkLimits::S3 }
+    }
+
+    fn put(&self, part: Part) -> BoxFuture<'_, PortResult<Committed>> {
+        async move {
+            let sink = self.clone();
+            let upload = blocking(move || sink.create()).await?;
+            let whole = part.crc;
+            let done = match upload.write(part).await {
+                Ok(ack) => upload.commit(&[ack], whole).await,
+                Err(error) => Err(error),
+            };
+            if done.is_err() {
+                upload.abort().await?;
+            }
+            done
+        }
+        .boxed()
+    }
+
+    fn begin(&self) -> BoxFuture<'_, PortResult<Box<dyn Upload>>> {
+        let sink = self.clone();
+        blocking(move || sink.create().map(|upload| Box::new(upload) as Box<dyn Upload>)).boxed()
+    }
+}
+
+#[derive(Debug)]
+struct LocalUpload {
+    sink: LocalSink,
+    file: Arc<File>,
+}
+
+impl Upload for LocalUpload {
+    fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
+        let (file, path) = (Arc::clone(&self.file), self.sink.temporary.clone());
+        blocking(move || {
+            let mut offset = part.offset;
+            for segment in part.segments.iter() {
+                file.write_all_at(segment, offset).map_err(|error| port_error(&path, &error))?;
+                offset += segment.len() as u64;
+            }
+            Ok(PartAck { number: part.number, tag: String::new(), crc: part.crc })
+        })
+        .boxed()
+    }
+
+    fn commit<'a>(&'a self, _: &'a [PartAck], whole: Crc64) -> BoxFuture<'a, PortResult<Committed>> {
+        let (file, sink) = (Arc::clone(&self.file), self.sink.clone());
+        blocking(move || {
+            let failed = |error| port_error(&sink.temporary, &error);
+            file.sync_all().map_err(failed)?;
+            let size = file.metadata().map_err(failed)?.len();
+            if size != whole.len() {
+                let message = format!("{}: {size} bytes written, {} expected", sink.temporary.display(), whole.len());
+                return Err(PortError::new(ErrorKind::Permanent, message));
+            }
+            // A hard link fails when the name is taken, atomically; a rename would replace it.
+            std::fs::hard_link(&sink.temporary, &sink.path).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => taken(&sink.path),
+                _ => port_error(&sink.path, &error),
+            })?;
+            std::fs::remove_file(&sink.temporary).map_err(failed)?;
+            let folder = folder(&sink.path);
+            File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|error| port_error(&folder, &error))?;
+            Ok(Committed {
+                version: None,
+                etag: None,
+                verified: Verified::SizeOnly,
+                already_there: false,
+                resolved: false,
+            })
+        })
+        .boxed()
+    }
+
+    fn abort(&self) -> BoxFuture<'_, PortResult<()>> {
+        let path = self.sink.temporary.clone();
+        blocking(move || match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(port_error(&path, &error)),
+            _ => Ok(()),
+        })
+        .boxed()
+    }
+}

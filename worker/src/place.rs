@@ -1,0 +1,85 @@
+//! From what the user named to a source or a sink.
+
+use std::sync::Arc;
+
+use eft_domain::{ObjectUri, ObjectVersion, route::OnExisting};
+use eft_pipeline::port::{Committed, ObjectSink, ObjectSource, PortResult};
+
+use crate::{
+    local::{LocalSink, LocalSource},
+    s3::{Client, S3Sink, S3Source, Target},
+    stdio::{StdinSource, StdoutSink},
+};
+
+/// A source with what was pinned.
+pub struct Opened {
+    /// The port.
+    pub source: Arc<dyn ObjectSource>,
+    /// What was pinned.
+    pub version: ObjectVersion,
+}
+
+/// Open a source.
+///
+/// # Errors
+/// As the adapter finds it.
+pub async fn source(client: &Client, uri: &ObjectUri) -> PortResult<Opened> {
+    Ok(match uri {
+        ObjectUri::S3 { .. } => {
+            let source = S3Source::open(client.clone(), uri).await?;
+            Opened { version: source.version().clone(), source: Arc::new(source) }
+        }
+        ObjectUri::Local(path) => {
+            let source = LocalSource::open(path).await?;
+            Opened { version: source.version().clone(), source: Arc::new(source) }
+        }
+        ObjectUri::Std => {
+            let version = ObjectVersion {
+                uri: ObjectUri::Std,
+                version_id: None,
+                etag: None,
+                size: None,
+                last_modified: None,
+            };
+            Opened { version, source: Arc::new(StdinSource::default()) }
+        }
+    })
+}
+
+/// A sink of one of the kinds there are.
+pub enum Sink {
+    /// In S3.
+    S3(S3Sink),
+    /// A file.
+    Local(LocalSink),
+    /// Standard output.
+    Std(StdoutSink),
+}
+
+impl Sink {
+    /// Open a sink; the second part says that this very delivery stands there already.
+    ///
+    /// # Errors
+    /// As the adapter finds it.
+    pub async fn open(client: &Client, uri: &ObjectUri, delivery: &str) -> PortResult<(Self, Option<Committed>)> {
+        Ok(match uri {
+            ObjectUri::S3 { .. } => {
+                let target =
+                    Target { uri: uri.clone(), on_existing: OnExisting::Fail, delivery_id: delivery.to_owned() };
+                let (sink, done) = S3Sink::open(client.clone(), target).await?;
+                (Self::S3(sink), done)
+            }
+            ObjectUri::Local(path) => (Self::Local(LocalSink::open(path, delivery).await?), None),
+            ObjectUri::Std => (Self::Std(StdoutSink::default()), None),
+        })
+    }
+
+    /// As a port.
+    pub fn port(&self) -> Arc<dyn ObjectSink> {
+        match self {
+            Self::S3(sink) => Arc::new(sink.clone()),
+            Self::Local(sink) => Arc::new(sink.clone()),
+            Self::Std(sink) => Arc::new(sink.clone()),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The client: endpoint, credentials and retries as the AWS environment and profiles say, and what we set and why.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_sdk_s3::config::{
+    ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
+    StalledStreamProtectionConfig, interceptors::FinalizerInterceptorContextRef,
+};
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::Metadata};
+use eft_pipeline::concurrency::Concurrency;
+
+/// Attempts of one request by the SDK, the first included; bodies and whole parts are retried above it.
+const SDK_ATTEMPTS: u32 = 4;
+
+/// Grace of the SDK's stalled-stream protection for uploads. It counts time in which the socket takes no byte; the
+/// default of 5 s ends healthy uploads on a busy small task, and S3 itself gives up at about 20 s.
+const UPLOAD_GRACE: Duration = Duration::from_secs(20);
+
+/// Requests by operation, and throttled answers.
+#[derive(Debug, Default)]
+pub struct Requests(Mutex<(BTreeMap<String, u64>, u64)>);
+
+impl Requests {
+    /// Requests sent so far, by operation; each attempt counts.
+    pub fn by_operation(&self) -> BTreeMap<String, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Answers that asked to slow down.
+    pub fn throttles(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+}
+
+/// An S3 client that counts its requests.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(super) sdk: aws_sdk_s3::Client,
+    requests: Arc<Requests>,
+}
+
+impl Client {
+    /// A client as the environment and profiles say. Throttled answers shrink `window`, also those the SDK retries.
+    pub async fn from_environment(window: Concurrency) -> Self {
+        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        let http = aws_smithy_http_client::Builder::new().tls_provider(provider).build_https();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
+            .load()
+            .await;
+        Self::new(&config, window)
+    }
+
+    fn new(config: &SdkConfig, window: Concurrency) -> Self {
+        let requests = Arc::new(Requests::default());
+        let builder = aws_sdk_s3::config::Builder::from(config);
+        // S3-compatible endpoints are reached by path; AWS's own by host name.
+        let custom = config.endpoint_url().is_some_and(|url| !url.contains(".amazonaws.com"));
+        let sdk = builder
+            .region(config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1")))
+            .force_path_style(custom)
+            // We send a CRC-64 with every part and compare whole objects ourselves; the SDK's CRC-32 on top would be a
+            // second pass for nothing.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            // Downloads have a watchdog of their own, which resumes from the last good byte (`fetch.rs`).
+            .stalled_stream_protection(
+                StalledStreamProtectionConfig::enabled()
+                    .download_enabled(false)
+                    .grace_period(UPLOAD_GRACE)
+                    .build(),
+            )
+            .interceptor(Counting { requests: Arc::clone(&requests), window })
+            .build();
+        Self { sdk: aws_sdk_s3::Client::from_conf(sdk), requests }
+    }
+
+    /// What it has sent.
+    pub fn requests(&self) -> &Requests {
+        &self.requests
+    }
+}
+
+#[derive(Debug)]
+struct Counting {
+    requests: Arc<Requests>,
+    window: Concurrency,
+}
+
+impl Intercept for Counting {
+    fn name(&self) -> &'static str {
+        "Counting"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let operation = config.load::<Metadata>().map_or("unknown", |metadata| metadata.name());
+        let status = context.response().map(|response| response.status().as_u16());
+        let throttled = matches!(status, Some(429 | 503));
+        let mut counts = self.requests.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.0.entry(operation.to_owned()).or_default() += 1;
+        counts.1 += u64::from(throttled);
+        drop(counts);
+        if throttled {
+            self.window.throttled();
+        }
+        Ok(())
+    }
+}

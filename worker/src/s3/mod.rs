@@ -1,0 +1,24 @@
+//! S3, and what speaks its protocol, through `aws-sdk-s3`.
+
+mod body;
+mod client;
+mod error;
+mod resolve;
+mod sink;
+mod source;
+
+pub use client::{Client, Requests};
+pub use sink::{S3Sink, Target};
+pub use source::S3Source;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+/// A CRC-64/NVME as S3 writes it: the eight bytes, big-endian, in base64.
+pub fn crc_to_text(value: u64) -> String {
+    STANDARD.encode(value.to_be_bytes())
+}
+
+/// A CRC-64/NVME as S3 writes it; `None` when it is not one.
+pub fn crc_from_text(text: &str) -> Option<u64> {
+    STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}

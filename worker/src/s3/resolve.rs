@@ -1,0 +1,79 @@
+//! What a commit did whose answer was lost, unclear or a refusal: decided by looking.
+//!
+//! The object carries our delivery id, so ours can be told from another writer's whatever the endpoint answered.
+
+use aws_sdk_s3::types::ChecksumMode;
+use eft_pipeline::{
+    checksum::Crc64,
+    port::{Committed, ErrorKind, PortError, PortResult, Verified},
+};
+
+use super::{crc_from_text, error::port_error, sink::S3Sink, source::ANSWER};
+
+/// The metadata entry that holds the delivery id.
+pub(super) const DELIVERY: &str = "eft-delivery-id";
+
+/// What stands under the name.
+#[derive(Debug)]
+pub(super) enum Stands {
+    /// Our delivery, whole.
+    Ours(Committed),
+    /// Something else, with its ETag.
+    Theirs(Option<String>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Look. `whole` is compared where it is known.
+pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stands> {
+    let what = format!("HEAD {}", sink.target.uri);
+    let head = sink.client.sdk.head_object().bucket(&sink.bucket).key(&sink.key).checksum_mode(ChecksumMode::Enabled);
+    let head = tokio::time::timeout(ANSWER, head.send()).await;
+    let head = head.map_err(|_| PortError::new(ErrorKind::Transient, format!("{what}: no answer")))?;
+    let head = match head {
+        Ok(head) => head,
+        Err(error) => {
+            let error = port_error(what, &error);
+            return if error.kind == ErrorKind::NotFound { Ok(Stands::Nothing) } else { Err(error) };
+        }
+    };
+    let delivery = head.metadata().and_then(|metadata| metadata.get(DELIVERY));
+    let crc = head.checksum_crc64_nvme().and_then(crc_from_text);
+    let same = whole.is_none_or(|whole| {
+        head.content_length().and_then(|size| u64::try_from(size).ok()) == Some(whole.len())
+            && crc.is_none_or(|crc| crc == whole.value())
+    });
+    if delivery.is_some_and(|id| *id == sink.target.delivery_id) && same {
+        return Ok(Stands::Ours(Committed {
+            version: head.version_id().filter(|id| *id != "null").map(ToOwned::to_owned),
+            etag: head.e_tag().map(ToOwned::to_owned),
+            verified: if crc.is_some() { Verified::Checksum } else { Verified::SizeOnly },
+            already_there: true,
+            resolved: true,
+        }));
+    }
+    Ok(Stands::Theirs(head.e_tag().map(ToOwned::to_owned)))
+}
+
+/// The outcome of a commit that did not answer with success.
+///
+/// # Errors
+/// `Exists` for another writer's object; `Transient` when nothing stands there, so that the commit is tried again;
+/// the error itself when trying again cannot help; `Indeterminate` when looking failed.
+pub(super) async fn after(sink: &S3Sink, error: PortError, whole: Crc64) -> PortResult<Committed> {
+    if matches!(error.kind, ErrorKind::Denied | ErrorKind::Checksum | ErrorKind::Permanent | ErrorKind::Unsupported) {
+        return Err(error);
+    }
+    match look(sink, Some(whole)).await {
+        Ok(Stands::Ours(committed)) => Ok(committed),
+        Ok(Stands::Theirs(_)) if error.kind == ErrorKind::Changed => Err(sink.taken()),
+        Ok(_) if error.kind == ErrorKind::Changed => {
+            Err(PortError::new(ErrorKind::Transient, error.message))
+        }
+        Ok(_) => Err(error),
+        Err(looking) => Err(PortError::new(
+            ErrorKind::Indeterminate,
+            format!("{}; looking what stands there failed too: {}", error.message, looking.message),
+        )),
+    }
+}

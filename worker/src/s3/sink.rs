@@ -1,0 +1,350 @@
+//! An object in S3 as a sink: one conditional PUT, or a multipart upload with a full-object checksum.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use aws_sdk_s3::{
+    config::retry::RetryConfig,
+    types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart},
+};
+use eft_domain::{ObjectUri, route::OnExisting};
+use eft_pipeline::{
+    checksum::Crc64,
+    port::{
+        Committed, ErrorKind, ObjectSink, Part, PartAck, PortError, PortResult, SinkLimits, Upload, Verified,
+    },
+};
+use futures::{FutureExt, future::BoxFuture};
+
+use super::{
+    Client, body, crc_from_text, crc_to_text,
+    error::port_error,
+    resolve::{self, DELIVERY, Stands},
+    source::ANSWER,
+};
+
+/// A part's time is this, and its size at [`SLOWEST`]: far below any link worth using, so only a dead peer meets it.
+const PART_BASE: Duration = Duration::from_secs(60);
+/// Bytes a second.
+const SLOWEST: u64 = 256 << 10;
+/// "Processing of a CompleteMultipartUpload request could take several minutes to finalize" (S3 API reference).
+const COMPLETE: Duration = Duration::from_secs(600);
+/// How often an abort is repeated while parts that were on their way still arrive.
+const ABORTS: usize = 4;
+
+/// What is to be written where.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The object.
+    pub uri: ObjectUri,
+    /// What to do when the name is taken.
+    pub on_existing: OnExisting,
+    /// Written into the object's metadata; recognises our own object.
+    pub delivery_id: String,
+}
+
+/// A place for one object.
+#[derive(Clone, Debug)]
+pub struct S3Sink {
+    pub(super) client: Client,
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) target: Target,
+    /// ETag of the object that may be replaced.
+    replaces: Option<String>,
+    facts: Arc<Facts>,
+}
+
+/// What the endpoint turned out not to know.
+#[derive(Debug, Default)]
+struct Facts {
+    no_crc64: AtomicBool,
+    no_condition: AtomicBool,
+}
+
+impl S3Sink {
+    /// Look at the destination before a byte moves.
+    ///
+    /// # Errors
+    /// `Exists` when the name is taken, the policy is to fail and the object is not this very delivery.
+    pub async fn open(client: Client, target: Target) -> PortResult<(Self, Option<Committed>)> {
+        let ObjectUri::S3 { bucket, key, version_id: None } = &target.uri else {
+            let message = format!("{} is not a destination: a version cannot be written", target.uri);
+            return Err(PortError::new(ErrorKind::Permanent, message));
+        };
+        let (bucket, key) = (bucket.to_string(), key.to_string());
+        let mut sink = Self { client, bucket, key, target, replaces: None, facts: Arc::default() };
+        match resolve::look(&sink, None).await {
+            Ok(Stands::Ours(committed)) => return Ok((sink, Some(committed))),
+            Ok(Stands::Theirs(etag)) => match sink.target.on_existing {
+                OnExisting::Fail => return Err(sink.taken()),
+                OnExisting::Replace => sink.replaces = etag,
+                OnExisting::Version => {}
+            },
+            // Writers that may not read are common; the condition on the write protects them.
+            Ok(Stands::Nothing) | Err(PortError { kind: ErrorKind::Denied, .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok((sink, None))
+    }
+
+    /// The endpoint compared our checksum.
+    pub fn knows_crc64(&self) -> bool {
+        !self.facts.no_crc64.load(Relaxed)
+    }
+
+    /// The endpoint enforces conditions on writes.
+    pub fn knows_conditions(&self) -> bool {
+        !self.facts.no_condition.load(Relaxed)
+    }
+
+    pub(super) fn taken(&self) -> PortError {
+        PortError::new(ErrorKind::Exists, format!("{}: the name is taken by another object", self.target.uri))
+    }
+
+    /// `If-None-Match` and `If-Match` of the commit.
+    fn conditions(&self) -> (Option<String>, Option<String>) {
+        if !self.knows_conditions() || self.target.on_existing == OnExisting::Version {
+            return (None, None);
+        }
+        match &self.replaces {
+            Some(etag) => (None, Some(etag.clone())),
+            None => (Some("*".to_owned()), None),
+        }
+    }
+
+    /// Settle a failed commit; an endpoint without conditions is asked again without one.
+    async fn settle(&self, error: PortError, whole: Crc64) -> PortResult<Committed> {
+        let conditional = self.conditions() != (None, None);
+        if error.kind == ErrorKind::Unsupported && conditional {
+            self.facts.no_condition.store(true, Relaxed);
+            return match resolve::look(self, Some(whole)).await? {
+                Stands::Ours(committed) => Ok(committed),
+                Stands::Theirs(_) if self.replaces.is_none() => Err(self.taken()),
+                _ => Err(PortError::new(ErrorKind::Transient, error.message)),
+            };
+        }
+        resolve::after(self, error, whole).await
+    }
+
+    fn committed(&self, version: Option<&str>, etag: Option<&str>, crc: Option<&str>, whole: Crc64) -> PortResult<Committed> {
+        let crc = crc.and_then(crc_from_text);
+        if crc.is_some_and(|crc| crc != whole.value()) {
+            let message = format!("{}: the store's CRC-64/NVME is not the one sent", self.target.uri);
+            return Err(PortError::new(ErrorKind::Checksum, message));
+        }
+        if crc.is_none() {
+            self.facts.no_crc64.store(true, Relaxed);
+        }
+        Ok(Committed {
+            version: version.filter(|id| *id != "null").map(ToOwned::to_owned),
+            etag: etag.map(ToOwned::to_owned),
+            verified: if crc.is_some() { Verified::Checksum } else { Verified::SizeOnly },
+            already_there: false,
+            resolved: false,
+        })
+    }
+
+    async fn put_once(&self, part: Part) -> PortResult<Committed> {
+        let what = format!("PUT {}", self.target.uri);
+        let (if_none_match, if_match) = self.conditions();
+        let request = self
+            .client
+            .sdk
+            .put_object()
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .metadata(DELIVERY, &self.target.delivery_id)
+            .content_length(i64::try_from(part.len()).unwrap_or(i64::MAX))
+            .set_checksum_crc64_nvme(self.knows_crc64().then(|| crc_to_text(part.crc.value())))
+            .set_if_none_match(if_none_match)
+            .set_if_match(if_match)
+            .body(body::of_segments(&part.segments, part.len()))
+            .customize()
+            // The signed CRC header covers the bytes; a SHA-256 of them would be the largest cost of all.
+            .disable_payload_signing()
+            // A write that publishes is repeated by us alone, after looking what the first one did.
+            .config_override(aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled()));
+        let answer = within(part_time(part.len()), &what, request.send()).await?;
+        match answer {
+            Ok(done) => self.committed(done.version_id(), done.e_tag(), done.checksum_crc64_nvme(), part.crc),
+            Err(error) => self.settle(port_error(what, &error), part.crc).await,
+        }
+    }
+
+    async fn create(&self) -> PortResult<S3Upload> {
+        let what = format!("CreateMultipartUpload {}", self.target.uri);
+        loop {
+            let crc = self.knows_crc64();
+            let request = self
+                .client
+                .sdk
+                .create_multipart_upload()
+                .bucket(&self.bucket)
+                .key(&self.key)
+                .metadata(DELIVERY, &self.target.delivery_id)
+                .set_checksum_algorithm(crc.then_some(ChecksumAlgorithm::Crc64Nvme))
+                .set_checksum_type(crc.then_some(ChecksumType::FullObject));
+            match within(ANSWER, &what, request.send()).await? {
+                Ok(created) => {
+                    let id = created.upload_id().map(ToOwned::to_owned);
+                    let id = id.ok_or_else(|| PortError::new(ErrorKind::Permanent, format!("{what}: no upload id")))?;
+                    return Ok(S3Upload { sink: self.clone(), id });
+                }
+                Err(error) => {
+                    let error = port_error(&what, &error);
+                    let refuses_crc = matches!(error.kind, ErrorKind::Permanent | ErrorKind::Unsupported);
+                    if !(crc && refuses_crc) {
+                        return Err(error);
+                    }
+                    self.facts.no_crc64.store(true, Relaxed);
+                }
+            }
+        }
+    }
+}
+
+async fn within<T>(time: Duration, what: &str, answer: impl Future<Output = T>) -> PortResult<T> {
+    let late = |_| PortError::new(ErrorKind::Transient, format!("{what}: no answer in {} s", time.as_secs()));
+    tokio::time::timeout(time, answer).await.map_err(late)
+}
+
+fn part_time(len: u64) -> Duration {
+    PART_BASE + Duration::from_secs(len / SLOWEST)
+}
+
+impl ObjectSink for S3Sink {
+    fn uri(&self) -> String {
+        self.target.uri.to_string()
+    }
+
+    fn limits(&self) -> SinkLimits {
+        SinkLimits::S3
+    }
+
+    fn put(&self, part: Part) -> BoxFuture<'_, PortResult<Committed>> {
+        async move {
+            let crc = part.crc;
+            match self.put_once(part).await {
+                Err(error) if error.kind == ErrorKind::Transient => resolve::after(self, error, crc).await,
+                other => other,
+            }
+        }
+        .boxed()
+    }
+
+    fn begin(&self) -> BoxFuture<'_, PortResult<Box<dyn Upload>>> {
+        async move { self.create().await.map(|upload| Box::new(upload) as Box<dyn Upload>) }.boxed()
+    }
+}
+
+/// A multipart upload under way.
+#[derive(Debug)]
+struct S3Upload {
+    sink: S3Sink,
+    id: String,
+}
+
+impl S3Upload {
+    async fn upload_part(&self, part: Part) -> PortResult<PartAck> {
+        let sink = &self.sink;
+        let what = format!("UploadPart {} of {}", part.number, sink.target.uri);
+        let request = sink
+            .client
+            .sdk
+            .upload_part()
+            .bucket(&sink.bucket)
+            .key(&sink.key)
+            .upload_id(&self.id)
+            .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
+            .content_length(i64::try_from(part.len()).unwrap_or(i64::MAX))
+            .set_checksum_crc64_nvme(sink.knows_crc64().then(|| crc_to_text(part.crc.value())))
+            .body(body::of_segments(&part.segments, part.len()))
+            .customize()
+            .disable_payload_signing();
+        let answer = within(part_time(part.len()), &what, request.send()).await?;
+        let done = answer.map_err(|error| port_error(&what, &error))?;
+        let tag = done.e_tag().map(ToOwned::to_owned);
+        let tag = tag.ok_or_else(|| PortError::new(ErrorKind::Permanent, format!("{what}: no ETag")))?;
+        Ok(PartAck { number: part.number, tag, crc: part.crc })
+    }
+
+    async fn complete(&self, parts: &[PartAck], whole: Crc64) -> PortResult<Committed> {
+        let sink = &self.sink;
+        let what = format!("CompleteMultipartUpload {}", sink.target.uri);
+        let crc = sink.knows_crc64();
+        let parts = parts.iter().map(|ack| {
+            CompletedPart::builder()
+                .part_number(i32::try_from(ack.number).unwrap_or(i32::MAX))
+                .e_tag(&ack.tag)
+                .set_checksum_crc64_nvme(crc.then(|| crc_to_text(ack.crc.value())))
+                .build()
+        });
+        let (if_none_match, if_match) = sink.conditions();
+        let request = sink
+            .client
+            .sdk
+            .complete_multipart_upload()
+            .bucket(&sink.bucket)
+            .key(&sink.key)
+            .upload_id(&self.id)
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build())
+            .mpu_object_size(i64::try_from(whole.len()).unwrap_or(i64::MAX))
+            .set_checksum_crc64_nvme(crc.then(|| crc_to_text(whole.value())))
+            .set_checksum_type(crc.then_some(ChecksumType::FullObject))
+            .set_if_none_match(if_none_match)
+            .set_if_match(if_match)
+            .customize()
+            .config_override(aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled()));
+        match within(COMPLETE, &what, request.send()).await {
+            Ok(Ok(done)) => {
+                sink.committed(done.version_id(), done.e_tag(), done.checksum_crc64_nvme(), whole)
+            }
+            Ok(Err(error)) => sink.settle(port_error(&what, &error), whole).await,
+            Err(late) => resolve::after(sink, late, whole).await,
+        }
+    }
+
+    /// Abort, and look whether a part that was still on its way has brought the upload back.
+    async fn remove(&self) -> PortResult<()> {
+        let sink = &self.sink;
+        let what = format!("AbortMultipartUpload {}", sink.target.uri);
+        for _ in 0..ABORTS {
+            let abort =
+                sink.client.sdk.abort_multipart_upload().bucket(&sink.bucket).key(&sink.key).upload_id(&self.id);
+            if let Err(error) = within(ANSWER, &what, abort.send()).await? {
+                let error = port_error(&what, &error);
+                if error.kind != ErrorKind::NotFound {
+                    return Err(error);
+                }
+            }
+            let parts = sink.client.sdk.list_parts().bucket(&sink.bucket).key(&sink.key).upload_id(&self.id);
+            match within(ANSWER, &what, parts.send()).await? {
+                Err(error) if port_error(&what, &error).kind == ErrorKind::NotFound => return Ok(()),
+                // Not allowed to list: the abort's own answer has to do.
+                Err(error) if port_error(&what, &error).kind == ErrorKind::Denied => return Ok(()),
+                _ => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+        Err(PortError::new(ErrorKind::Transient, format!("{what}: parts keep arriving")))
+    }
+}
+
+impl Upload for S3Upload {
+    fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
+        self.upload_part(part).boxed()
+    }
+
+    fn commit<'a>(&'a self, parts: &'a [PartAck], whole: Crc64) -> BoxFuture<'a, PortResult<Committed>> {
+        self.complete(parts, whole).boxed()
+    }
+
+    fn abort(&self) -> BoxFuture<'_, PortResult<()>> {
+        self.remove().boxed()
+    }
+}

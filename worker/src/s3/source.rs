@@ -1,0 +1,129 @@
+//! An object version in S3 as a source.
+
+use std::{ops::Range, time::Duration};
+
+use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
+use eft_domain::{ObjectUri, ObjectVersion, VersionId};
+use eft_pipeline::port::{ErrorKind, Frames, ObjectSource, PortError, PortResult};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+
+use super::{Client, crc_from_text, error::port_error};
+
+/// Longest wait for the answer to a request without a body.
+pub(super) const ANSWER: Duration = Duration::from_secs(60);
+
+/// A pinned object version.
+#[derive(Debug)]
+pub struct S3Source {
+    client: Client,
+    bucket: String,
+    key: String,
+    version: ObjectVersion,
+    size: u64,
+    crc: Option<u64>,
+}
+
+impl S3Source {
+    /// Look at an object and pin what is there: its version where the bucket keeps versions, its ETag always.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`, or what the endpoint answered.
+    pub async fn open(client: Client, uri: &ObjectUri) -> PortResult<Self> {
+        let ObjectUri::S3 { bucket, key, version_id } = uri else {
+            return Err(PortError::new(ErrorKind::Permanent, format!("{uri} is not in S3")));
+        };
+        let head = client
+            .sdk
+            .head_object()
+            .bucket(bucket.as_str())
+            .key(key.as_str())
+            .set_version_id(version_id.as_ref().map(ToString::to_string))
+            .checksum_mode(ChecksumMode::Enabled)
+            .send();
+        let late = |_| PortError::new(ErrorKind::Transient, format!("{uri}: no answer to HEAD"));
+        let head = tokio::time::timeout(ANSWER, head).await.map_err(late)?;
+        let head = head.map_err(|error| match port_error(format_args!("HEAD {uri}"), &error) {
+            error if error.kind == ErrorKind::NotFound => {
+                PortError::new(error.kind, format!("{uri}: no such object, version or bucket"))
+            }
+            error => error,
+        })?;
+        let size = head.content_length().and_then(|size| u64::try_from(size).ok()).ok_or_else(|| {
+            PortError::new(ErrorKind::Permanent, format!("HEAD {uri}: the endpoint does not say the size"))
+        })?;
+        // A composite checksum is of the parts' checksums, not of the bytes.
+        let whole = !matches!(head.checksum_type(), Some(ChecksumType::Composite));
+        let crc = head.checksum_crc64_nvme().filter(|_| whole).and_then(crc_from_text);
+        // `null` is what S3 calls the version of an object in a bucket without versions: it can be overwritten.
+        let version_id = head.version_id().filter(|id| *id != "null").and_then(|id| id.parse::<VersionId>().ok());
+        Ok(Self {
+            bucket: bucket.to_string(),
+            key: key.to_string(),
+            version: ObjectVersion {
+                uri: uri.clone(),
+                version_id,
+                etag: head.e_tag().map(ToOwned::to_owned),
+                size: Some(size),
+                last_modified: head.last_modified().map(ToString::to_string),
+            },
+            client,
+            size,
+            crc,
+        })
+    }
+
+    /// What was pinned.
+    pub fn version(&self) -> &ObjectVersion {
+        &self.version
+    }
+}
+
+impl ObjectSource for S3Source {
+    fn uri(&self) -> String {
+        self.version.uri.to_string()
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.size)
+    }
+
+    fn crc64(&self) -> Option<u64> {
+        self.crc
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxFuture<'_, PortResult<Frames>> {
+        async move {
+            let what = format!("GET {} bytes {}-{}", self.version.uri, range.start, range.end - 1);
+            let request = self
+                .client
+                .sdk
+                .get_object()
+                .bucket(&self.bucket)
+                .key(&self.key)
+                .range(format!("bytes={}-{}", range.start, range.end - 1))
+                .set_version_id(self.version.version_id.as_ref().map(ToString::to_string))
+                .set_if_match(self.version.etag.clone());
+            let answer = request.send().await.map_err(|error| {
+                let error = port_error(&what, &error);
+                match error.kind {
+                    ErrorKind::Changed => {
+                        PortError::new(error.kind, format!("{}: replaced while it was read", self.version.uri))
+                    }
+                    _ => error,
+                }
+            })?;
+            let frames = stream::unfold(Some((answer.body, what)), |state| async move {
+                let (mut body, what) = state?;
+                match body.next().await? {
+                    Ok(frame) => Some((Ok(frame), Some((body, what)))),
+                    Err(error) => {
+                        let error = PortError::new(ErrorKind::Transient, format!("{what}: {error}"));
+                        Some((Err(error), None))
+                    }
+                }
+            });
+            Ok(frames.boxed())
+        }
+        .boxed()
+    }
+}

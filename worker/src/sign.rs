@@ -1,0 +1,85 @@
+//! The key that signs receipts: Ed25519 (ring), made on first use, readable by its owner only.
+
+use std::{io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use eft_domain::{
+    Code, Failure,
+    receipt::{Receipt, Signature, SignedReceipt},
+};
+use ring::{
+    rand::SystemRandom,
+    signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
+};
+
+fn bad(path: &Path, what: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::Configuration, format!("signing key {}: {what}", path.display()))
+}
+
+/// A signing key.
+pub struct SigningKey(Ed25519KeyPair);
+
+impl SigningKey {
+    /// Load a PKCS#8 key, or make one where there is none.
+    ///
+    /// # Errors
+    /// `configuration` when the file cannot be read, written or understood.
+    pub fn load_or_create(path: &Path) -> Result<Self, Failure> {
+        let pkcs8 = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path)?,
+            Err(error) => return Err(bad(path, error)),
+        };
+        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|error| bad(path, error))?;
+        Ok(Self(pair))
+    }
+
+    /// Sign a receipt.
+    ///
+    /// # Errors
+    /// `internal` when it has no canonical form.
+    pub fn sign(&self, receipt: Receipt) -> Result<SignedReceipt, Failure> {
+        let internal = |error: eft_domain::receipt::ReceiptError| Failure::new(Code::Internal, error.to_string());
+        let bytes = receipt.canonical_bytes().map_err(internal)?;
+        let public = STANDARD.encode(self.0.public_key());
+        let signature = Signature {
+            algorithm: "Ed25519".to_owned(),
+            key_id: public.chars().take(16).collect(),
+            public_key: public,
+            value: STANDARD.encode(self.0.sign(&bytes)),
+        };
+        SignedReceipt::new(receipt, Some(signature)).map_err(internal)
+    }
+
+    /// The public key, base64.
+    pub fn public_key(&self) -> String {
+        STANDARD.encode(self.0.public_key())
+    }
+}
+
+fn create(path: &Path) -> Result<Vec<u8>, Failure> {
+    let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|error| bad(path, error))?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| bad(path, error))?;
+    }
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(|error| bad(path, error))?;
+    file.write_all(document.as_ref()).and_then(|()| file.sync_all()).map_err(|error| bad(path, error))?;
+    Ok(document.as_ref().to_vec())
+}
+
+/// Check a receipt's signature against the key it names; the caller decides whether it trusts that key.
+///
+/// # Errors
+/// What does not hold.
+pub fn check(receipt: &SignedReceipt, signature: &Signature) -> Result<(), String> {
+    let bytes = receipt.signed_bytes().map_err(|error| error.to_string())?;
+    if signature.algorithm != "Ed25519" {
+        return Err(format!("unknown signature algorithm `{}`", signature.algorithm));
+    }
+    let key = STANDARD.decode(&signature.public_key).map_err(|error| format!("public key: {error}"))?;
+    let value = STANDARD.decode(&signature.value).map_err(|error| format!("signature: {error}"))?;
+    UnparsedPublicKey::new(&ED25519, key)
+        .verify(&bytes, &value)
+        .map_err(|_| "the signature does not match: the receipt was changed".to_owned())
+}

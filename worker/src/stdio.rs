@@ -1,0 +1,134 @@
+//! Standard input and output. A pipe has no second chance and no commit: what was written cannot be taken back.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::BytesMut;
+use eft_pipeline::{
+    checksum::Crc64,
+    port::{
+        Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult, SinkLimits,
+        Upload, Verified,
+    },
+};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, Stdin, Stdout},
+    sync::Mutex,
+};
+
+/// Bytes asked of the pipe at once.
+const FRAME: usize = 256 << 10;
+
+/// Standard input, read from start to end.
+#[derive(Clone, Debug)]
+pub struct StdinSource(Arc<Mutex<Stdin>>);
+
+impl Default for StdinSource {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(tokio::io::stdin())))
+    }
+}
+
+impl ObjectSource for StdinSource {
+    fn uri(&self) -> String {
+        "-".to_owned()
+    }
+
+    fn size(&self) -> Option<u64> {
+        None
+    }
+
+    fn crc64(&self) -> Option<u64> {
+        None
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxFuture<'_, PortResult<Frames>> {
+        let state = (self.clone(), range.end - range.start);
+        let frames = stream::unfold(state, |(source, left)| async move {
+            let want = usize::try_from(left).unwrap_or(usize::MAX).min(FRAME);
+            if want == 0 {
+                return None;
+            }
+            let mut buffer = BytesMut::zeroed(want);
+            match source.0.lock().await.read(&mut buffer).await {
+                Ok(0) => None,
+                Ok(read) => {
+                    buffer.truncate(read);
+                    Some((Ok(buffer.freeze()), (source, left - read as u64)))
+                }
+                Err(error) => {
+                    Some((Err(PortError::new(ErrorKind::Permanent, format!("standard input: {error}"))), (source, 0)))
+                }
+            }
+        });
+        async move { Ok(frames.boxed()) }.boxed()
+    }
+}
+
+/// Standard output, written in order.
+#[derive(Clone, Debug)]
+pub struct StdoutSink(Arc<Mutex<Stdout>>);
+
+impl Default for StdoutSink {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(tokio::io::stdout())))
+    }
+}
+
+impl ObjectSink for StdoutSink {
+    fn uri(&self) -> String {
+        "-".to_owned()
+    }
+
+    fn limits(&self) -> SinkLimits {
+        SinkLimits { min_part: 1, sequential: true, ..SinkLimits::S3 }
+    }
+
+    fn put(&self, part: Part) -> BoxFuture<'_, PortResult<Committed>> {
+        async move {
+            let whole = part.crc;
+            let ack = self.write(part).await?;
+            self.commit(&[ack], whole).await
+        }
+        .boxed()
+    }
+
+    fn begin(&self) -> BoxFuture<'_, PortResult<Box<dyn Upload>>> {
+        async move { Ok(Box::new(self.clone()) as Box<dyn Upload>) }.boxed()
+    }
+}
+
+fn failed(error: &std::io::Error) -> PortError {
+    PortError::new(ErrorKind::Permanent, format!("standard output: {error}"))
+}
+
+impl Upload for StdoutSink {
+    fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
+        async move {
+            let mut out = self.0.lock().await;
+            for segment in part.segments.iter() {
+                out.write_all(segment).await.map_err(|error| failed(&error))?;
+            }
+            Ok(PartAck { number: part.number, tag: String::new(), crc: part.crc })
+        }
+        .boxed()
+    }
+
+    fn commit<'a>(&'a self, _: &'a [PartAck], _: Crc64) -> BoxFuture<'a, PortResult<Committed>> {
+        async move {
+            self.0.lock().await.flush().await.map_err(|error| failed(&error))?;
+            Ok(Committed {
+                version: None,
+                etag: None,
+                verified: Verified::SizeOnly,
+                already_there: false,
+                resolved: false,
+            })
+        }
+        .boxed()
+    }
+
+    fn abort(&self) -> BoxFuture<'_, PortResult<()>> {
+        async move { Ok(()) }.boxed()
+    }
+}
