@@ -1,8 +1,8 @@
 //! `validate.csv`: delimiter-separated records keep the rules of the route.
 //!
 //! # Overview
-//! A tap. Two readers of the same bytes: the [`machine`] reads one byte at a time and knows every rule and every
-//! error; the [`scan`]ner skips, 64 bytes at a time, what it can prove the machine would find nothing in, and hands over
+//! A tap. Two readers of the same bytes: the machine reads one byte at a time and knows every rule and every
+//! error; the scanner skips, 64 bytes at a time, what it can prove the machine would find nothing in, and hands over
 //! wherever it cannot. Verdict, counts and messages are the machine's alone, and do not depend on how the stream was
 //! cut into chunks.
 //!

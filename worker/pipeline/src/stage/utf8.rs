@@ -2,7 +2,7 @@
 //!
 //! # Overview
 //! A tap. Whole chunks go through `simdutf8`; what is carried from one to the next is the start of a sequence a chunk
-//! edge cut, at most three bytes. [`Utf8Scan`] is that check without a verdict, shared with `validate.csv`, which goes
+//! edge cut, at most three bytes. `Utf8Scan` is that check without a verdict, shared with `validate.csv`, which goes
 //! on after a broken sequence.
 //!
 //! # Failure handling
