@@ -14,8 +14,8 @@ use eft_domain::{ObjectUri, ObjectVersion};
 use eft_pipeline::{
     checksum::Crc64,
     port::{
-        Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult, SinkLimits,
-        Upload, Verified,
+        Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult,
+        SinkLimits, Upload, Verified,
     },
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
@@ -28,7 +28,9 @@ fn port_error(path: &Path, error: &io::Error) -> PortError {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::NotFound,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
         io::ErrorKind::AlreadyExists => ErrorKind::Exists,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            ErrorKind::Full
+        }
         _ => ErrorKind::Permanent,
     };
     PortError::new(kind, format!("{}: {error}", path.display()))
@@ -142,7 +144,10 @@ impl LocalSink {
     pub async fn open(path: &Path, id: &str) -> PortResult<Self> {
         let path = path.to_owned();
         let Some(name) = path.file_name() else {
-            return Err(PortError::new(ErrorKind::Permanent, format!("{}: has no file name", path.display())));
+            return Err(PortError::new(
+                ErrorKind::Permanent,
+                format!("{}: has no file name", path.display()),
+            ));
         };
         let temporary = path.with_file_name(format!(".{}.{id}.part", name.to_string_lossy()));
         blocking(move || {
@@ -236,7 +241,8 @@ impl Upload for LocalUpload {
             file.sync_all().map_err(failed)?;
             let size = file.metadata().map_err(failed)?.len();
             if size != whole.len() {
-                let message = format!("{}: {size} bytes written, {} expected", sink.temporary.display(), whole.len());
+                let message =
+                    format!("{}: {size} bytes written, {} expected", sink.temporary.display(), whole.len());
                 return Err(PortError::new(ErrorKind::Permanent, message));
             }
             // A hard link fails when the name is taken, atomically; a rename would replace it.
@@ -246,7 +252,9 @@ impl Upload for LocalUpload {
             })?;
             std::fs::remove_file(&sink.temporary).map_err(failed)?;
             let folder = folder(&sink.path);
-            File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|error| port_error(&folder, &error))?;
+            File::open(&folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|error| port_error(&folder, &error))?;
             Ok(Committed {
                 version: None,
                 etag: None,

@@ -61,11 +61,18 @@ impl Sink {
     ///
     /// # Errors
     /// As the adapter finds it.
-    pub async fn open(client: &Client, uri: &ObjectUri, delivery: &str) -> PortResult<(Self, Option<Committed>)> {
+    pub async fn open(
+        client: &Client,
+        uri: &ObjectUri,
+        delivery: &str,
+    ) -> PortResult<(Self, Option<Committed>)> {
         Ok(match uri {
             ObjectUri::S3 { .. } => {
-                let target =
-                    Target { uri: uri.clone(), on_existing: OnExisting::Fail, delivery_id: delivery.to_owned() };
+                let target = Target {
+                    uri: uri.clone(),
+                    on_existing: OnExisting::Fail,
+                    delivery_id: delivery.to_owned(),
+                };
                 let (sink, done) = S3Sink::open(client.clone(), target).await?;
                 (Self::S3(sink), done)
             }

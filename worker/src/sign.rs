@@ -39,7 +39,8 @@ impl SigningKey {
     /// # Errors
     /// `internal` when it has no canonical form.
     pub fn sign(&self, receipt: Receipt) -> Result<SignedReceipt, Failure> {
-        let internal = |error: eft_domain::receipt::ReceiptError| Failure::new(Code::Internal, error.to_string());
+        let internal =
+            |error: eft_domain::receipt::ReceiptError| Failure::new(Code::Internal, error.to_string());
         let bytes = receipt.canonical_bytes().map_err(internal)?;
         let public = STANDARD.encode(self.0.public_key());
         let signature = Signature {

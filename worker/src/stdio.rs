@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use eft_pipeline::{
     checksum::Crc64,
     port::{
-        Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult, SinkLimits,
-        Upload, Verified,
+        Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult,
+        SinkLimits, Upload, Verified,
     },
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
@@ -56,9 +56,10 @@ impl ObjectSource for StdinSource {
                     buffer.truncate(read);
                     Some((Ok(buffer.freeze()), (source, left - read as u64)))
                 }
-                Err(error) => {
-                    Some((Err(PortError::new(ErrorKind::Permanent, format!("standard input: {error}"))), (source, 0)))
-                }
+                Err(error) => Some((
+                    Err(PortError::new(ErrorKind::Permanent, format!("standard input: {error}"))),
+                    (source, 0),
+                )),
             }
         });
         async move { Ok(frames.boxed()) }.boxed()

@@ -213,3 +213,31 @@ impl RangeRead {
         Chunk { crc: Some(crc), ..Chunk::new(self.range.start, self.segments, lease) }
     }
 }
+
+/// The checksum of a whole source, read in ranges and kept nowhere.
+///
+/// # Errors
+/// As reading it fails.
+pub async fn checksum_of(
+    source: &dyn ObjectSource,
+    window: Budget,
+    concurrency: Concurrency,
+) -> Result<Crc64, Failure> {
+    let progress = Progress::default();
+    let fetch = Fetch {
+        source,
+        range_bytes: 8 << 20,
+        max_input: u64::MAX,
+        window,
+        concurrency,
+        retry: RetryPolicy::DEFAULT,
+        progress: &progress,
+    };
+    let (downstream, mut upstream) = crate::ordered::link(1);
+    let drain = async {
+        while upstream.next().await.is_some() {}
+        Ok(())
+    };
+    let (crc, ()) = tokio::try_join!(fetch.run(downstream), drain)?;
+    Ok(crc)
+}

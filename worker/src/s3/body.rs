@@ -21,7 +21,10 @@ impl Body for Segments {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let segment = self.segments.get(self.next).cloned();
         self.next += 1;
         self.left -= segment.as_ref().map_or(0, |bytes| bytes.len() as u64);

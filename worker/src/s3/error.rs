@@ -25,7 +25,9 @@ where
 
 fn kind<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>, status: Option<u16>) -> ErrorKind {
     match code {
-        Some("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded") => return ErrorKind::Throttled,
+        Some("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded") => {
+            return ErrorKind::Throttled;
+        }
         Some("NoSuchKey" | "NoSuchBucket" | "NoSuchVersion" | "NoSuchUpload" | "NotFound") => {
             return ErrorKind::NotFound;
         }

@@ -27,7 +27,13 @@ pub(super) enum Stands {
 /// Look. `whole` is compared where it is known.
 pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stands> {
     let what = format!("HEAD {}", sink.target.uri);
-    let head = sink.client.sdk.head_object().bucket(&sink.bucket).key(&sink.key).checksum_mode(ChecksumMode::Enabled);
+    let head = sink
+        .client
+        .sdk
+        .head_object()
+        .bucket(&sink.bucket)
+        .key(&sink.key)
+        .checksum_mode(ChecksumMode::Enabled);
     let head = tokio::time::timeout(ANSWER, head.send()).await;
     let head = head.map_err(|_| PortError::new(ErrorKind::Transient, format!("{what}: no answer")))?;
     let head = match head {
@@ -61,15 +67,16 @@ pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stan
 /// `Exists` for another writer's object; `Transient` when nothing stands there, so that the commit is tried again;
 /// the error itself when trying again cannot help; `Indeterminate` when looking failed.
 pub(super) async fn after(sink: &S3Sink, error: PortError, whole: Crc64) -> PortResult<Committed> {
-    if matches!(error.kind, ErrorKind::Denied | ErrorKind::Checksum | ErrorKind::Permanent | ErrorKind::Unsupported) {
+    if matches!(
+        error.kind,
+        ErrorKind::Denied | ErrorKind::Checksum | ErrorKind::Permanent | ErrorKind::Unsupported
+    ) {
         return Err(error);
     }
     match look(sink, Some(whole)).await {
         Ok(Stands::Ours(committed)) => Ok(committed),
         Ok(Stands::Theirs(_)) if error.kind == ErrorKind::Changed => Err(sink.taken()),
-        Ok(_) if error.kind == ErrorKind::Changed => {
-            Err(PortError::new(ErrorKind::Transient, error.message))
-        }
+        Ok(_) if error.kind == ErrorKind::Changed => Err(PortError::new(ErrorKind::Transient, error.message)),
         Ok(_) => Err(error),
         Err(looking) => Err(PortError::new(
             ErrorKind::Indeterminate,

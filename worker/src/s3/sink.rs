@@ -132,7 +132,13 @@ impl S3Sink {
         resolve::after(self, error, whole).await
     }
 
-    fn committed(&self, version: Option<&str>, etag: Option<&str>, crc: Option<&str>, whole: Crc64) -> PortResult<Committed> {
+    fn committed(
+        &self,
+        version: Option<&str>,
+        etag: Option<&str>,
+        crc: Option<&str>,
+        whole: Crc64,
+    ) -> PortResult<Committed> {
         let crc = crc.and_then(crc_from_text);
         if crc.is_some_and(|crc| crc != whole.value()) {
             let message = format!("{}: the store's CRC-64/NVME is not the one sent", self.target.uri);
@@ -193,7 +199,9 @@ impl S3Sink {
             match within(ANSWER, &what, request.send()).await? {
                 Ok(created) => {
                     let id = created.upload_id().map(ToOwned::to_owned);
-                    let id = id.ok_or_else(|| PortError::new(ErrorKind::Permanent, format!("{what}: no upload id")))?;
+                    let id = id.ok_or_else(|| {
+                        PortError::new(ErrorKind::Permanent, format!("{what}: no upload id"))
+                    })?;
                     return Ok(S3Upload { sink: self.clone(), id });
                 }
                 Err(error) => {
@@ -315,8 +323,13 @@ impl S3Upload {
         let sink = &self.sink;
         let what = format!("AbortMultipartUpload {}", sink.target.uri);
         for _ in 0..ABORTS {
-            let abort =
-                sink.client.sdk.abort_multipart_upload().bucket(&sink.bucket).key(&sink.key).upload_id(&self.id);
+            let abort = sink
+                .client
+                .sdk
+                .abort_multipart_upload()
+                .bucket(&sink.bucket)
+                .key(&sink.key)
+                .upload_id(&self.id);
             if let Err(error) = within(ANSWER, &what, abort.send()).await? {
                 let error = port_error(&what, &error);
                 if error.kind != ErrorKind::NotFound {

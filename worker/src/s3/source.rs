@@ -55,7 +55,8 @@ impl S3Source {
         let whole = !matches!(head.checksum_type(), Some(ChecksumType::Composite));
         let crc = head.checksum_crc64_nvme().filter(|_| whole).and_then(crc_from_text);
         // `null` is what S3 calls the version of an object in a bucket without versions: it can be overwritten.
-        let version_id = head.version_id().filter(|id| *id != "null").and_then(|id| id.parse::<VersionId>().ok());
+        let version_id =
+            head.version_id().filter(|id| *id != "null").and_then(|id| id.parse::<VersionId>().ok());
         Ok(Self {
             bucket: bucket.to_string(),
             key: key.to_string(),
@@ -106,9 +107,10 @@ impl ObjectSource for S3Source {
             let answer = request.send().await.map_err(|error| {
                 let error = port_error(&what, &error);
                 match error.kind {
-                    ErrorKind::Changed => {
-                        PortError::new(error.kind, format!("{}: replaced while it was read", self.version.uri))
-                    }
+                    ErrorKind::Changed => PortError::new(
+                        error.kind,
+                        format!("{}: replaced while it was read", self.version.uri),
+                    ),
                     _ => error,
                 }
             })?;

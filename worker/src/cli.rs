@@ -1,0 +1,333 @@
+//! The command line. Exit codes: 0 done, 2 usage or configuration, 3 rejected, 4 failed, 130 interrupted.
+
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand};
+use eft_domain::{
+    ByteSize, Class, Code, Failure, ObjectUri, Route,
+    receipt::{DeliveryOutcome, SignedReceipt},
+    route::Profile,
+};
+use eft_pipeline::{
+    budget::Budget, concurrency::Concurrency, fetch::checksum_of, plan::Plan, progress::Progress,
+};
+use eft_worker::{
+    place,
+    run::Job,
+    s3::{Client, crc_to_text},
+    sign::{SigningKey, check},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+/// Moves one object of any size, checked and transformed in one pass, and says in a signed receipt what it did.
+#[derive(Debug, Parser)]
+#[command(name = "eft-worker", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Move an object.
+    Transfer {
+        #[command(flatten)]
+        what: What,
+        /// Write the signed receipt to this file; otherwise it is not kept.
+        #[arg(long, value_name = "FILE")]
+        receipt: Option<PathBuf>,
+        /// Print nothing but errors.
+        #[arg(long, conflicts_with = "json")]
+        quiet: bool,
+        /// Print the signed receipt to standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what a transfer would do, without moving a byte.
+    Plan {
+        #[command(flatten)]
+        what: What,
+    },
+    /// Check a receipt's signature, and that the destination still holds the bytes it names.
+    Verify {
+        /// The receipt.
+        receipt: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct What {
+    /// The route (YAML, or JSON if the name ends in .json); none: the bytes as they are.
+    #[arg(long, value_name = "FILE")]
+    route: Option<PathBuf>,
+    /// Memory for bytes in flight and stages.
+    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
+    memory: ByteSize,
+    /// Most requests in flight in each direction.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=512))]
+    concurrency: u16,
+    /// Size of the first parts; the plan makes parts larger where it must.
+    #[arg(long, value_name = "SIZE")]
+    part_size: Option<ByteSize>,
+    /// Do not let S3 copy identity routes itself (this version always streams).
+    #[arg(long)]
+    no_server_copy: bool,
+    /// s3://bucket/key[?versionId=…], a path, or - for standard input.
+    #[arg(value_name = "SRC")]
+    source: ObjectUri,
+    /// s3://bucket/key, a path, or - for standard output.
+    #[arg(value_name = "DST")]
+    destination: ObjectUri,
+}
+
+impl What {
+    fn job(self) -> Result<Job, Failure> {
+        let route = match &self.route {
+            None => Route::identity(),
+            Some(path) => read_route(path)?,
+        };
+        Ok(Job {
+            route,
+            source: self.source,
+            destination: self.destination,
+            memory: self.memory,
+            concurrency: usize::from(self.concurrency),
+            part_size: self.part_size,
+        })
+    }
+}
+
+fn configuration(message: String) -> Failure {
+    Failure::new(Code::Configuration, message)
+}
+
+fn read_route(path: &Path) -> Result<Route, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| configuration(format!("route {}: {error}", path.display())))?;
+    let json = path.extension().is_some_and(|extension| extension == "json");
+    let parse = if json { Route::parse_json } else { Route::parse_yaml };
+    parse(&text, Profile::Cli).map_err(Failure::from)
+}
+
+fn exit_code(failure: &Failure) -> ExitCode {
+    ExitCode::from(match failure.code.class() {
+        Class::Usage => 2,
+        Class::Rejected => 3,
+        Class::Failed | Class::Held => 4,
+        Class::Interrupted => 130,
+    })
+}
+
+/// Run the command line.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
+    let ended = match runtime {
+        Ok(runtime) => {
+            let ended = runtime.block_on(run(cli.command));
+            // A read of standard input cannot be cancelled; do not wait for it.
+            runtime.shutdown_timeout(Duration::from_millis(100));
+            ended
+        }
+        Err(error) => Err(Failure::new(Code::Internal, format!("no runtime: {error}"))),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("eft-worker: {failure}\n  {}", failure.code.remedy());
+            exit_code(&failure)
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Transfer { what, receipt, quiet, json } => transfer(what.job()?, receipt, quiet, json).await,
+        Command::Plan { what } => {
+            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            print!("{}", describe(&what.job()?.look(threads).await?));
+            Ok(())
+        }
+        Command::Verify { receipt } => verify(&receipt).await,
+    }
+}
+
+async fn transfer(job: Job, receipt: Option<PathBuf>, quiet: bool, json: bool) -> Result<(), Failure> {
+    let key = SigningKey::load_or_create(&key_path()?)?;
+    let cancel = CancellationToken::new();
+    let watch = cancel.clone();
+    let signals = tokio::spawn(async move {
+        interrupted().await;
+        watch.cancel();
+    });
+    let mut bar = None;
+    let done = job
+        .run(cancel, |size, progress| {
+            if !quiet && !json {
+                bar = Some(show(size, progress));
+            }
+        })
+        .await;
+    signals.abort();
+    if let Some((bar, task)) = bar {
+        task.abort();
+        bar.finish_and_clear();
+    }
+    let done = done?;
+    let signed = key.sign(done.receipt)?;
+    if let Some(path) = &receipt {
+        let written = std::fs::write(path, signed.to_json());
+        written.map_err(|error| configuration(format!("receipt {}: {error}", path.display())))?;
+    }
+    if json {
+        print!("{}", signed.to_json());
+    } else if !quiet {
+        summary(&signed);
+    }
+    done.failure.map_or(Ok(()), Err)
+}
+
+/// Ends at the first SIGINT or SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+fn show(size: Option<u64>, progress: Arc<Progress>) -> (ProgressBar, tokio::task::JoinHandle<()>) {
+    let bar = if std::io::stderr().is_terminal() {
+        size.map_or_else(ProgressBar::no_length, ProgressBar::new)
+    } else {
+        ProgressBar::hidden()
+    };
+    let template = "{bar:32} {bytes} of {total_bytes} read, {bytes_per_sec}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    let shown = bar.clone();
+    let task = tokio::spawn(async move {
+        loop {
+            shown.set_position(progress.snapshot().read);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    (bar, task)
+}
+
+fn summary(signed: &SignedReceipt) {
+    let receipt = &signed.receipt;
+    let delivery = receipt.deliveries.first();
+    eprintln!(
+        "{} {} -> {} in {} ms",
+        receipt.outcome,
+        receipt.source.uri,
+        delivery.map_or_else(String::new, |delivery| delivery.uri.to_string()),
+        receipt.elapsed_ms,
+    );
+    for stage in &receipt.stages {
+        let records = stage.records.map_or_else(String::new, |records| format!(", {records} records"));
+        eprintln!(
+            "  {}: {} -> {} bytes{records}, {} errors",
+            stage.name, stage.bytes_in, stage.bytes_out, stage.errors
+        );
+    }
+    for reject in receipt.rejects.iter().take(10) {
+        let column = reject.column.as_deref().map_or_else(String::new, |column| format!(", column {column}"));
+        eprintln!("  record {} at byte {}{column}: {}", reject.record, reject.offset, reject.reason);
+    }
+    if let Some(delivery) = delivery.filter(|delivery| delivery.outcome == DeliveryOutcome::Delivered) {
+        eprintln!(
+            "  {} bytes written, CRC-64/NVME {}",
+            delivery.size.unwrap_or_default(),
+            delivery.crc64nvme.as_deref().unwrap_or("not known")
+        );
+    }
+}
+
+fn describe(plan: &Plan) -> String {
+    let size = |bytes: u64| ByteSize(bytes).to_string();
+    let unknown = || "not known before it is made".to_owned();
+    let stages: Vec<_> = plan.infos.iter().map(|info| info.name).collect();
+    format!(
+        "source      {}\nranges      {} each, {} in flight\nparts       {}, first {}, largest {}, {} in flight\n\
+         stages      {}\nresume      {:?}\nmemory      {}\nmax output  {}\n",
+        plan.size.map_or_else(|| "a stream".to_owned(), size),
+        size(plan.range_bytes),
+        plan.reads,
+        plan.parts().map_or_else(unknown, |parts| parts.to_string()),
+        size(plan.schedule.first()),
+        size(plan.schedule.largest()),
+        plan.writes,
+        if stages.is_empty() { "none".to_owned() } else { stages.join(", ") },
+        plan.resume,
+        size(plan.memory),
+        size(plan.max_output),
+    )
+}
+
+async fn verify(path: &Path) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| configuration(format!("receipt {}: {error}", path.display())))?;
+    let signed = SignedReceipt::parse(&text).map_err(|error| configuration(error.to_string()))?;
+    let changed = |message: String| Failure::new(Code::IntegrityDestination, message);
+    let signature =
+        signed.signature.as_ref().ok_or_else(|| changed("the receipt is not signed".to_owned()))?;
+    check(&signed, signature).map_err(changed)?;
+    let own = SigningKey::load_or_create(&key_path()?)?.public_key();
+    let trust = if own == signature.public_key { "our own key" } else { "A KEY THAT IS NOT OURS" };
+    println!("signature   good, by {trust} ({})", signature.key_id);
+
+    let client = Client::from_environment(Concurrency::new(8)).await;
+    for delivery in signed.receipt.deliveries.iter().filter(|d| d.outcome == DeliveryOutcome::Delivered) {
+        let uri = match (&delivery.uri, &delivery.version_id) {
+            (ObjectUri::S3 { bucket, key, .. }, Some(version)) => {
+                ObjectUri::S3 { bucket: bucket.clone(), key: key.clone(), version_id: Some(version.clone()) }
+            }
+            (uri, _) => uri.clone(),
+        };
+        if uri == ObjectUri::Std {
+            println!("destination - cannot be read again");
+            continue;
+        }
+        let opened = place::source(&client, &uri).await.map_err(|error| changed(error.message))?;
+        let crc = checksum_of(opened.source.as_ref(), Budget::new(64 << 20), Concurrency::new(8)).await?;
+        let (size, text) = (crc.len(), crc_to_text(crc.value()));
+        let expected = (delivery.size, delivery.crc64nvme.as_deref());
+        if expected != (Some(size), Some(&text)) {
+            return Err(changed(format!(
+                "{uri}: has {size} bytes and CRC-64/NVME {text}, the receipt says {expected:?}"
+            )));
+        }
+        println!("destination {uri}: {size} bytes, CRC-64/NVME {text}, as the receipt says");
+    }
+    Ok(())
+}
+
+/// Where the signing key is: `EFT_SIGNING_KEY`, or the user's configuration folder.
+fn key_path() -> Result<PathBuf, Failure> {
+    #[allow(clippy::disallowed_methods)] // This is the one place that reads our environment.
+    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    if let Some(path) = variable("EFT_SIGNING_KEY") {
+        return Ok(path.into());
+    }
+    let folder = variable("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".config")));
+    let folder = folder
+        .ok_or_else(|| configuration("set EFT_SIGNING_KEY to a path for the signing key".to_owned()))?;
+    Ok(folder.join("eft").join("signing-key.pk8"))
+}

@@ -1,0 +1,240 @@
+//! From what a transfer did to the receipt that says it.
+
+use std::fmt::Write;
+
+use eft_domain::{
+    Class, DeliveryId, Failure, JobId, ObjectUri, ObjectVersion, Route, RunId,
+    id::Arrival,
+    receipt::{
+        Capabilities, CrcCapability, Delivery, DeliveryOutcome, FailureNote, Method, Outcome, Receipt,
+        Rejected, ResumeClass, SCHEMA, Source, StageKind, StageRun, Totals, WriteCapability,
+    },
+};
+use eft_pipeline::{
+    chain::StageTotals,
+    port::Committed,
+    progress::Snapshot,
+    stage,
+    transfer::{Outcome as Transferred, Stopped},
+};
+
+use crate::{
+    place::Sink,
+    s3::{Client, crc_to_text},
+};
+
+/// Who a run is, settled before it starts.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The run.
+    pub run: RunId,
+    /// Its delivery to the destination.
+    pub delivery: DeliveryId,
+}
+
+impl Identity {
+    /// The identity of a source on a route towards a destination.
+    pub fn of(route: &Route, source: &ObjectVersion, destination: &ObjectUri) -> Self {
+        let run = RunId::first(JobId::of(&route.effective_id(), &Arrival::of(source)));
+        Self { run, delivery: DeliveryId::of(run, route.revision(), destination) }
+    }
+}
+
+/// Everything a receipt is made of.
+pub struct Facts<'a> {
+    /// Who.
+    pub identity: &'a Identity,
+    /// The route.
+    pub route: &'a Route,
+    /// What was read.
+    pub source: &'a ObjectVersion,
+    /// Where to.
+    pub destination: &'a ObjectUri,
+    /// Through which sink, if it came that far.
+    pub sink: Option<&'a Sink>,
+    /// The client, for its counts.
+    pub client: &'a Client,
+    /// What was moved.
+    pub progress: Snapshot,
+    /// When it started, RFC 3339.
+    pub started_at: String,
+    /// When it ended, RFC 3339.
+    pub finished_at: String,
+    /// How long it took.
+    pub elapsed_ms: u64,
+}
+
+/// How the run ended.
+pub enum Ended<'a> {
+    /// The bytes were moved.
+    Moved(&'a Transferred),
+    /// They stood there already, from this very delivery.
+    AlreadyThere(&'a Committed),
+    /// It stopped while moving.
+    Stopped(&'a Stopped),
+    /// It failed before.
+    Failed(&'a Failure),
+}
+
+/// Write the receipt.
+pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
+    let failure = failure(ended);
+    let (stages, moved): (&[StageTotals], _) = match ended {
+        Ended::Moved(moved) => (&moved.stages, Some(*moved)),
+        Ended::Stopped(stopped) => (&stopped.stages, None),
+        _ => (&[], None),
+    };
+    let mut digests = stages.iter().filter_map(|stage| stage.report.sha256).map(|digest| hex(&digest));
+    let source_sha = digests.next().filter(|_| moved.is_some());
+    let output_sha = digests.next().or_else(|| source_sha.clone()).filter(|_| moved.is_some());
+    Receipt {
+        schema: SCHEMA.to_owned(),
+        receipt_id: facts.identity.run.to_string(),
+        tool: format!("eft {}", env!("CARGO_PKG_VERSION")),
+        job_id: facts.identity.run.job(),
+        run_id: facts.identity.run,
+        route_id: facts.route.effective_id(),
+        route_revision: facts.route.revision(),
+        tenant: facts.route.tenant.clone(),
+        started_at: facts.started_at.clone(),
+        finished_at: facts.finished_at.clone(),
+        elapsed_ms: facts.elapsed_ms,
+        outcome: failure.as_ref().map_or(Outcome::Succeeded, |failure| outcome(failure)),
+        source: Source {
+            uri: facts.source.uri.clone(),
+            version_id: facts.source.version_id.clone(),
+            etag: facts.source.etag.clone(),
+            size: moved.map(|moved| moved.source.len()).or(facts.source.size),
+            crc64nvme: moved.map(|moved| crc_to_text(moved.source.value())),
+            crc64nvme_matches_source: moved.filter(|moved| moved.source_compared).map(|_| true),
+            sha256: source_sha,
+        },
+        stages: stages.iter().map(stage_run).collect(),
+        rejects: rejects(stages),
+        deliveries: vec![delivery(facts, ended, failure.as_ref(), output_sha)],
+        totals: Totals {
+            requests: facts.client.requests().by_operation(),
+            retries: facts.progress.retries,
+            throttles: facts.client.requests().throttles(),
+            bytes_read: facts.progress.read + facts.progress.reread,
+            bytes_reread: facts.progress.reread,
+        },
+        resumed_from: None,
+        failure: failure.as_ref().map(FailureNote::from),
+    }
+}
+
+fn failure(ended: &Ended<'_>) -> Option<Failure> {
+    match ended {
+        Ended::Moved(moved) => moved.deliveries.first().and_then(|delivery| delivery.result.clone().err()),
+        Ended::AlreadyThere(_) => None,
+        Ended::Stopped(stopped) => Some(stopped.failure.clone()),
+        Ended::Failed(failure) => Some((*failure).clone()),
+    }
+}
+
+fn outcome(failure: &Failure) -> Outcome {
+    match failure.code.class() {
+        Class::Rejected => Outcome::Rejected,
+        Class::Held => Outcome::Held,
+        Class::Interrupted => Outcome::Cancelled,
+        Class::Failed | Class::Usage => Outcome::Failed,
+    }
+}
+
+fn stage_run(stage: &StageTotals) -> StageRun {
+    StageRun {
+        name: stage.info.name.to_owned(),
+        kind: match stage.info.kind {
+            stage::Kind::Tap => StageKind::Tap,
+            stage::Kind::Slice => StageKind::Slice,
+            stage::Kind::Rewrite => StageKind::Rewrite,
+            stage::Kind::Seek => StageKind::Seek,
+        },
+        resume_class: match stage.info.resume {
+            stage::ResumeClass::R0 => ResumeClass::R0,
+            stage::ResumeClass::R1 => ResumeClass::R1,
+            stage::ResumeClass::R2 => ResumeClass::R2,
+            stage::ResumeClass::R3 => ResumeClass::R3,
+        },
+        bytes_in: stage.bytes_in,
+        bytes_out: stage.bytes_out,
+        records: stage.report.records,
+        errors: stage.report.errors,
+        frames: stage.report.frames,
+        elapsed_ms: u64::try_from(stage.busy.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn rejects(stages: &[StageTotals]) -> Vec<Rejected> {
+    let rejects = stages.iter().flat_map(|stage| {
+        stage.report.rejects.iter().map(|reject| Rejected {
+            stage: stage.info.name.to_owned(),
+            record: reject.record,
+            offset: reject.offset,
+            column: reject.column.clone(),
+            reason: reject.reason.clone(),
+        })
+    });
+    rejects.take(eft_domain::receipt::MAX_REJECTS).collect()
+}
+
+fn delivery(
+    facts: &Facts<'_>,
+    ended: &Ended<'_>,
+    failure: Option<&Failure>,
+    sha256: Option<String>,
+) -> Delivery {
+    let (committed, moved) = match ended {
+        Ended::Moved(moved) => (moved.deliveries.first().and_then(|d| d.result.as_ref().ok()), Some(*moved)),
+        Ended::AlreadyThere(committed) => (Some(*committed), None),
+        _ => (None, None),
+    };
+    let moved = moved.filter(|_| committed.is_some());
+    let parts = moved.and_then(|moved| moved.deliveries.first()).map_or(0, |delivery| delivery.parts);
+    let (crc, conditions) = match facts.sink {
+        Some(Sink::S3(sink)) => (sink.knows_crc64(), sink.knows_conditions()),
+        Some(Sink::Local(_)) => (false, true),
+        _ => (false, false),
+    };
+    Delivery {
+        delivery_id: facts.identity.delivery,
+        uri: facts.destination.clone(),
+        outcome: match failure.map(|failure| failure.code) {
+            None => DeliveryOutcome::Delivered,
+            Some(eft_domain::Code::DestinationIndeterminate) => DeliveryOutcome::Indeterminate,
+            Some(code) if code.class() == Class::Held => DeliveryOutcome::Held,
+            Some(_) if facts.sink.is_none() => DeliveryOutcome::NotAttempted,
+            Some(_) => DeliveryOutcome::Failed,
+        },
+        failure: failure.map(FailureNote::from),
+        already_delivered: committed.is_some_and(|committed| committed.already_there),
+        method: if parts == 1 { Method::Put } else { Method::Stream },
+        version_id: committed
+            .and_then(|committed| committed.version.as_deref())
+            .and_then(|id| id.parse().ok()),
+        etag: committed.and_then(|committed| committed.etag.clone()),
+        size: moved.map(|moved| moved.output.len()),
+        crc64nvme: moved.map(|moved| crc_to_text(moved.output.value())),
+        sha256: sha256.filter(|_| committed.is_some()),
+        parts,
+        attempts: 1,
+        endpoint: Capabilities {
+            crc64nvme: if crc { CrcCapability::Verified } else { CrcCapability::Unsupported },
+            conditional_write: if conditions {
+                WriteCapability::Enforced
+            } else {
+                WriteCapability::Unsupported
+            },
+            versions: committed.is_some_and(|committed| committed.version.is_some()),
+        },
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _: Result<(), _> = write!(text, "{byte:02x}");
+        text
+    })
+}
