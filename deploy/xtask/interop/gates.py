@@ -28,14 +28,16 @@ def within(result, budget):
 def test_memory_of_an_identity_route(bed):
     for mib in (32, 128):
         flags = ["--no-server-copy", "--memory", f"{mib}MiB"]
-        result, _, _ = counted(bed, *flags, "s3://synthetic/m-2GiB", f"s3://discard/memory-{mib}")
+        result, _, stats = counted(bed, *flags, "s3://synthetic/m-2GiB", f"s3://discard/memory-{mib}")
+        assert stats["bytes_in"] >= 2 * GIB, f"it did not move the object: {stats}"
         within(result, mib * eft.MIB)
 
 
 def test_memory_of_a_chain(bed):
     bed.put("memory/chain.gz", gzip.compress(table(2_000_000), 1))
     route = "stages:\n  - decompress: { codec: gzip }\n  - validate: { csv: { header: true } }\n  - compress: { codec: zstd, level: 3 }\n"
-    result, _, _ = counted(bed, "--memory", "32MiB", "s3://in-files/memory/chain.gz", "s3://discard/memory-chain", route=route)
+    result, counts, _ = counted(bed, "--memory", "32MiB", "s3://in-files/memory/chain.gz", "s3://discard/memory-chain", route=route)
+    assert {"PutObject", "CompleteMultipartUpload"} & counts.keys(), f"it delivered nothing: {counts}"
     within(result, 32 * eft.MIB)
 
 
@@ -66,7 +68,8 @@ def test_a_copy_moves_no_bytes(bed):
     bed.put("requests/copied", b"x" * (6 * eft.MIB))
     _, counts, stats = counted(bed, "s3://in-files/requests/copied", "s3://out-files/requests/copied")
     moved = {"GetObject", "PutObject", "UploadPart"} & counts.keys()
-    assert not moved, counts
+    assert not moved and {"CopyObject", "UploadPartCopy"} & counts.keys(), counts
+    assert bed.exists("requests/copied")
     assert stats["bytes_in"] + stats["bytes_out"] < 64 << 10, stats
 
 

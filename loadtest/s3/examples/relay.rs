@@ -23,7 +23,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use mimalloc::MiMalloc;
-use tokio::{net::TcpStream, task::JoinSet, time::Instant};
+use tokio::{net::TcpSocket, task::JoinSet, time::Instant};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -51,6 +51,9 @@ struct Args {
     /// Read buffer of a connection
     #[arg(long, default_value = "256KiB", value_parser = size)]
     buffer: u64,
+    /// Kernel send buffer of a connection: bytes in flight should not outgrow the caches. 0 leaves it to the kernel
+    #[arg(long, default_value = "128KiB", value_parser = size)]
+    send_buffer: u64,
     /// Runtime threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -76,11 +79,15 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(host: &str, buffer: usize) -> Result<Self, AnyError> {
-        let stream = TcpStream::connect(host).await?;
+    async fn open(host: &str, args: &Args) -> Result<Self, AnyError> {
+        let socket = TcpSocket::new_v4()?;
+        if args.send_buffer > 0 {
+            socket.set_send_buffer_size(args.send_buffer as u32)?;
+        }
+        let stream = socket.connect(host.parse()?).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) =
-            http1::Builder::new().max_buf_size(buffer).handshake(TokioIo::new(stream)).await?;
+            http1::Builder::new().max_buf_size(args.buffer as usize).handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self { host: host.to_owned(), sender })
     }
@@ -123,8 +130,8 @@ async fn lane(
     upload: String,
     work: Arc<Mutex<VecDeque<Work>>>,
 ) -> Result<Vec<(u64, String)>, AnyError> {
-    let mut source = Connection::open(&host, args.buffer as usize).await?;
-    let mut target = Connection::open(&host, args.buffer as usize).await?;
+    let mut source = Connection::open(&host, &args).await?;
+    let mut target = Connection::open(&host, &args).await?;
     let mut done = Vec::new();
     loop {
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -144,7 +151,7 @@ async fn lane(
 async fn run(args: Args) -> Result<(u64, Duration), AnyError> {
     let args = Arc::new(args);
     let host = args.endpoint.strip_prefix("http://").ok_or("endpoint must start with http://")?.to_owned();
-    let mut control = Connection::open(&host, 64 << 10).await?;
+    let mut control = Connection::open(&host, &args).await?;
     let started = Instant::now();
     let head = control.send(Request::head(format!("/{}", args.src)), full(String::new())).await?;
     let total: u64 = header_text(&head, "content-length")?.parse()?;

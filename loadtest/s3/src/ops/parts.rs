@@ -61,12 +61,11 @@ pub(super) async fn upload(call: &mut Call<'_>) -> Result<Answer, S3Error> {
     let etag = digests
         .md5
         .map_or_else(|| cheap_etag(digests.crc64, received.size), |md5| crate::checksum::hex(&md5));
-    let algorithm = chosen.unwrap_or(Algorithm::Crc64Nvme);
-    let raw = digests.raw(algorithm).ok_or_else(|| S3Error::from(Code::InternalError))?;
-    let shown = Checksum::full(
-        claims.algorithm().unwrap_or(algorithm),
-        &digests.raw(claims.algorithm().unwrap_or(algorithm)).unwrap_or_default(),
-    );
+    let raw_of = |algorithm| digests.raw(algorithm).ok_or_else(|| S3Error::from(Code::InternalError));
+    let raw = raw_of(chosen.unwrap_or(Algorithm::Crc64Nvme))?;
+    // What the client sent comes back, also when the upload as a whole goes by another algorithm.
+    let answered = claims.algorithm().or(chosen).unwrap_or(Algorithm::Crc64Nvme);
+    let shown = Checksum::full(answered, &raw_of(answered)?);
     let part = Part {
         body: received.body,
         etag: etag.clone(),
