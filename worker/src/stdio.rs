@@ -50,7 +50,8 @@ impl ObjectSource for StdinSource {
                 return None;
             }
             let mut buffer = BytesMut::zeroed(want);
-            match source.0.lock().await.read(&mut buffer).await {
+            let read = source.0.lock().await.read(&mut buffer).await;
+            match read {
                 Ok(0) => None,
                 Ok(read) => {
                     buffer.truncate(read);
