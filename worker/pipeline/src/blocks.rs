@@ -67,7 +67,7 @@ pub(crate) async fn run_blocks(
     downstream: Downstream<Chunk>,
     crew: Crew<'_>,
 ) -> Result<(), Failure> {
-    let compressor = Arc::new(plan.compressor.clone());
+    let compressor = Arc::new(plan.compressor);
     let size = compressor.block_bytes() as u64;
     let window = Budget::new(plan.window);
     let scratches = Arc::new(Mutex::new(Vec::<Scratch>::new()));

@@ -149,7 +149,7 @@ impl Plan {
 
 fn build(stages: &[Serial], limits: &Limits) -> Result<Vec<AnyStage>, Failure> {
     let stages = stages.iter().map(|stage| match stage {
-        Serial::Sha256 => Ok(Some(AnyStage::Sha256(Sha256::default()))),
+        Serial::Sha256 => Ok(Some(AnyStage::Sha256(Box::default()))),
         Serial::Spec(spec) => AnyStage::new(spec, limits),
     });
     stages.filter_map(Result::transpose).collect()
@@ -304,8 +304,15 @@ impl<'a> Draft<'a> {
         let reads = usize::try_from(input_window / range).unwrap_or(usize::MAX).clamp(1, concurrency);
         let infos = self.infos();
         let windows = needs.windows.len();
-        let sized =
-            move |index: usize| (if index + 1 == windows { last } else { needs.windows[index].0 }, jobs);
+        // Steps behind the last window make no bytes and need none.
+        let sized = move |index: usize| {
+            let window = if index + 1 == windows {
+                last
+            } else {
+                needs.windows.get(index).map_or(0, |(window, _)| *window)
+            };
+            (window, jobs)
+        };
         Ok(Plan {
             size,
             range_bytes: range,
@@ -399,7 +406,7 @@ impl<'a> Draft<'a> {
             made += usize::from(group.makes_bytes());
             match group {
                 Group::Compress(compressor) => {
-                    Step::Blocks(Blocks { compressor: compressor.clone(), jobs, window: bytes })
+                    Step::Blocks(Blocks { compressor: *compressor, jobs, window: bytes })
                 }
                 Group::Serial { stages, .. } if group.makes_bytes() => {
                     Step::Rewrite { stages: stages.clone(), window: bytes }

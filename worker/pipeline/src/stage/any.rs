@@ -14,7 +14,7 @@ use super::{
 pub enum AnyStage {
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
-    Sha256(Sha256),
+    Sha256(Box<Sha256>),
     Utf8(Utf8Validate),
 }
 
