@@ -15,7 +15,7 @@ use crate::{
     chain::{BETWEEN, ROOM},
     port::SinkLimits,
     schedule::PartSchedule,
-    stage::{AnyStage, BlockCompressor, Kind, ResumeClass, Sha256, Stage, StageInfo},
+    stage::{AnyStage, BlockCompressor, Kind, ResumeClass, Stage, StageInfo},
 };
 
 const MIB: u64 = 1 << 20;

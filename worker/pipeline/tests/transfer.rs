@@ -1,4 +1,5 @@
 //! Whole transfers over memory: right bytes or a right error, nothing partial visible, nothing left behind.
+#![allow(clippy::unwrap_used)] // Helpers of tests, which clippy does not take for tests.
 
 use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc, time::Duration};
 
