@@ -142,7 +142,26 @@ impl LocalSink {
     /// # Errors
     /// `Exists` when the name is taken, `NotFound` when the folder is not there.
     pub async fn open(path: &Path, id: &str) -> PortResult<Self> {
-        let path = path.to_owned();
+        let sink = Self::unchecked(path, id)?;
+        blocking(move || {
+            if sink.path.symlink_metadata().is_ok() {
+                return Err(taken(&sink.path));
+            }
+            let folder = folder(&sink.path);
+            if !folder.is_dir() {
+                let message = format!("{}: no such folder", folder.display());
+                return Err(PortError::new(ErrorKind::NotFound, message));
+            }
+            Ok(sink)
+        })
+        .await
+    }
+
+    /// A sink that has not looked: only the commit will find a taken name.
+    ///
+    /// # Errors
+    /// `Permanent` when the path has no file name.
+    pub fn unchecked(path: &Path, id: &str) -> PortResult<Self> {
         let Some(name) = path.file_name() else {
             return Err(PortError::new(
                 ErrorKind::Permanent,
@@ -150,18 +169,7 @@ impl LocalSink {
             ));
         };
         let temporary = path.with_file_name(format!(".{}.{id}.part", name.to_string_lossy()));
-        blocking(move || {
-            if path.symlink_metadata().is_ok() {
-                return Err(taken(&path));
-            }
-            let folder = folder(&path);
-            if !folder.is_dir() {
-                let message = format!("{}: no such folder", folder.display());
-                return Err(PortError::new(ErrorKind::NotFound, message));
-            }
-            Ok(Self { path, temporary })
-        })
-        .await
+        Ok(Self { path: path.to_owned(), temporary })
     }
 
     fn create(&self) -> PortResult<LocalUpload> {

@@ -1,7 +1,5 @@
 //! From what a transfer did to the receipt that says it.
 
-use std::fmt::Write;
-
 use eft_domain::{
     Class, DeliveryId, Failure, JobId, ObjectUri, ObjectVersion, Route, RunId,
     id::Arrival,
@@ -99,7 +97,7 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
         started_at: facts.started_at.clone(),
         finished_at: facts.finished_at.clone(),
         elapsed_ms: facts.elapsed_ms,
-        outcome: failure.as_ref().map_or(Outcome::Succeeded, |failure| outcome(failure)),
+        outcome: failure.as_ref().map_or(Outcome::Succeeded, outcome),
         source: Source {
             uri: facts.source.uri.clone(),
             version_id: facts.source.version_id.clone(),
@@ -232,9 +230,5 @@ fn delivery(
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _: Result<(), _> = write!(text, "{byte:02x}");
-        text
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

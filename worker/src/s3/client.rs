@@ -58,6 +58,19 @@ impl Client {
         Self::new(&config, window)
     }
 
+    /// A client of an S3-compatible endpoint, with made-up credentials: for tests on loopback.
+    pub fn for_endpoint(url: &str, window: Concurrency) -> Self {
+        let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
+            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(credentials))
+            .endpoint_url(url)
+            .build();
+        Self::new(&config, window)
+    }
+
     fn new(config: &SdkConfig, window: Concurrency) -> Self {
         let requests = Arc::new(Requests::default());
         let builder = aws_sdk_s3::config::Builder::from(config);

@@ -73,12 +73,7 @@ impl S3Sink {
     /// # Errors
     /// `Exists` when the name is taken, the policy is to fail and the object is not this very delivery.
     pub async fn open(client: Client, target: Target) -> PortResult<(Self, Option<Committed>)> {
-        let ObjectUri::S3 { bucket, key, version_id: None } = &target.uri else {
-            let message = format!("{} is not a destination: a version cannot be written", target.uri);
-            return Err(PortError::new(ErrorKind::Permanent, message));
-        };
-        let (bucket, key) = (bucket.to_string(), key.to_string());
-        let mut sink = Self { client, bucket, key, target, replaces: None, facts: Arc::default() };
+        let mut sink = Self::unchecked(client, target)?;
         match resolve::look(&sink, None).await {
             Ok(Stands::Ours(committed)) => return Ok((sink, Some(committed))),
             Ok(Stands::Theirs(etag)) => match sink.target.on_existing {
@@ -91,6 +86,19 @@ impl S3Sink {
             Err(error) => return Err(error),
         }
         Ok((sink, None))
+    }
+
+    /// A sink that has not looked: only the commit will find a taken name.
+    ///
+    /// # Errors
+    /// `Permanent` when the target is not an object that can be written.
+    pub fn unchecked(client: Client, target: Target) -> PortResult<Self> {
+        let ObjectUri::S3 { bucket, key, version_id: None } = &target.uri else {
+            let message = format!("{} is not a destination: a version cannot be written", target.uri);
+            return Err(PortError::new(ErrorKind::Permanent, message));
+        };
+        let (bucket, key) = (bucket.to_string(), key.to_string());
+        Ok(Self { client, bucket, key, target, replaces: None, facts: Arc::default() })
     }
 
     /// The endpoint compared our checksum.
