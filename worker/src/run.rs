@@ -155,7 +155,7 @@ impl Job {
             sinks: vec![sink.port()],
             budget: Budget::new(plan.memory),
             reading: Concurrency::new(plan.reads),
-            writing: Concurrency::new(plan.writes),
+            writing,
             plan,
             pool,
             retry: RetryPolicy::DEFAULT,
