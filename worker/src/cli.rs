@@ -128,7 +128,7 @@ fn exit_code(failure: &Failure) -> ExitCode {
 /// Run the command line.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {
             let ended = runtime.block_on(run(cli.command));

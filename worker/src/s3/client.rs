@@ -15,6 +15,8 @@ use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::Metadata};
 use eft_pipeline::concurrency::Concurrency;
 
+use super::http::http_client;
+
 /// Attempts of one request by the SDK, the first included; bodies and whole parts are retried above it.
 const SDK_ATTEMPTS: u32 = 4;
 
@@ -49,6 +51,7 @@ impl Client {
     /// A client as the environment and profiles say. Throttled answers shrink `window`, also those the SDK retries.
     pub async fn from_environment(window: Concurrency) -> Self {
         let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        // For credentials; objects go through our own.
         let http = aws_smithy_http_client::Builder::new().tls_provider(provider).build_https();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
@@ -63,7 +66,6 @@ impl Client {
         let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "test");
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
             .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
             .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(credentials))
             .endpoint_url(url)
@@ -77,6 +79,7 @@ impl Client {
         // S3-compatible endpoints are reached by path; AWS's own by host name.
         let custom = config.endpoint_url().is_some_and(|url| !url.contains(".amazonaws.com"));
         let sdk = builder
+            .http_client(http_client().expect("x"))
             .region(config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1")))
             .force_path_style(custom)
             // We send a CRC-64 with every part and compare whole objects ourselves; the SDK's CRC-32 on top would be a

@@ -2,7 +2,9 @@
 
 mod body;
 mod client;
+mod download;
 mod error;
+mod http;
 mod resolve;
 mod sink;
 mod source;

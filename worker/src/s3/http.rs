@@ -1,0 +1,157 @@
+//! The connections to S3: ranged reads through [`super::download`], everything else through hyper.
+//!
+//! Both are behind the SDK's connector interface, so signing, retries, endpoints and errors stay the SDK's. The SDK's own
+//! connector would do, but for memory: its read buffer grows to 400 KiB and is pinned whole by every frame cut from it,
+//! so a worker held up to twice the bytes it had leased.
+
+use std::{error::Error, fmt, io, sync::Arc, task, time::Duration};
+
+use aws_sdk_s3::config::{
+    RuntimeComponents, SharedHttpClient,
+    http::{HttpRequest, HttpResponse},
+};
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector as SdkConnector, HttpConnectorFuture, HttpConnectorSettings,
+        SharedHttpConnector,
+    },
+    result::ConnectorError,
+};
+use aws_smithy_types::body::SdkBody;
+use futures::future::BoxFuture;
+use http::{Method, Uri, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::download::Downloads;
+
+/// Longest wait for a connection: the SDK's own default.
+const CONNECT: Duration = Duration::from_millis(3100);
+
+/// An idle connection older than this is not used again: S3 drops them at about 20 s, and a request sent into a
+/// connection that is being closed costs a retry.
+pub(super) const KEEP_IDLE: Duration = Duration::from_secs(15);
+
+/// Bytes the kernel may hold that it has not sent yet (`TCP_NOTSENT_LOWAT`). Without it a part is copied into the kernel
+/// long before the network takes it, and read again from memory instead of from the cache. What is on its way to the
+/// other side is not limited by it, so a long path keeps its throughput.
+const UNSENT: u32 = 128 << 10;
+
+/// A connection, in the clear or over TLS.
+pub(super) type Stream = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// TCP connections, tuned.
+#[derive(Clone, Debug)]
+struct Tuned(HttpConnector);
+
+impl Service<Uri> for Tuned {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> task::Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async move {
+            let stream = connecting.await?;
+            SockRef::from(stream.inner()).set_tcp_notsent_lowat(UNSENT)?;
+            Ok(stream)
+        })
+    }
+}
+
+/// Opens connections.
+#[derive(Clone)]
+pub(super) struct Connect(HttpsConnector<Tuned>);
+
+impl Connect {
+    fn new() -> io::Result<Self> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT));
+        let provider = rustls::crypto::ring::default_provider();
+        let tls = HttpsConnectorBuilder::new().with_provider_and_native_roots(provider)?;
+        // S3 speaks HTTP/1.1 only.
+        Ok(Self(tls.https_or_http().enable_http1().wrap_connector(Tuned(tcp))))
+    }
+
+    pub(super) async fn connect(&self, uri: Uri) -> Result<Stream, BoxError> {
+        let mut connector = self.0.clone();
+        std::future::poll_fn(|cx| connector.poll_ready(cx)).await?;
+        connector.call(uri).await.map(TokioIo::new)
+    }
+}
+
+/// How the SDK reaches S3.
+#[derive(Clone)]
+struct Http {
+    others: legacy::Client<HttpsConnector<Tuned>, SdkBody>,
+    downloads: Arc<Downloads>,
+}
+
+/// An HTTP client for the SDK.
+///
+/// # Errors
+/// The system's certificates cannot be read.
+pub(super) fn http_client() -> io::Result<SharedHttpClient> {
+    let connect = Connect::new()?;
+    let others = legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(KEEP_IDLE)
+        .build(connect.0.clone());
+    Ok(SharedHttpClient::new(Http { others, downloads: Arc::new(Downloads::new(connect)) }))
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Http")
+    }
+}
+
+impl HttpClient for Http {
+    /// The settings' timeouts are not used: connecting has its own ([`CONNECT`]), and answers are timed by the callers.
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl SdkConnector for Http {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let http = self.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            if request.method() == Method::GET && request.headers().contains_key(header::RANGE) {
+                return http.downloads.get(request).await;
+            }
+            let answer = http.others.request(request).await.map_err(of_hyper)?;
+            sdk_response(answer.map(SdkBody::from_body_1_x))
+        })
+    }
+}
+
+/// An answer as the SDK wants it.
+pub(super) fn sdk_response(answer: http::Response<SdkBody>) -> Result<HttpResponse, ConnectorError> {
+    HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+/// All of these may be tried again, unless the request itself was wrong.
+fn of_hyper(error: legacy::Error) -> ConnectorError {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    match cause {
+        Some(cause) if cause.is_user() => ConnectorError::user(error.into()),
+        Some(cause) if cause.is_timeout() => ConnectorError::timeout(error.into()),
+        _ => ConnectorError::io(error.into()),
+    }
+}
