@@ -346,12 +346,17 @@ impl Receiving {
         poll_read_buf(Pin::new(stream), cx, &mut self.buffer)
     }
 
+    /// All was received: the connection can be used again.
+    fn go_home(&mut self) {
+        if let (Some((home, origin)), Some(stream)) = (self.home.take(), self.stream.take()) {
+            home.keep(origin, stream);
+        }
+    }
+
     fn poll_length(&mut self, cx: &mut Context<'_>, left: u64) -> Poll<Option<io::Result<Bytes>>> {
         loop {
             if left == 0 {
-                if let (Some((home, origin)), Some(stream)) = (self.home.take(), self.stream.take()) {
-                    home.keep(origin, stream);
-                }
+                self.go_home();
                 return Poll::Ready(None);
             }
             let has = self.buffer.len() as u64;
@@ -373,6 +378,10 @@ impl Receiving {
                 }
             }
             self.framing = Framing::Length(left - has);
+            if has == left {
+                // Now: who has all the bytes does not poll for the end.
+                self.go_home();
+            }
             return Poll::Ready(Some(Ok(self.buffer.split().freeze())));
         }
     }

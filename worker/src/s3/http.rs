@@ -26,7 +26,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tower_service::Service;
 
 use super::download::Downloads;
@@ -38,10 +38,14 @@ const CONNECT: Duration = Duration::from_millis(3100);
 /// connection that is being closed costs a retry.
 pub(super) const KEEP_IDLE: Duration = Duration::from_secs(15);
 
-/// Bytes the kernel may hold that it has not sent yet (`TCP_NOTSENT_LOWAT`). Without it a part is copied into the kernel
-/// long before the network takes it, and read again from memory instead of from the cache. What is on its way to the
-/// other side is not limited by it, so a long path keeps its throughput.
-const UNSENT: u32 = 128 << 10;
+/// The send buffer towards a server that is near. The kernel's own choice grows to megabytes, and a part is then written
+/// to memory and read back twice before it is on the wire; this much stays in the second-level cache, and sending costs
+/// 0.4 instead of 0.55 CPU-s per GiB. Linux doubles it.
+const NEAR_BUFFER: usize = 128 << 10;
+
+/// A server is near when connecting took less than this, names included: one round trip. 256 KiB each 2 ms is 128 MB/s
+/// a connection, and requests run in parallel. Farther away the buffer is the kernel's to size.
+const NEAR: Duration = Duration::from_millis(2);
 
 /// A connection, in the clear or over TLS.
 pub(super) type Stream = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
@@ -64,8 +68,11 @@ impl Service<Uri> for Tuned {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.0.call(uri);
         Box::pin(async move {
+            let asked = Instant::now();
             let stream = connecting.await?;
-            SockRef::from(stream.inner()).set_tcp_notsent_lowat(UNSENT)?;
+            if asked.elapsed() < NEAR {
+                SockRef::from(stream.inner()).set_send_buffer_size(NEAR_BUFFER)?;
+            }
             Ok(stream)
         })
     }
