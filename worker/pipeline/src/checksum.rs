@@ -78,10 +78,7 @@ impl Crc64 {
         if next.len == 0 {
             return self;
         }
-        Self {
-            value: combine(self.value, next.value, next.len),
-            len: self.len + next.len,
-        }
+        Self { value: combine(self.value, next.value, next.len), len: self.len + next.len }
     }
 
     /// The 64-bit value.

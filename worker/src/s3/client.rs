@@ -79,7 +79,7 @@ impl Client {
         // S3-compatible endpoints are reached by path; AWS's own by host name.
         let custom = config.endpoint_url().is_some_and(|url| !url.contains(".amazonaws.com"));
         let sdk = builder
-            .http_client(http_client().expect("x"))
+            .http_client(http_client())
             .region(config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1")))
             .force_path_style(custom)
             // We send a CRC-64 with every part and compare whole objects ourselves; the SDK's CRC-32 on top would be a

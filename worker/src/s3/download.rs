@@ -14,6 +14,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::poll_fn,
     io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -148,7 +149,7 @@ impl Downloads {
                 return self.respond(origin, slabs, answer);
             }
         }
-        let stream = self.connect.connect(request.uri().clone()).await.map_err(ConnectorError::io)?;
+        let stream = self.connect.clone().connect(request.uri().clone()).await.map_err(ConnectorError::io)?;
         match exchange(stream, slabs.take(SLAB), &head).await.map_err(of_io)? {
             Some(answer) => self.respond(origin, slabs, answer),
             None => Err(of_io(io::Error::new(io::ErrorKind::UnexpectedEof, "closed without an answer"))),
@@ -225,15 +226,11 @@ struct Answer {
 }
 
 /// Send the request and receive the head of its answer; `None` when the other side closed before it sent a byte.
-async fn exchange(
-    mut stream: Stream,
-    mut buffer: BytesMut,
-    request: &[u8],
-) -> io::Result<Option<Answer>> {
+async fn exchange(mut stream: Stream, mut buffer: BytesMut, request: &[u8]) -> io::Result<Option<Answer>> {
     let sent = async {
         stream.write_all(request).await?;
         stream.flush().await?;
-        std::future::poll_fn(|cx| poll_read_buf(Pin::new(&mut stream), cx, &mut buffer)).await
+        poll_fn(|cx| poll_read_buf(Pin::new(&mut stream), cx, &mut buffer)).await
     };
     match sent.await {
         Ok(0) => return Ok(None),
@@ -257,7 +254,7 @@ async fn exchange(
         if buffer.len() > HEAD {
             return Err(malformed(format!("the head of the answer is larger than {HEAD} bytes")));
         }
-        if std::future::poll_fn(|cx| poll_read_buf(Pin::new(&mut stream), cx, &mut buffer)).await? == 0 {
+        if poll_fn(|cx| poll_read_buf(Pin::new(&mut stream), cx, &mut buffer)).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }

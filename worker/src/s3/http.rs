@@ -4,7 +4,14 @@
 //! connector would do, but for memory: its read buffer grows to 400 KiB and is pinned whole by every frame cut from it,
 //! so a worker held up to twice the bytes it had leased.
 
-use std::{error::Error, fmt, io, sync::Arc, task, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    future::{poll_fn, ready},
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use aws_sdk_s3::config::{
     RuntimeComponents, SharedHttpClient,
@@ -19,7 +26,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use futures::future::BoxFuture;
-use http::{Method, Uri, header};
+use http::{Method, Uri, header, uri::Scheme};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
@@ -61,14 +68,14 @@ impl Service<Uri> for Tuned {
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
-    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> task::Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.0.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.0.call(uri);
+        let asked = Instant::now();
         Box::pin(async move {
-            let asked = Instant::now();
             let stream = connecting.await?;
             if asked.elapsed() < NEAR {
                 SockRef::from(stream.inner()).set_send_buffer_size(NEAR_BUFFER)?;
@@ -78,47 +85,77 @@ impl Service<Uri> for Tuned {
     }
 }
 
-/// Opens connections.
+/// Opens connections. Certificates are read when the first connection needs them: an endpoint in the clear needs none,
+/// and the smallest container images have none.
 #[derive(Clone)]
-pub(super) struct Connect(HttpsConnector<Tuned>);
+pub(super) struct Connect {
+    tcp: Tuned,
+    tls: Arc<OnceLock<Result<HttpsConnector<Tuned>, String>>>,
+}
 
 impl Connect {
-    fn new() -> io::Result<Self> {
+    fn new() -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT));
-        let provider = rustls::crypto::ring::default_provider();
-        let tls = HttpsConnectorBuilder::new().with_provider_and_native_roots(provider)?;
-        // S3 speaks HTTP/1.1 only.
-        Ok(Self(tls.https_or_http().enable_http1().wrap_connector(Tuned(tcp))))
+        Self { tcp: Tuned(tcp), tls: Arc::default() }
     }
 
-    pub(super) async fn connect(&self, uri: Uri) -> Result<Stream, BoxError> {
-        let mut connector = self.0.clone();
-        std::future::poll_fn(|cx| connector.poll_ready(cx)).await?;
-        connector.call(uri).await.map(TokioIo::new)
+    fn tls(&self) -> Result<HttpsConnector<Tuned>, String> {
+        let made = self.tls.get_or_init(|| {
+            let provider = rustls::crypto::ring::default_provider();
+            let tls = HttpsConnectorBuilder::new()
+                .with_provider_and_native_roots(provider)
+                .map_err(|error| format!("the system's certificates cannot be read: {error}"))?;
+            // S3 speaks HTTP/1.1 only.
+            Ok(tls.https_only().enable_http1().wrap_connector(self.tcp.clone()))
+        });
+        made.clone()
+    }
+
+    pub(super) async fn connect(mut self, uri: Uri) -> Result<Stream, BoxError> {
+        poll_fn(|cx| self.poll_ready(cx)).await?;
+        self.call(uri).await.map(TokioIo::new)
+    }
+}
+
+impl Service<Uri> for Connect {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.tcp.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        if uri.scheme() == Some(&Scheme::HTTPS) {
+            return match self.tls() {
+                Ok(mut tls) => tls.call(uri),
+                Err(error) => Box::pin(ready(Err(error.into()))),
+            };
+        }
+        let connecting = self.tcp.call(uri);
+        Box::pin(async move { connecting.await.map(MaybeHttpsStream::Http) })
     }
 }
 
 /// How the SDK reaches S3.
 #[derive(Clone)]
 struct Http {
-    others: legacy::Client<HttpsConnector<Tuned>, SdkBody>,
+    others: legacy::Client<Connect, SdkBody>,
     downloads: Arc<Downloads>,
 }
 
 /// An HTTP client for the SDK.
-///
-/// # Errors
-/// The system's certificates cannot be read.
-pub(super) fn http_client() -> io::Result<SharedHttpClient> {
-    let connect = Connect::new()?;
+pub(super) fn http_client() -> SharedHttpClient {
+    let connect = Connect::new();
     let others = legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(KEEP_IDLE)
-        .build(connect.0.clone());
-    Ok(SharedHttpClient::new(Http { others, downloads: Arc::new(Downloads::new(connect)) }))
+        .build(connect.clone());
+    SharedHttpClient::new(Http { others, downloads: Arc::new(Downloads::new(connect)) })
 }
 
 impl fmt::Debug for Http {

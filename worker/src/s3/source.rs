@@ -2,7 +2,10 @@
 
 use std::{ops::Range, time::Duration};
 
-use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
+use aws_sdk_s3::{
+    error::DisplayErrorContext,
+    types::{ChecksumMode, ChecksumType},
+};
 use eft_domain::{ObjectUri, ObjectVersion, VersionId};
 use eft_pipeline::port::{ErrorKind, Frames, ObjectSource, PortError, PortResult};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
@@ -104,7 +107,9 @@ impl ObjectSource for S3Source {
                 .range(format!("bytes={}-{}", range.start, range.end - 1))
                 .set_version_id(self.version.version_id.as_ref().map(ToString::to_string))
                 .set_if_match(self.version.etag.clone());
-            let answer = request.send().await.map_err(|error| {
+            let late = |_| PortError::new(ErrorKind::Transient, format!("{what}: no answer"));
+            let answer = tokio::time::timeout(ANSWER, request.send()).await.map_err(late)?;
+            let answer = answer.map_err(|error| {
                 let error = port_error(&what, &error);
                 match error.kind {
                     ErrorKind::Changed => PortError::new(
@@ -119,7 +124,8 @@ impl ObjectSource for S3Source {
                 match body.next().await? {
                     Ok(frame) => Some((Ok(frame), Some((body, what)))),
                     Err(error) => {
-                        let error = PortError::new(ErrorKind::Transient, format!("{what}: {error}"));
+                        let text = format!("{what}: {}", DisplayErrorContext(&error));
+                        let error = PortError::new(ErrorKind::Transient, text);
                         Some((Err(error), None))
                     }
                 }
