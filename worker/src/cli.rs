@@ -68,7 +68,7 @@ struct What {
     #[arg(long, value_name = "FILE")]
     route: Option<PathBuf>,
     /// Memory for bytes in flight and stages.
-    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     memory: ByteSize,
     /// Most requests in flight in each direction.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=512))]

@@ -86,7 +86,7 @@ where
                     room.send(Flowing::Item(item));
                 }
             }
-            job = jobs.next(), if !jobs.is_done() && running.len() < limit() => {
+            job = jobs.next(), if !jobs.is_done() && running.len() + ready.len() < limit() => {
                 if let Some(job) = job {
                     running.push_back(job?);
                 }
