@@ -1,10 +1,9 @@
 //! The command line. Exit codes: 0 done, 2 usage or configuration, 3 rejected, 4 failed, 130 interrupted.
 
 use std::{
-    io::IsTerminal,
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
     time::Duration,
 };
 
@@ -14,17 +13,16 @@ use eft_domain::{
     receipt::{DeliveryOutcome, SignedReceipt},
     route::Profile,
 };
-use eft_pipeline::{
-    budget::Budget, concurrency::Concurrency, fetch::checksum_of, plan::Plan, progress::Progress,
-};
+use eft_pipeline::{budget::Budget, concurrency::Concurrency, fetch::checksum_of};
 use eft_worker::{
     place,
     run::Job,
     s3::{Client, crc_to_text},
     sign::{SigningKey, check},
 };
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
+
+use crate::output::{self, Shown};
 
 /// Moves one object of any size, checked and transformed in one pass, and says in a signed receipt what it did.
 #[derive(Debug, Parser)]
@@ -76,7 +74,7 @@ struct What {
     /// Size of the first parts; the plan makes parts larger where it must.
     #[arg(long, value_name = "SIZE")]
     part_size: Option<ByteSize>,
-    /// Do not let S3 copy identity routes itself (this version always streams).
+    /// Stream every byte, also where no stage reads them and S3 could copy the object itself.
     #[arg(long)]
     no_server_copy: bool,
     /// s3://bucket/key[?versionId=…], a path, or - for standard input.
@@ -100,6 +98,7 @@ impl What {
             memory: self.memory,
             concurrency: usize::from(self.concurrency),
             part_size: self.part_size,
+            server_copy: !self.no_server_copy,
         })
     }
 }
@@ -152,7 +151,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Transfer { what, receipt, quiet, json } => transfer(what.job()?, receipt, quiet, json).await,
         Command::Plan { what } => {
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            print!("{}", describe(&what.job()?.look(threads).await?));
+            print!("{}", output::plan(&what.job()?.look(threads).await?));
             Ok(())
         }
         Command::Verify { receipt } => verify(&receipt).await,
@@ -160,38 +159,80 @@ async fn run(command: Command) -> Result<(), Failure> {
 }
 
 async fn transfer(job: Job, receipt: Option<PathBuf>, quiet: bool, json: bool) -> Result<(), Failure> {
+    if json && job.destination == ObjectUri::Std {
+        let message = "--json and the destination - are both standard output: use --receipt FILE";
+        return Err(configuration(message.to_owned()));
+    }
     let key = SigningKey::load_or_create(&key_path()?)?;
+    // Before a byte moves: what was delivered and cannot be told would be moved again.
+    let receipt = receipt.map(|path| ReceiptFile::create(&path)).transpose()?;
     let cancel = CancellationToken::new();
-    let watch = cancel.clone();
-    let signals = tokio::spawn(async move {
-        interrupted().await;
-        watch.cancel();
-    });
-    let mut bar = None;
+    let signals = tokio::spawn(watch_signals(cancel.clone()));
+    let mut shown = None;
     let done = job
         .run(cancel, |size, progress| {
             if !quiet && !json {
-                bar = Some(show(size, progress));
+                shown = Some(Shown::start(size, progress));
             }
         })
         .await;
     signals.abort();
-    if let Some((bar, task)) = bar {
-        task.abort();
-        bar.finish_and_clear();
-    }
+    drop(shown);
     let done = done?;
     let signed = key.sign(done.receipt)?;
-    if let Some(path) = &receipt {
-        let written = std::fs::write(path, signed.to_json());
-        written.map_err(|error| configuration(format!("receipt {}: {error}", path.display())))?;
+    if let Some(file) = receipt {
+        file.write(&signed.to_json())?;
     }
     if json {
         print!("{}", signed.to_json());
     } else if !quiet {
-        summary(&signed);
+        eprint!("{}", output::summary(&signed.receipt));
     }
     done.failure.map_or(Ok(()), Err)
+}
+
+/// A receipt file that appears when it is complete.
+struct ReceiptFile {
+    path: PathBuf,
+    part: PathBuf,
+    file: std::fs::File,
+}
+
+impl ReceiptFile {
+    fn create(path: &Path) -> Result<Self, Failure> {
+        let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy());
+        let part = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
+        match std::fs::File::create(&part) {
+            Ok(file) if !path.is_dir() => Ok(Self { path: path.to_owned(), part, file }),
+            Ok(_) => {
+                let _removed = std::fs::remove_file(&part);
+                Err(configuration(format!("receipt {}: is a folder", path.display())))
+            }
+            Err(error) => Err(configuration(format!("receipt {}: {error}", path.display()))),
+        }
+    }
+
+    fn write(mut self, text: &str) -> Result<(), Failure> {
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all());
+        let written = written.and_then(|()| std::fs::rename(&self.part, &self.path));
+        written.map_err(|error| configuration(format!("receipt {}: {error}", self.path.display())))
+    }
+}
+
+impl Drop for ReceiptFile {
+    fn drop(&mut self) {
+        // Gone already when it was written.
+        let _removed = std::fs::remove_file(&self.part);
+    }
+}
+
+/// The first SIGINT or SIGTERM ends the transfer in order, the second one the process.
+async fn watch_signals(cancel: CancellationToken) {
+    interrupted().await;
+    cancel.cancel();
+    interrupted().await;
+    eprintln!("eft-worker: stopped at once; an upload under way may be left behind");
+    std::process::exit(130);
 }
 
 /// Ends at the first SIGINT or SIGTERM.
@@ -206,77 +247,6 @@ async fn interrupted() {
         }
         _ => std::future::pending().await,
     }
-}
-
-fn show(size: Option<u64>, progress: Arc<Progress>) -> (ProgressBar, tokio::task::JoinHandle<()>) {
-    let bar = if std::io::stderr().is_terminal() {
-        size.map_or_else(ProgressBar::no_length, ProgressBar::new)
-    } else {
-        ProgressBar::hidden()
-    };
-    let template = "{bar:32} {bytes} of {total_bytes} read, {bytes_per_sec}, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    let shown = bar.clone();
-    let task = tokio::spawn(async move {
-        loop {
-            shown.set_position(progress.snapshot().read);
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    });
-    (bar, task)
-}
-
-fn summary(signed: &SignedReceipt) {
-    let receipt = &signed.receipt;
-    let delivery = receipt.deliveries.first();
-    eprintln!(
-        "{} {} -> {} in {} ms",
-        receipt.outcome,
-        receipt.source.uri,
-        delivery.map_or_else(String::new, |delivery| delivery.uri.to_string()),
-        receipt.elapsed_ms,
-    );
-    for stage in &receipt.stages {
-        let records = stage.records.map_or_else(String::new, |records| format!(", {records} records"));
-        eprintln!(
-            "  {}: {} -> {} bytes{records}, {} errors",
-            stage.name, stage.bytes_in, stage.bytes_out, stage.errors
-        );
-    }
-    for reject in receipt.rejects.iter().take(10) {
-        let column = reject.column.as_deref().map_or_else(String::new, |column| format!(", column {column}"));
-        eprintln!("  record {} at byte {}{column}: {}", reject.record, reject.offset, reject.reason);
-    }
-    if let Some(delivery) = delivery.filter(|delivery| delivery.outcome == DeliveryOutcome::Delivered) {
-        eprintln!(
-            "  {} bytes written, CRC-64/NVME {}",
-            delivery.size.unwrap_or_default(),
-            delivery.crc64nvme.as_deref().unwrap_or("not known")
-        );
-    }
-}
-
-fn describe(plan: &Plan) -> String {
-    let size = |bytes: u64| ByteSize(bytes).to_string();
-    let unknown = || "not known before it is made".to_owned();
-    let stages: Vec<_> = plan.infos.iter().map(|info| info.name).collect();
-    format!(
-        "source      {}\nranges      {} each, {} in flight\nparts       {}, first {}, largest {}, {} in flight\n\
-         stages      {}\nresume      {:?}\nmemory      {}\nmax output  {}\n",
-        plan.size.map_or_else(|| "a stream".to_owned(), size),
-        size(plan.range_bytes),
-        plan.reads,
-        plan.parts().map_or_else(unknown, |parts| parts.to_string()),
-        size(plan.schedule.first()),
-        size(plan.schedule.largest()),
-        plan.writes,
-        if stages.is_empty() { "none".to_owned() } else { stages.join(", ") },
-        plan.resume,
-        size(plan.memory),
-        size(plan.max_output),
-    )
 }
 
 async fn verify(path: &Path) -> Result<(), Failure> {

@@ -267,6 +267,7 @@ impl Upload for LocalUpload {
                 version: None,
                 etag: None,
                 verified: Verified::SizeOnly,
+                whole: Some(whole),
                 already_there: false,
                 resolved: false,
             })

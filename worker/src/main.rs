@@ -1,6 +1,7 @@
 //! `eft-worker`: what the user typed, and how it ended.
 
 mod cli;
+mod output;
 
 use std::process::ExitCode;
 

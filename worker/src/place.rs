@@ -7,7 +7,7 @@ use eft_pipeline::port::{Committed, ObjectSink, ObjectSource, PortResult};
 
 use crate::{
     local::{LocalSink, LocalSource},
-    s3::{Client, S3Sink, S3Source, Target},
+    s3::{Attributes, Client, S3Sink, S3Source, Target},
     stdio::{StdinSource, StdoutSink},
 };
 
@@ -17,6 +17,15 @@ pub struct Opened {
     pub source: Arc<dyn ObjectSource>,
     /// What was pinned.
     pub version: ObjectVersion,
+    /// The same source when it is in S3, which can copy it itself.
+    pub s3: Option<Arc<S3Source>>,
+}
+
+impl Opened {
+    /// What the object carries besides its bytes.
+    pub fn attributes(&self) -> Attributes {
+        self.s3.as_ref().map_or_else(Attributes::default, |source| source.attributes().clone())
+    }
 }
 
 /// Open a source.
@@ -26,12 +35,12 @@ pub struct Opened {
 pub async fn source(client: &Client, uri: &ObjectUri) -> PortResult<Opened> {
     Ok(match uri {
         ObjectUri::S3 { .. } => {
-            let source = S3Source::open(client.clone(), uri).await?;
-            Opened { version: source.version().clone(), source: Arc::new(source) }
+            let source = Arc::new(S3Source::open(client.clone(), uri).await?);
+            Opened { version: source.version().clone(), source: source.clone(), s3: Some(source) }
         }
         ObjectUri::Local(path) => {
             let source = LocalSource::open(path).await?;
-            Opened { version: source.version().clone(), source: Arc::new(source) }
+            Opened { version: source.version().clone(), source: Arc::new(source), s3: None }
         }
         ObjectUri::Std => {
             let version = ObjectVersion {
@@ -41,7 +50,7 @@ pub async fn source(client: &Client, uri: &ObjectUri) -> PortResult<Opened> {
                 size: None,
                 last_modified: None,
             };
-            Opened { version, source: Arc::new(StdinSource::default()) }
+            Opened { version, source: Arc::new(StdinSource::default()), s3: None }
         }
     })
 }
@@ -57,7 +66,8 @@ pub enum Sink {
 }
 
 impl Sink {
-    /// Open a sink; the second part says that this very delivery stands there already.
+    /// Open a sink for an object with these attributes, where it can have some; the second part says that this very
+    /// delivery stands there already.
     ///
     /// # Errors
     /// As the adapter finds it.
@@ -65,6 +75,7 @@ impl Sink {
         client: &Client,
         uri: &ObjectUri,
         delivery: &str,
+        attributes: Attributes,
     ) -> PortResult<(Self, Option<Committed>)> {
         Ok(match uri {
             ObjectUri::S3 { .. } => {
@@ -72,6 +83,7 @@ impl Sink {
                     uri: uri.clone(),
                     on_existing: OnExisting::Fail,
                     delivery_id: delivery.to_owned(),
+                    attributes,
                 };
                 let (sink, done) = S3Sink::open(client.clone(), target).await?;
                 (Self::S3(sink), done)

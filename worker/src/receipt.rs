@@ -10,6 +10,7 @@ use eft_domain::{
 };
 use eft_pipeline::{
     chain::StageTotals,
+    checksum::Crc64,
     port::Committed,
     progress::Snapshot,
     stage,
@@ -64,22 +65,38 @@ pub struct Facts<'a> {
 
 /// How the run ended.
 pub enum Ended<'a> {
-    /// The bytes were moved.
-    Moved(&'a Transferred),
+    /// The bytes were moved, in this way.
+    Moved(Method, &'a Transferred),
     /// They stood there already, from this very delivery.
     AlreadyThere(&'a Committed),
-    /// It stopped while moving.
-    Stopped(&'a Stopped),
+    /// The source is empty, which the route takes for a sign of life: nothing is delivered.
+    Heartbeat,
+    /// It stopped while moving in this way.
+    Stopped(Method, &'a Stopped),
     /// It failed before.
     Failed(&'a Failure),
 }
 
+impl Ended<'_> {
+    /// Why it did not succeed.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Moved(_, moved) => {
+                moved.deliveries.first().and_then(|delivery| delivery.result.clone().err())
+            }
+            Self::AlreadyThere(_) | Self::Heartbeat => None,
+            Self::Stopped(_, stopped) => Some(stopped.failure.clone()),
+            Self::Failed(failure) => Some((*failure).clone()),
+        }
+    }
+}
+
 /// Write the receipt.
 pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
-    let failure = failure(ended);
+    let failure = ended.failure();
     let (stages, moved): (&[StageTotals], _) = match ended {
-        Ended::Moved(moved) => (&moved.stages, Some(*moved)),
-        Ended::Stopped(stopped) => (&stopped.stages, None),
+        Ended::Moved(_, moved) => (&moved.stages, Some(*moved)),
+        Ended::Stopped(_, stopped) => (&stopped.stages, None),
         _ => (&[], None),
     };
     let mut digests = stages.iter().filter_map(|stage| stage.report.sha256).map(|digest| hex(&digest));
@@ -109,7 +126,10 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
         },
         stages: stages.iter().map(stage_run).collect(),
         rejects: rejects(stages),
-        deliveries: vec![delivery(facts, ended, failure.as_ref(), output_sha)],
+        deliveries: match ended {
+            Ended::Heartbeat => Vec::new(),
+            _ => vec![delivery(facts, ended, failure.as_ref(), output_sha)],
+        },
         totals: Totals {
             requests: facts.client.requests().by_operation(),
             retries: facts.progress.retries,
@@ -119,15 +139,6 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
         },
         resumed_from: None,
         failure: failure.as_ref().map(FailureNote::from),
-    }
-}
-
-fn failure(ended: &Ended<'_>) -> Option<Failure> {
-    match ended {
-        Ended::Moved(moved) => moved.deliveries.first().and_then(|delivery| delivery.result.clone().err()),
-        Ended::AlreadyThere(_) => None,
-        Ended::Stopped(stopped) => Some(stopped.failure.clone()),
-        Ended::Failed(failure) => Some((*failure).clone()),
     }
 }
 
@@ -184,11 +195,14 @@ fn delivery(
     sha256: Option<String>,
 ) -> Delivery {
     let (committed, moved) = match ended {
-        Ended::Moved(moved) => (moved.deliveries.first().and_then(|d| d.result.as_ref().ok()), Some(*moved)),
+        Ended::Moved(_, moved) => {
+            (moved.deliveries.first().and_then(|d| d.result.as_ref().ok()), Some(*moved))
+        }
         Ended::AlreadyThere(committed) => (Some(*committed), None),
         _ => (None, None),
     };
     let moved = moved.filter(|_| committed.is_some());
+    let whole = committed.and_then(|committed| committed.whole);
     let parts = moved.and_then(|moved| moved.deliveries.first()).map_or(0, |delivery| delivery.parts);
     let (crc, conditions) = match facts.sink {
         Some(Sink::S3(sink)) => (sink.knows_crc64(), sink.knows_conditions()),
@@ -207,13 +221,17 @@ fn delivery(
         },
         failure: failure.map(FailureNote::from),
         already_delivered: committed.is_some_and(|committed| committed.already_there),
-        method: if parts == 1 { Method::Put } else { Method::Stream },
+        method: match ended {
+            Ended::Moved(Method::ServerCopy, _) | Ended::Stopped(Method::ServerCopy, _) => Method::ServerCopy,
+            _ if parts == 1 => Method::Put,
+            _ => Method::Stream,
+        },
         version_id: committed
             .and_then(|committed| committed.version.as_deref())
             .and_then(|id| id.parse().ok()),
         etag: committed.and_then(|committed| committed.etag.clone()),
-        size: moved.map(|moved| moved.output.len()),
-        crc64nvme: moved.map(|moved| crc_to_text(moved.output.value())),
+        size: whole.map(Crc64::len),
+        crc64nvme: whole.map(|whole| crc_to_text(whole.value())),
         sha256: sha256.filter(|_| committed.is_some()),
         parts,
         attempts: 1,

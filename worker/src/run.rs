@@ -2,24 +2,31 @@
 
 use std::sync::Arc;
 
-use eft_domain::{ByteSize, Code, Failure, ObjectUri, Route};
+use eft_domain::{
+    ByteSize, Code, Failure, ObjectUri, Route,
+    receipt::{Method, Receipt},
+    route::OnEmpty,
+};
 use eft_pipeline::{
     budget::Budget,
+    checksum::Crc64,
     concurrency::Concurrency,
+    error::{of_sink, of_source},
+    fetch::checksum_of,
     plan::{Plan, Request},
     pool::Pool,
-    port::{ErrorKind, PortError, SinkLimits},
+    port::{Committed, SinkLimits},
     progress::Progress,
     retry::RetryPolicy,
-    transfer::Transfer,
+    transfer::{Outcome, Stopped, Transfer},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    place::{self, Sink},
+    place::{self, Opened, Sink},
     receipt::{Ended, Facts, Identity, receipt},
-    s3::Client,
+    s3::{self, Client, ServerCopy},
 };
 
 /// What the user asked for.
@@ -37,46 +44,39 @@ pub struct Job {
     pub concurrency: usize,
     /// Size of the first parts.
     pub part_size: Option<ByteSize>,
+    /// S3 may copy the object itself when no stage reads it.
+    pub server_copy: bool,
 }
 
 /// A finished job.
 pub struct Done {
     /// What it did.
-    pub receipt: eft_domain::receipt::Receipt,
+    pub receipt: Receipt,
     /// Why it did not succeed.
     pub failure: Option<Failure>,
 }
 
-/// The failure of a source or sink that could not be opened.
-fn opening(error: &PortError, reading: bool) -> Failure {
-    let code = match (error.kind, reading) {
-        (ErrorKind::NotFound, true) => Code::SourceGone,
-        (ErrorKind::Denied, true) => Code::SourceAccess,
-        (_, true) => Code::SourceUnavailable,
-        (ErrorKind::Exists, false) => Code::DestinationExists,
-        (ErrorKind::NotFound, false) => Code::DestinationMissing,
-        (ErrorKind::Denied, false) => Code::DestinationAccess,
-        (_, false) => Code::DestinationUnavailable,
-    };
-    Failure::new(code, error.message.clone())
+/// What a job would do.
+pub struct Preview {
+    /// How the bytes would be streamed.
+    pub plan: Plan,
+    /// How S3 would copy them instead, where it can.
+    pub copy: Option<s3::Method>,
 }
 
 impl Job {
-    /// Plan, for a source of this size.
-    ///
-    /// # Errors
-    /// `plan.refused`.
-    pub fn plan(&self, size: Option<u64>, sink: SinkLimits, threads: usize) -> Result<Plan, Failure> {
+    fn plan(&self, size: Option<u64>, threads: usize) -> Result<Plan, Failure> {
         Plan::new(&Request {
             size,
             stages: &self.route.stages,
             limits: &self.route.limits,
             sha256: !self.route.digests.is_empty(),
-            sink,
+            sink: self.sink_limits(),
             memory: self.memory,
             concurrency: self.concurrency,
             part_size: self.part_size,
             threads,
+            refuse_empty: self.route.on_empty != OnEmpty::Accept,
         })
     }
 
@@ -89,14 +89,24 @@ impl Job {
         }
     }
 
+    /// Identity routes within S3 move no bytes.
+    fn copy_method(&self, opened: &Opened) -> Option<s3::Method> {
+        let asked = self.server_copy && self.route.is_identity();
+        let source =
+            opened.s3.as_ref().filter(|_| asked && matches!(self.destination, ObjectUri::S3 { .. }))?;
+        s3::Method::of(opened.source.size()?, source.known_crc())
+    }
+
     /// Look at the source and plan; no byte is moved.
     ///
     /// # Errors
-    /// The source cannot be opened, or `plan.refused`.
-    pub async fn look(&self, threads: usize) -> Result<Plan, Failure> {
+    /// The source cannot be opened or is not taken, or `plan.refused`.
+    pub async fn look(&self, threads: usize) -> Result<Preview, Failure> {
         let client = Client::from_environment(Concurrency::new(self.concurrency)).await;
-        let opened = place::source(&client, &self.source).await.map_err(|error| opening(&error, true))?;
-        self.plan(opened.source.size(), self.sink_limits(), threads)
+        let opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
+        let plan = self.plan(opened.source.size(), threads)?;
+        opened.source.size().map_or(Ok(()), |size| plan.admit(size))?;
+        Ok(Preview { plan, copy: self.copy_method(&opened) })
     }
 
     /// Carry it out. `started` is given the counters once the size is known, for whoever shows them.
@@ -111,66 +121,137 @@ impl Job {
     ) -> Result<Done, Failure> {
         let writing = Concurrency::new(self.concurrency);
         let client = Client::from_environment(writing.clone()).await;
-        let clock = Instant::now();
-        let started_at = jiff::Timestamp::now().to_string();
-        let opened = place::source(&client, &self.source).await.map_err(|error| opening(&error, true))?;
-        let identity = Identity::of(&self.route, &opened.version, &self.destination);
+        let desk = Desk::new(client.clone());
+        let opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
         let pool = Pool::for_this_machine();
-        let plan = self.plan(opened.source.size(), self.sink_limits(), pool.threads())?;
-        let progress = Arc::new(Progress::default());
-        started(opened.source.size(), Arc::clone(&progress));
+        let plan = self.plan(opened.source.size(), pool.threads())?;
+        started(opened.source.size(), Arc::clone(&desk.progress));
 
+        let identity = Identity::of(&self.route, &opened.version, &self.destination);
         // Versioned sources name their delivery for ever; a file's or a stream's is this attempt's alone.
         let delivery = match &opened.version.version_id {
             Some(_) => identity.delivery.to_string(),
             None => uuid::Uuid::new_v4().to_string(),
         };
-        let sink = Sink::open(&client, &self.destination, &delivery).await;
-        let facts = |sink| Facts {
-            identity: &identity,
-            route: &self.route,
-            source: &opened.version,
-            destination: &self.destination,
-            sink,
-            client: &client,
-            progress: progress.snapshot(),
-            started_at: started_at.clone(),
-            finished_at: jiff::Timestamp::now().to_string(),
-            elapsed_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+        let attributes = match plan.makes_bytes() {
+            true => opened.attributes().of_other_bytes(),
+            false => opened.attributes(),
         };
-        let (sink, done) = match sink {
+        let report =
+            |sink: Option<&Sink>, ended: Ended<'_>| desk.report(self, &identity, &opened, sink, ended);
+        let (sink, done) = match Sink::open(&client, &self.destination, &delivery, attributes).await {
             Ok(opened) => opened,
-            Err(error) => {
-                let failure = opening(&error, false);
-                let receipt = receipt(&facts(None), &Ended::Failed(&failure));
-                return Ok(Done { receipt, failure: Some(failure) });
-            }
+            Err(error) => return Ok(report(None, Ended::Failed(&of_sink(&error)))),
         };
         if let Some(committed) = done {
-            let receipt = receipt(&facts(Some(&sink)), &Ended::AlreadyThere(&committed));
-            return Ok(Done { receipt, failure: None });
+            let whole = match committed.whole {
+                Some(whole) => whole,
+                None => self.read_back(&client).await?,
+            };
+            let committed = Committed { whole: Some(whole), ..committed };
+            return Ok(report(Some(&sink), Ended::AlreadyThere(&committed)));
         }
-        let transfer = Transfer {
-            source: Arc::clone(&opened.source),
-            sinks: vec![sink.port()],
-            budget: Budget::new(plan.memory),
-            reading: Concurrency::new(plan.reads),
-            writing,
-            plan,
-            pool,
-            retry: RetryPolicy::DEFAULT,
-            progress: Arc::clone(&progress),
-            cancel,
+
+        let copied = self.copy(&opened, &sink, &plan, &writing, &desk.progress, &cancel).await;
+        let (method, moved) = match copied {
+            Ok(Some(outcome)) => (Method::ServerCopy, Ok(outcome)),
+            Err(stopped) => (Method::ServerCopy, Err(stopped)),
+            Ok(None) => {
+                let transfer = Transfer {
+                    source: Arc::clone(&opened.source),
+                    sinks: vec![sink.port()],
+                    budget: Budget::new(plan.memory),
+                    reading: Concurrency::new(plan.reads),
+                    writing,
+                    plan,
+                    pool,
+                    retry: RetryPolicy::DEFAULT,
+                    progress: Arc::clone(&desk.progress),
+                    cancel,
+                };
+                (Method::Stream, transfer.run().await)
+            }
         };
-        Ok(match transfer.run().await {
-            Ok(moved) => {
-                let failure = moved.deliveries.first().and_then(|delivery| delivery.result.clone().err());
-                Done { receipt: receipt(&facts(Some(&sink)), &Ended::Moved(&moved)), failure }
-            }
-            Err(stopped) => {
-                let receipt = receipt(&facts(Some(&sink)), &Ended::Stopped(&stopped));
-                Done { receipt, failure: Some(stopped.failure) }
-            }
+        Ok(match &moved {
+            Ok(moved) => report(Some(&sink), Ended::Moved(method, moved)),
+            Err(stopped) if self.is_heartbeat(stopped) => report(Some(&sink), Ended::Heartbeat),
+            Err(stopped) => report(Some(&sink), Ended::Stopped(method, stopped)),
         })
+    }
+
+    /// Let S3 copy the object; `None` when the bytes have to be streamed.
+    async fn copy(
+        &self,
+        opened: &Opened,
+        sink: &Sink,
+        plan: &Plan,
+        concurrency: &Concurrency,
+        progress: &Arc<Progress>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Outcome>, Stopped> {
+        let (Some(method), Some(source), Sink::S3(sink)) = (self.copy_method(opened), &opened.s3, sink)
+        else {
+            return Ok(None);
+        };
+        opened.source.size().map_or(Ok(()), |size| plan.admit(size)).map_err(Stopped::from)?;
+        let copy = ServerCopy {
+            source: Arc::clone(source),
+            sink: sink.clone(),
+            method,
+            concurrency: concurrency.clone(),
+            retry: RetryPolicy::DEFAULT,
+            progress: Arc::clone(progress),
+            cancel: cancel.clone(),
+        };
+        copy.run().await
+    }
+
+    /// The checksum of what stands at the destination, where the store keeps none.
+    async fn read_back(&self, client: &Client) -> Result<Crc64, Failure> {
+        let opened = place::source(client, &self.destination).await.map_err(|error| of_sink(&error))?;
+        let window = Budget::new(self.memory.bytes());
+        checksum_of(opened.source.as_ref(), window, Concurrency::new(self.concurrency)).await
+    }
+
+    fn is_heartbeat(&self, stopped: &Stopped) -> bool {
+        self.route.on_empty == OnEmpty::Heartbeat && stopped.failure.code == Code::SourceEmpty
+    }
+}
+
+/// Where the facts of a run are gathered.
+struct Desk {
+    client: Client,
+    progress: Arc<Progress>,
+    started_at: String,
+    clock: Instant,
+}
+
+impl Desk {
+    fn new(client: Client) -> Self {
+        let started_at = jiff::Timestamp::now().to_string();
+        Self { client, progress: Arc::default(), started_at, clock: Instant::now() }
+    }
+
+    fn report(
+        &self,
+        job: &Job,
+        identity: &Identity,
+        opened: &Opened,
+        sink: Option<&Sink>,
+        ended: Ended<'_>,
+    ) -> Done {
+        let facts = Facts {
+            identity,
+            route: &job.route,
+            source: &opened.version,
+            destination: &job.destination,
+            sink,
+            client: &self.client,
+            progress: self.progress.snapshot(),
+            started_at: self.started_at.clone(),
+            finished_at: jiff::Timestamp::now().to_string(),
+            elapsed_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        Done { receipt: receipt(&facts, &ended), failure: ended.failure() }
     }
 }

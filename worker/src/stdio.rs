@@ -116,13 +116,14 @@ impl Upload for StdoutSink {
         .boxed()
     }
 
-    fn commit<'a>(&'a self, _: &'a [PartAck], _: Crc64) -> BoxFuture<'a, PortResult<Committed>> {
+    fn commit<'a>(&'a self, _: &'a [PartAck], whole: Crc64) -> BoxFuture<'a, PortResult<Committed>> {
         async move {
             self.0.lock().await.flush().await.map_err(|error| failed(&error))?;
             Ok(Committed {
                 version: None,
                 etag: None,
                 verified: Verified::SizeOnly,
+                whole: Some(whole),
                 already_there: false,
                 resolved: false,
             })

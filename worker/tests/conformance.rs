@@ -37,6 +37,7 @@ impl S3 {
             uri,
             on_existing: eft_domain::route::OnExisting::Fail,
             delivery_id: delivery.to_owned(),
+            attributes: eft_worker::s3::Attributes::default(),
         };
         Sink::S3(eft_worker::s3::S3Sink::unchecked(self.client.clone(), target).unwrap())
     }

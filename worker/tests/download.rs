@@ -69,6 +69,7 @@ impl Scripted {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, with no runtime to block")]
 fn serve(mut stream: TcpStream, size: usize, gets: &AtomicUsize, answers: &[Answer]) {
     stream.set_nodelay(true).unwrap();
     loop {

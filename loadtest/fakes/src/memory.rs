@@ -260,6 +260,7 @@ impl MemorySink {
         if store.object.is_some() {
             return Err(PortError::new(ErrorKind::Exists, "memory:sink: the name is taken"));
         }
+        let whole = Crc64::of(&bytes);
         store.object = Some(bytes);
         store.commits += 1;
         match fault {
@@ -268,6 +269,7 @@ impl MemorySink {
                 version: None,
                 etag: None,
                 verified: Verified::Checksum,
+                whole: Some(whole),
                 already_there: false,
                 resolved: false,
             }),

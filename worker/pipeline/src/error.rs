@@ -5,7 +5,7 @@ use eft_domain::{Code, Failure};
 use crate::port::{ErrorKind, PortError};
 
 /// A source's error as a failure of the run.
-pub(crate) fn of_source(error: &PortError) -> Failure {
+pub fn of_source(error: &PortError) -> Failure {
     let code = match error.kind {
         ErrorKind::NotFound => Code::SourceGone,
         ErrorKind::Denied => Code::SourceAccess,
@@ -17,7 +17,7 @@ pub(crate) fn of_source(error: &PortError) -> Failure {
 }
 
 /// A sink's error as a failure of the run.
-pub(crate) fn of_sink(error: &PortError) -> Failure {
+pub fn of_sink(error: &PortError) -> Failure {
     let code = match error.kind {
         ErrorKind::NotFound => Code::DestinationMissing,
         ErrorKind::Denied => Code::DestinationAccess,
@@ -28,4 +28,9 @@ pub(crate) fn of_sink(error: &PortError) -> Failure {
         _ => Code::DestinationUnavailable,
     };
     Failure::new(code, error.message.clone())
+}
+
+/// The failure of a run that its user stopped.
+pub fn interrupted() -> Failure {
+    Failure::new(Code::Interrupted, "stopped on request; uploads under way were removed")
 }

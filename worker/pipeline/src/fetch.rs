@@ -25,6 +25,7 @@ use crate::{
     concurrency::Concurrency,
     error::of_source,
     ordered::{Downstream, Flowing, downstream_gone, ordered_window},
+    plan::Plan,
     port::{ErrorKind, ObjectSource, PortError, PortResult},
     progress::Progress,
     retry::{RetryPolicy, draw},
@@ -41,7 +42,8 @@ const SMALL_FRAME: usize = 16 << 10;
 pub(crate) struct Fetch<'a> {
     pub(crate) source: &'a dyn ObjectSource,
     pub(crate) range_bytes: u64,
-    pub(crate) max_input: u64,
+    /// Decides about the size of a stream; without one any size will do.
+    pub(crate) plan: Option<&'a Plan>,
     pub(crate) window: Budget,
     pub(crate) concurrency: Concurrency,
     pub(crate) retry: RetryPolicy,
@@ -105,9 +107,8 @@ impl Fetch<'_> {
             let ended = chunk.len < self.range_bytes;
             start += chunk.len;
             crc = crc.then(chunk.checksum());
-            if start > self.max_input {
-                let observed = format_args!("at least {start} bytes");
-                return Err(Failure::limit(Code::LimitInputBytes, observed, self.max_input));
+            if let Some(plan) = self.plan.filter(|plan| ended || start > plan.max_input) {
+                plan.admit(start)?;
             }
             if chunk.len > 0 {
                 downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
@@ -227,7 +228,7 @@ pub async fn checksum_of(
     let fetch = Fetch {
         source,
         range_bytes: 8 << 20,
-        max_input: u64::MAX,
+        plan: None,
         window,
         concurrency,
         retry: RetryPolicy::DEFAULT,

@@ -21,7 +21,7 @@ pub mod budget;
 pub mod checksum;
 pub mod chunk;
 pub mod concurrency;
-mod error;
+pub mod error;
 pub mod pool;
 pub mod port;
 pub mod progress;

@@ -51,6 +51,8 @@ pub struct Request<'a> {
     pub part_size: Option<ByteSize>,
     /// Threads of the CPU pool.
     pub threads: usize,
+    /// An empty source is no file.
+    pub refuse_empty: bool,
 }
 
 /// A stage of a serial step.
@@ -110,6 +112,8 @@ pub struct Plan {
     pub writes: usize,
     /// Largest input the route takes.
     pub max_input: u64,
+    /// An empty input is refused.
+    pub refuse_empty: bool,
     /// Largest output: the route's limit, what the sink can take, and what these parts reach.
     pub max_output: u64,
     /// The weakest resume class of the stages.
@@ -128,9 +132,29 @@ impl Plan {
         Draft::new(request)?.plan()
     }
 
+    /// Some step makes bytes that are not the source's.
+    pub fn makes_bytes(&self) -> bool {
+        self.steps.iter().any(|step| !matches!(step, Step::Taps(_)))
+    }
+
     /// The size of the output, where it is known before it is made.
     pub fn output_size(&self) -> Option<u64> {
-        self.size.filter(|_| !self.steps.iter().any(|step| !matches!(step, Step::Taps(_))))
+        self.size.filter(|_| !self.makes_bytes())
+    }
+
+    /// Whether a source of `size` bytes is taken. Asked once the size is known: before the first byte, or at the end of
+    /// a stream.
+    ///
+    /// # Errors
+    /// `limit.max_input_bytes`, `source.empty`.
+    pub fn admit(&self, size: u64) -> Result<(), Failure> {
+        if size > self.max_input {
+            return Err(Failure::limit(Code::LimitInputBytes, format_args!("{size} bytes"), self.max_input));
+        }
+        if size == 0 && self.refuse_empty {
+            return Err(Failure::new(Code::SourceEmpty, "the source has no bytes"));
+        }
+        Ok(())
     }
 
     /// How many parts the output has, where that is known.
@@ -271,6 +295,7 @@ impl<'a> Draft<'a> {
             reads: flight,
             writes: flight,
             max_input: self.request.limits.max_input_bytes.bytes(),
+            refuse_empty: self.request.refuse_empty,
             max_output: self.max_output(&schedule),
             resume: weakest(&infos),
             infos,
@@ -318,6 +343,7 @@ impl<'a> Draft<'a> {
             range_bytes: range,
             schedule,
             max_input: self.request.limits.max_input_bytes.bytes(),
+            refuse_empty: self.request.refuse_empty,
             max_output: self.max_output(&schedule),
             steps: self.steps(sized),
             memory,

@@ -182,6 +182,9 @@ pub struct Committed {
     pub etag: Option<String>,
     /// How it was verified.
     pub verified: Verified,
+    /// Checksum and length of what stands there: as we sent it, or as the store says of what was found; `None` when an
+    /// object was found and the store keeps no such checksum.
+    pub whole: Option<Crc64>,
     /// It stood there already, from an earlier attempt of the same delivery.
     pub already_there: bool,
     /// The answer to the commit was lost or unclear, and looking proved it done.

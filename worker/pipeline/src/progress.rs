@@ -55,12 +55,14 @@ impl Progress {
         self.parts.store(0, Relaxed);
     }
 
-    pub(crate) fn wrote_part(&self, bytes: u64) {
+    /// A part of this many bytes was acknowledged by all sinks.
+    pub fn wrote_part(&self, bytes: u64) {
         self.written.fetch_add(bytes, Relaxed);
         self.parts.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn retried(&self) {
+    /// A request was issued again.
+    pub fn retried(&self) {
         self.retries.fetch_add(1, Relaxed);
     }
 

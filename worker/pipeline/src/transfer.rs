@@ -30,7 +30,7 @@ use crate::{
     chain::{Chain, Crew, StageTotals, run_rewrite, run_taps},
     checksum::Crc64,
     concurrency::Concurrency,
-    error::of_sink,
+    error::{interrupted, of_sink},
     fetch::Fetch,
     ordered::link,
     plan::{Plan, Step},
@@ -106,6 +106,12 @@ pub struct Stopped {
     pub leftovers: Vec<PortError>,
 }
 
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self { failure, stages: Vec::new(), leftovers: Vec::new() }
+    }
+}
+
 struct Streamed {
     source: Crc64,
     uploaded: Uploaded,
@@ -117,13 +123,12 @@ impl Transfer {
     /// # Errors
     /// When no sink got the object. What was begun is removed, or listed in [`Stopped::leftovers`].
     pub async fn run(&self) -> Result<Outcome, Stopped> {
-        let stopped = |failure| Stopped { failure, stages: Vec::new(), leftovers: Vec::new() };
-        if let Some(size) = self.source.size().filter(|size| *size > self.plan.max_input) {
-            return Err(stopped(Failure::limit(Code::LimitInputBytes, size, self.plan.max_input)));
+        if let Some(size) = self.source.size() {
+            self.plan.admit(size)?;
         }
         let budget = tokio::select! {
             biased;
-            () = self.cancel.cancelled() => return Err(stopped(interrupted())),
+            () = self.cancel.cancelled() => return Err(interrupted().into()),
             budget = self.budget.carve(self.plan.memory) => budget,
         };
         let mut attempt = 1;
@@ -168,7 +173,7 @@ impl Transfer {
         let fetch = Fetch {
             source: self.source.as_ref(),
             range_bytes: plan.range_bytes,
-            max_input: plan.max_input,
+            plan: Some(plan),
             window: Budget::new(plan.input_window),
             concurrency: self.reading.clone(),
             retry: self.retry,
@@ -272,8 +277,4 @@ impl Delivery {
     pub fn is_verified(&self) -> bool {
         self.result.as_ref().is_ok_and(|committed| committed.verified == Verified::Checksum)
     }
-}
-
-fn interrupted() -> Failure {
-    Failure::new(Code::Interrupted, "stopped on request; uploads under way were removed")
 }

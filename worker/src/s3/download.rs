@@ -181,7 +181,7 @@ impl Downloads {
             .headers()
             .get(CONNECTION)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        let home = (!closing).then(|| (self, origin));
+        let home = (!closing).then_some((self, origin));
         let body = Receiving { stream: Some(stream), buffer, slabs, framing, home };
         sdk_response(head.map(|()| SdkBody::from_body_1_x(body)))
     }

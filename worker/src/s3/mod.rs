@@ -1,7 +1,9 @@
 //! S3, and what speaks its protocol, through `aws-sdk-s3`.
 
+mod attributes;
 mod body;
 mod client;
+mod copy;
 mod download;
 mod error;
 mod http;
@@ -9,7 +11,9 @@ mod resolve;
 mod sink;
 mod source;
 
+pub use attributes::Attributes;
 pub use client::{Client, Requests};
+pub use copy::{Method, ServerCopy};
 pub use sink::{S3Sink, Target};
 pub use source::S3Source;
 

@@ -45,17 +45,18 @@ pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stan
     };
     let delivery = head.metadata().and_then(|metadata| metadata.get(DELIVERY));
     let crc = head.checksum_crc64_nvme().and_then(crc_from_text);
-    let same = whole.is_none_or(|whole| {
-        head.content_length().and_then(|size| u64::try_from(size).ok()) == Some(whole.len())
-            && crc.is_none_or(|crc| crc == whole.value())
-    });
+    let size = head.content_length().and_then(|size| u64::try_from(size).ok());
+    let same =
+        whole.is_none_or(|whole| size == Some(whole.len()) && crc.is_none_or(|crc| crc == whole.value()));
+    let stored = crc.zip(size).map(|(crc, size)| Crc64::from_parts(crc, size));
     if delivery.is_some_and(|id| *id == sink.target.delivery_id) && same {
         return Ok(Stands::Ours(Committed {
             version: head.version_id().filter(|id| *id != "null").map(ToOwned::to_owned),
             etag: head.e_tag().map(ToOwned::to_owned),
             verified: if crc.is_some() { Verified::Checksum } else { Verified::SizeOnly },
+            whole: whole.or(stored),
             already_there: true,
-            resolved: true,
+            resolved: false,
         }));
     }
     Ok(Stands::Theirs(head.e_tag().map(ToOwned::to_owned)))
@@ -74,7 +75,7 @@ pub(super) async fn after(sink: &S3Sink, error: PortError, whole: Crc64) -> Port
         return Err(error);
     }
     match look(sink, Some(whole)).await {
-        Ok(Stands::Ours(committed)) => Ok(committed),
+        Ok(Stands::Ours(committed)) => Ok(settled(committed)),
         Ok(Stands::Theirs(_)) if error.kind == ErrorKind::Changed => Err(sink.taken()),
         Ok(_) if error.kind == ErrorKind::Changed => Err(PortError::new(ErrorKind::Transient, error.message)),
         Ok(_) => Err(error),
@@ -83,4 +84,9 @@ pub(super) async fn after(sink: &S3Sink, error: PortError, whole: Crc64) -> Port
             format!("{}; looking what stands there failed too: {}", error.message, looking.message),
         )),
     }
+}
+
+/// What was found is what this attempt sent.
+pub(super) fn settled(found: Committed) -> Committed {
+    Committed { already_there: false, resolved: true, ..found }
 }

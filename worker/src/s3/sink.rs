@@ -22,7 +22,9 @@ use eft_pipeline::{
 use futures::{FutureExt, future::BoxFuture};
 
 use super::{
-    Client, body, crc_from_text, crc_to_text,
+    Client,
+    attributes::{Attributes, carry},
+    body, crc_from_text, crc_to_text,
     error::port_error,
     resolve::{self, DELIVERY, Stands},
     source::ANSWER,
@@ -33,7 +35,7 @@ const PART_BASE: Duration = Duration::from_secs(60);
 /// Bytes a second.
 const SLOWEST: u64 = 256 << 10;
 /// "Processing of a CompleteMultipartUpload request could take several minutes to finalize" (S3 API reference).
-const COMPLETE: Duration = Duration::from_secs(600);
+pub(super) const COMPLETE: Duration = Duration::from_secs(600);
 /// How often an abort is repeated while parts that were on their way still arrive.
 const ABORTS: usize = 4;
 
@@ -46,6 +48,8 @@ pub struct Target {
     pub on_existing: OnExisting,
     /// Written into the object's metadata; recognises our own object.
     pub delivery_id: String,
+    /// What the object carries besides its bytes.
+    pub attributes: Attributes,
 }
 
 /// A place for one object.
@@ -54,9 +58,9 @@ pub struct S3Sink {
     pub(super) client: Client,
     pub(super) bucket: String,
     pub(super) key: String,
-    pub(super) target: Target,
+    pub(super) target: Arc<Target>,
     /// ETag of the object that may be replaced.
-    replaces: Option<String>,
+    pub(super) replaces: Option<String>,
     facts: Arc<Facts>,
 }
 
@@ -98,7 +102,7 @@ impl S3Sink {
             return Err(PortError::new(ErrorKind::Permanent, message));
         };
         let (bucket, key) = (bucket.to_string(), key.to_string());
-        Ok(Self { client, bucket, key, target, replaces: None, facts: Arc::default() })
+        Ok(Self { client, bucket, key, target: Arc::new(target), replaces: None, facts: Arc::default() })
     }
 
     /// The endpoint compared our checksum.
@@ -116,7 +120,7 @@ impl S3Sink {
     }
 
     /// `If-None-Match` and `If-Match` of the commit.
-    fn conditions(&self) -> (Option<String>, Option<String>) {
+    pub(super) fn conditions(&self) -> (Option<String>, Option<String>) {
         if !self.knows_conditions() || self.target.on_existing == OnExisting::Version {
             return (None, None);
         }
@@ -132,7 +136,7 @@ impl S3Sink {
         if error.kind == ErrorKind::Unsupported && conditional {
             self.facts.no_condition.store(true, Relaxed);
             return match resolve::look(self, Some(whole)).await? {
-                Stands::Ours(committed) => Ok(committed),
+                Stands::Ours(committed) => Ok(resolve::settled(committed)),
                 Stands::Theirs(_) if self.replaces.is_none() => Err(self.taken()),
                 _ => Err(PortError::new(ErrorKind::Transient, error.message)),
             };
@@ -140,7 +144,7 @@ impl S3Sink {
         resolve::after(self, error, whole).await
     }
 
-    fn committed(
+    pub(super) fn committed(
         &self,
         version: Option<&str>,
         etag: Option<&str>,
@@ -159,6 +163,7 @@ impl S3Sink {
             version: version.filter(|id| *id != "null").map(ToOwned::to_owned),
             etag: etag.map(ToOwned::to_owned),
             verified: if crc.is_some() { Verified::Checksum } else { Verified::SizeOnly },
+            whole: Some(whole),
             already_there: false,
             resolved: false,
         })
@@ -167,10 +172,8 @@ impl S3Sink {
     async fn put_once(&self, part: Part) -> PortResult<Committed> {
         let what = format!("PUT {}", self.target.uri);
         let (if_none_match, if_match) = self.conditions();
-        let request = self
-            .client
-            .sdk
-            .put_object()
+        let request = carry!(self.client.sdk.put_object(), &self.target.attributes);
+        let request = request
             .bucket(&self.bucket)
             .key(&self.key)
             .metadata(DELIVERY, &self.target.delivery_id)
@@ -191,14 +194,12 @@ impl S3Sink {
         }
     }
 
-    async fn create(&self) -> PortResult<S3Upload> {
+    pub(super) async fn create(&self) -> PortResult<S3Upload> {
         let what = format!("CreateMultipartUpload {}", self.target.uri);
         loop {
             let crc = self.knows_crc64();
-            let request = self
-                .client
-                .sdk
-                .create_multipart_upload()
+            let request = carry!(self.client.sdk.create_multipart_upload(), &self.target.attributes);
+            let request = request
                 .bucket(&self.bucket)
                 .key(&self.key)
                 .metadata(DELIVERY, &self.target.delivery_id)
@@ -225,7 +226,8 @@ impl S3Sink {
     }
 }
 
-async fn within<T>(time: Duration, what: &str, answer: impl Future<Output = T>) -> PortResult<T> {
+/// Wait for an answer, but not for ever.
+pub(super) async fn within<T>(time: Duration, what: &str, answer: impl Future<Output = T>) -> PortResult<T> {
     let late = |_| PortError::new(ErrorKind::Transient, format!("{what}: no answer in {} s", time.as_secs()));
     tokio::time::timeout(time, answer).await.map_err(late)
 }
@@ -261,9 +263,9 @@ impl ObjectSink for S3Sink {
 
 /// A multipart upload under way.
 #[derive(Debug)]
-struct S3Upload {
-    sink: S3Sink,
-    id: String,
+pub(super) struct S3Upload {
+    pub(super) sink: S3Sink,
+    pub(super) id: String,
 }
 
 impl S3Upload {

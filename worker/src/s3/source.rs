@@ -10,7 +10,7 @@ use eft_domain::{ObjectUri, ObjectVersion, VersionId};
 use eft_pipeline::port::{ErrorKind, Frames, ObjectSource, PortError, PortResult};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 
-use super::{Client, crc_from_text, error::port_error};
+use super::{Client, attributes::Attributes, crc_from_text, error::port_error, sink::within};
 
 /// Longest wait for the answer to a request without a body.
 pub(super) const ANSWER: Duration = Duration::from_secs(60);
@@ -18,12 +18,13 @@ pub(super) const ANSWER: Duration = Duration::from_secs(60);
 /// A pinned object version.
 #[derive(Debug)]
 pub struct S3Source {
-    client: Client,
-    bucket: String,
-    key: String,
-    version: ObjectVersion,
-    size: u64,
-    crc: Option<u64>,
+    pub(super) client: Client,
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) version: ObjectVersion,
+    pub(super) size: u64,
+    pub(super) crc: Option<u64>,
+    attributes: Attributes,
 }
 
 impl S3Source {
@@ -43,16 +44,16 @@ impl S3Source {
             .set_version_id(version_id.as_ref().map(ToString::to_string))
             .checksum_mode(ChecksumMode::Enabled)
             .send();
-        let late = |_| PortError::new(ErrorKind::Transient, format!("{uri}: no answer to HEAD"));
-        let head = tokio::time::timeout(ANSWER, head).await.map_err(late)?;
-        let head = head.map_err(|error| match port_error(format_args!("HEAD {uri}"), &error) {
+        let what = format!("HEAD {uri}");
+        let head = within(ANSWER, &what, head).await?;
+        let head = head.map_err(|error| match port_error(&what, &error) {
             error if error.kind == ErrorKind::NotFound => {
                 PortError::new(error.kind, format!("{uri}: no such object, version or bucket"))
             }
             error => error,
         })?;
         let size = head.content_length().and_then(|size| u64::try_from(size).ok()).ok_or_else(|| {
-            PortError::new(ErrorKind::Permanent, format!("HEAD {uri}: the endpoint does not say the size"))
+            PortError::new(ErrorKind::Permanent, format!("{what}: the endpoint does not say the size"))
         })?;
         // A composite checksum is of the parts' checksums, not of the bytes.
         let whole = !matches!(head.checksum_type(), Some(ChecksumType::Composite));
@@ -60,7 +61,9 @@ impl S3Source {
         // `null` is what S3 calls the version of an object in a bucket without versions: it can be overwritten.
         let version_id =
             head.version_id().filter(|id| *id != "null").and_then(|id| id.parse::<VersionId>().ok());
+        let attributes = Attributes::of(&client, uri, &head).await?;
         Ok(Self {
+            attributes,
             bucket: bucket.to_string(),
             key: key.to_string(),
             version: ObjectVersion {
@@ -79,6 +82,16 @@ impl S3Source {
     /// What was pinned.
     pub fn version(&self) -> &ObjectVersion {
         &self.version
+    }
+
+    /// The full-object CRC-64/NVME that the endpoint keeps.
+    pub fn known_crc(&self) -> Option<u64> {
+        self.crc
+    }
+
+    /// What it carries besides its bytes.
+    pub fn attributes(&self) -> &Attributes {
+        &self.attributes
     }
 }
 
@@ -107,9 +120,7 @@ impl ObjectSource for S3Source {
                 .range(format!("bytes={}-{}", range.start, range.end - 1))
                 .set_version_id(self.version.version_id.as_ref().map(ToString::to_string))
                 .set_if_match(self.version.etag.clone());
-            let late = |_| PortError::new(ErrorKind::Transient, format!("{what}: no answer"));
-            let answer = tokio::time::timeout(ANSWER, request.send()).await.map_err(late)?;
-            let answer = answer.map_err(|error| {
+            let answer = within(ANSWER, &what, request.send()).await?.map_err(|error| {
                 let error = port_error(&what, &error);
                 match error.kind {
                     ErrorKind::Changed => PortError::new(

@@ -1,0 +1,184 @@
+//! Copies that S3 makes itself: what arrives, what is asked, and what happens when it goes wrong.
+#![allow(clippy::unwrap_used)] // Helpers of tests, which clippy does not take for tests.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use eft_domain::{Code, route::OnExisting};
+use eft_fakes::pattern;
+use eft_pipeline::{
+    checksum::Crc64,
+    concurrency::Concurrency,
+    port::SinkLimits,
+    progress::Progress,
+    retry::RetryPolicy,
+    schedule::PartSchedule,
+    transfer::{Outcome, Stopped},
+};
+use eft_s3::{Action, Config, Fault, Feature, Op, Profile, Server};
+use eft_worker::s3::{Client, Method, S3Sink, S3Source, ServerCopy, Target};
+use tokio_util::sync::CancellationToken;
+
+const MIB: usize = 1 << 20;
+
+struct Bed {
+    server: Server,
+    bytes: Bytes,
+    cancel: CancellationToken,
+}
+
+impl Bed {
+    fn new(profile: Profile) -> Self {
+        let config = Config { profile, ..Config::with_buckets(["files", "other"]) };
+        let server = Server::start(config).unwrap();
+        let bytes = pattern(1, 12 * MIB + 7);
+        server.put_object("files", KEY, bytes.clone());
+        server.reset_log();
+        Self { server, bytes, cancel: CancellationToken::new() }
+    }
+
+    /// In parts of 5 MiB: three.
+    fn parts(&self) -> Method {
+        Method::Parts(PartSchedule::known(self.bytes.len() as u64, 5 << 20, &SinkLimits::S3))
+    }
+
+    async fn run(&self, method: Method) -> Result<Option<Outcome>, Stopped> {
+        let client = Client::for_endpoint(&self.server.endpoint(), Concurrency::new(2));
+        let source = S3Source::open(client.clone(), &format!("s3://files/{KEY}").parse().unwrap()).await.unwrap();
+        let target = Target {
+            uri: "s3://other/copy".parse().unwrap(),
+            on_existing: OnExisting::Fail,
+            delivery_id: "ours".to_owned(),
+            attributes: source.attributes().clone(),
+        };
+        let copy = ServerCopy {
+            source: Arc::new(source),
+            sink: S3Sink::unchecked(client, target).unwrap(),
+            method,
+            concurrency: Concurrency::new(2),
+            retry: RetryPolicy { attempts: 4, ..RetryPolicy::DEFAULT },
+            progress: Arc::new(Progress::default()),
+            cancel: self.cancel.clone(),
+        };
+        let ended = copy.run().await;
+        assert_eq!(self.server.open_uploads().len(), 0, "an upload was left behind");
+        ended
+    }
+
+    fn arrived(&self) -> Option<Bytes> {
+        self.server.get_object("other", "copy")
+    }
+
+    fn moved(&self) -> u64 {
+        [Op::GetObject, Op::PutObject, Op::UploadPart].into_iter().map(|op| self.server.count(op)).sum()
+    }
+}
+
+/// Needs encoding in a header.
+const KEY: &str = "dir/a b+c%25é?&=.bin";
+
+fn methods(bed: &Bed) -> [(Method, Op); 2] {
+    [(Method::Whole, Op::CopyObject), (bed.parts(), Op::CompleteMultipartUpload)]
+}
+
+#[tokio::test]
+async fn the_copy_is_whole_and_no_byte_passes_here() {
+    for at in 0..2 {
+        let bed = Bed::new(Profile::default());
+        let (method, _) = methods(&bed)[at];
+        let outcome = bed.run(method).await.unwrap().unwrap();
+        assert_eq!(bed.arrived(), Some(bed.bytes.clone()));
+        assert_eq!((outcome.source, outcome.output), (Crc64::of(&bed.bytes), Crc64::of(&bed.bytes)));
+        assert!(outcome.source_compared && outcome.deliveries[0].is_verified());
+        assert_eq!(bed.moved(), 0);
+        assert_eq!(bed.server.count(Op::UploadPartCopy), if at == 0 { 0 } else { 3 });
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_proves_nothing_is_not_asked_to_copy() {
+    let without = |crc64, conditional| Profile { crc64, conditional, ..Profile::default() };
+    let cases = [
+        (without(Feature::Ignored, Feature::Supported), 1),
+        (without(Feature::Refused, Feature::Supported), 1),
+        // It might replace another writer's object.
+        (without(Feature::Supported, Feature::Refused), 0),
+    ];
+    for (profile, at) in cases {
+        let bed = Bed::new(profile);
+        let (method, _) = methods(&bed)[at];
+        assert!(bed.run(method).await.unwrap().is_none(), "{profile:?}");
+        assert_eq!(bed.arrived(), None);
+    }
+    let bed = Bed::new(Profile::default());
+    let action = Action::Error { code: eft_s3::Code::NotImplemented };
+    bed.server.set_faults([Fault::on(Op::CopyObject, action.clone()), Fault::on(Op::UploadPartCopy, action)]);
+    for (method, _) in methods(&bed) {
+        assert!(bed.run(method).await.unwrap().is_none());
+    }
+}
+
+/// Whatever became of the request that publishes, the object is there once.
+#[tokio::test]
+async fn an_unclear_answer_is_settled_by_looking() {
+    let code = eft_s3::Code::InternalError;
+    let actions = [
+        Action::Error { code },
+        Action::DoneThenError { code },
+        Action::DoneThenClose,
+        Action::ErrorIn200 { code, done: false },
+        Action::ErrorIn200 { code, done: true },
+        Action::Error { code: eft_s3::Code::SlowDown },
+    ];
+    for action in actions {
+        for at in 0..2 {
+            let bed = Bed::new(Profile::default());
+            let (method, op) = methods(&bed)[at];
+            bed.server.set_faults([Fault::on(op, action.clone()).times(1)]);
+            bed.run(method).await.unwrap().unwrap();
+            assert_eq!(bed.arrived(), Some(bed.bytes.clone()), "{action:?}");
+            assert_eq!(bed.server.versions("other", "copy").len(), 1, "{action:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_that_fail_are_copied_again() {
+    let bed = Bed::new(Profile::default());
+    let fault = |action| Fault::on(Op::UploadPartCopy, action).every(2).times(4);
+    let code = eft_s3::Code::SlowDown;
+    bed.server.set_faults([fault(Action::Error { code }), fault(Action::DoneThenClose)]);
+    bed.run(bed.parts()).await.unwrap().unwrap();
+    assert_eq!(bed.arrived(), Some(bed.bytes.clone()));
+}
+
+#[tokio::test]
+async fn a_replaced_source_and_a_taken_name_are_told_apart() {
+    for at in 0..2 {
+        let bed = Bed::new(Profile { without_versions: true, ..Profile::default() });
+        let (method, _) = methods(&bed)[at];
+        bed.server.set_faults([Fault::on(Op::HeadObject, Action::ReplaceObject).bucket("files").times(1)]);
+        assert_eq!(bed.run(method).await.unwrap_err().failure.code, Code::SourceChanged);
+        assert_eq!(bed.arrived(), None);
+
+        let bed = Bed::new(Profile::default());
+        bed.server.put_object("other", "copy", "another writer's");
+        assert_eq!(bed.run(method).await.unwrap_err().failure.code, Code::DestinationExists);
+        assert_eq!(bed.arrived().unwrap(), "another writer's");
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_copy_leaves_nothing() {
+    let bed = Bed::new(Profile::default());
+    bed.server.set_faults([Fault::on(Op::UploadPartCopy, Action::Latency { ms: 50 })]);
+    let cancel = async {
+        while bed.server.count(Op::UploadPartCopy) < 1 {
+            tokio::task::yield_now().await;
+        }
+        bed.cancel.cancel();
+    };
+    let (ended, ()) = tokio::join!(bed.run(bed.parts()), cancel);
+    assert_eq!(ended.unwrap_err().failure.code, Code::Interrupted);
+    assert_eq!(bed.arrived(), None);
+}
