@@ -44,7 +44,8 @@ impl Bed {
 
     async fn run(&self, method: Method) -> Result<Option<Outcome>, Stopped> {
         let client = Client::for_endpoint(&self.server.endpoint(), Concurrency::new(2));
-        let source = S3Source::open(client.clone(), &format!("s3://files/{KEY}").parse().unwrap()).await.unwrap();
+        let source =
+            S3Source::open(client.clone(), &format!("s3://files/{KEY}").parse().unwrap()).await.unwrap();
         let target = Target {
             uri: "s3://other/copy".parse().unwrap(),
             on_existing: OnExisting::Fail,

@@ -11,8 +11,8 @@ use aws_sdk_s3::config::{
     ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
     StalledStreamProtectionConfig, interceptors::FinalizerInterceptorContextRef,
 };
-use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::Metadata};
+use aws_types::service_config::ServiceConfigKey;
 use eft_pipeline::concurrency::Concurrency;
 
 use super::http::http_client;
@@ -50,11 +50,8 @@ pub struct Client {
 impl Client {
     /// A client as the environment and profiles say. Throttled answers shrink `window`, also those the SDK retries.
     pub async fn from_environment(window: Concurrency) -> Self {
-        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-        // For credentials; objects go through our own.
-        let http = aws_smithy_http_client::Builder::new().tls_provider(provider).build_https();
         let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
+            .http_client(http_client())
             .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
             .load()
             .await;
@@ -77,7 +74,7 @@ impl Client {
         let requests = Arc::new(Requests::default());
         let builder = aws_sdk_s3::config::Builder::from(config);
         // S3-compatible endpoints are reached by path; AWS's own by host name.
-        let custom = config.endpoint_url().is_some_and(|url| !url.contains(".amazonaws.com"));
+        let custom = endpoint_of(config).is_some_and(|url| !url.contains(".amazonaws.com"));
         let sdk = builder
             .http_client(http_client())
             .region(config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1")))
@@ -102,6 +99,18 @@ impl Client {
     pub fn requests(&self) -> &Requests {
         &self.requests
     }
+}
+
+/// The endpoint that the environment or the profile names for S3, or for every service.
+fn endpoint_of(config: &SdkConfig) -> Option<String> {
+    let key = ServiceConfigKey::builder()
+        .service_id("S3")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .ok()?;
+    let of_s3 = config.service_config().and_then(|settings| settings.load_config(key));
+    of_s3.or_else(|| config.endpoint_url().map(ToOwned::to_owned))
 }
 
 #[derive(Debug)]

@@ -146,6 +146,8 @@ impl Service<Uri> for Connect {
 struct Http {
     others: legacy::Client<Connect, SdkBody>,
     downloads: Arc<Downloads>,
+    /// Longest wait for the head of an answer.
+    within: Option<Duration>,
 }
 
 /// An HTTP client for the SDK.
@@ -155,7 +157,7 @@ pub(super) fn http_client() -> SharedHttpClient {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(KEEP_IDLE)
         .build(connect.clone());
-    SharedHttpClient::new(Http { others, downloads: Arc::new(Downloads::new(connect)) })
+    SharedHttpClient::new(Http { others, downloads: Arc::new(Downloads::new(connect)), within: None })
 }
 
 impl fmt::Debug for Http {
@@ -165,9 +167,12 @@ impl fmt::Debug for Http {
 }
 
 impl HttpClient for Http {
-    /// The settings' timeouts are not used: connecting has its own ([`CONNECT`]), and answers are timed by the callers.
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
+    /// Requests for objects have no timeouts here: connecting has its own ([`CONNECT`]), and answers are timed by the
+    /// callers. Those for credentials have: an instance's metadata service that is not there must not hold a start up.
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        let within =
+            settings.read_timeout().map(|read| read + settings.connect_timeout().unwrap_or_default());
+        SharedHttpConnector::new(Self { within, ..self.clone() })
     }
 }
 
@@ -179,7 +184,14 @@ impl SdkConnector for Http {
             if request.method() == Method::GET && request.headers().contains_key(header::RANGE) {
                 return http.downloads.get(request).await;
             }
-            let answer = http.others.request(request).await.map_err(of_hyper)?;
+            let answer = http.others.request(request);
+            let answer = match http.within {
+                Some(within) => tokio::time::timeout(within, answer)
+                    .await
+                    .map_err(|late| ConnectorError::timeout(late.into()))?,
+                None => answer.await,
+            };
+            let answer = answer.map_err(of_hyper)?;
             sdk_response(answer.map(SdkBody::from_body_1_x))
         })
     }
