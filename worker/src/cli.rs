@@ -65,9 +65,9 @@ struct What {
     /// The route (YAML, or JSON if the name ends in .json); none: the bytes as they are.
     #[arg(long, value_name = "FILE")]
     route: Option<PathBuf>,
-    /// Memory for bytes in flight and stages.
-    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
-    memory: ByteSize,
+    /// Memory for bytes in flight and stages [default: 64MiB, more where the parts of a huge object need it].
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
     /// Most requests in flight in each direction.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=512))]
     concurrency: u16,

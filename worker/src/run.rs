@@ -13,7 +13,7 @@ use eft_pipeline::{
     concurrency::Concurrency,
     error::{of_sink, of_source},
     fetch::checksum_of,
-    plan::{Plan, Request},
+    plan::{DEFAULT_MEMORY, Plan, Request},
     pool::Pool,
     port::{Committed, SinkLimits},
     progress::Progress,
@@ -38,8 +38,8 @@ pub struct Job {
     pub source: ObjectUri,
     /// Where to.
     pub destination: ObjectUri,
-    /// Memory for bytes in flight and stages.
-    pub memory: ByteSize,
+    /// Memory for bytes in flight and stages; `None`: as much as the object's size asks for.
+    pub memory: Option<ByteSize>,
     /// Most requests in flight in each direction.
     pub concurrency: usize,
     /// Size of the first parts.
@@ -66,18 +66,22 @@ pub struct Preview {
 
 impl Job {
     fn plan(&self, size: Option<u64>, threads: usize) -> Result<Plan, Failure> {
-        Plan::new(&Request {
+        let request = Request {
             size,
             stages: &self.route.stages,
             limits: &self.route.limits,
             sha256: !self.route.digests.is_empty(),
             sink: self.sink_limits(),
-            memory: self.memory,
+            memory: self.memory.unwrap_or(DEFAULT_MEMORY),
             concurrency: self.concurrency,
             part_size: self.part_size,
             threads,
             refuse_empty: self.route.on_empty != OnEmpty::Accept,
-        })
+        };
+        match self.memory {
+            Some(_) => Plan::new(&request),
+            None => Plan::with_memory_to_suit(&request),
+        }
     }
 
     /// What the sink takes, without opening it.
@@ -209,7 +213,7 @@ impl Job {
     /// The checksum of what stands at the destination, where the store keeps none.
     async fn read_back(&self, client: &Client) -> Result<Crc64, Failure> {
         let opened = place::source(client, &self.destination).await.map_err(|error| of_sink(&error))?;
-        let window = Budget::new(self.memory.bytes());
+        let window = Budget::new(self.memory.unwrap_or(DEFAULT_MEMORY).bytes());
         checksum_of(opened.source.as_ref(), window, Concurrency::new(self.concurrency)).await
     }
 

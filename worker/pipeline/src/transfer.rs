@@ -206,8 +206,7 @@ impl Transfer {
         }
         let sending = Sending {
             sinks: self.sinks.clone(),
-            schedule: plan.schedule,
-            max_output: plan.max_output,
+            plan,
             concurrency: self.writing.clone(),
             retry: self.retry,
             uploads,

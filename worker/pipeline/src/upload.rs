@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use eft_domain::{Code, Failure};
+use eft_domain::Failure;
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use tokio::task::JoinHandle;
 
@@ -28,10 +28,10 @@ use crate::{
     error::of_sink,
     ordered::Upstream,
     pack::Packer,
+    plan::Plan,
     port::{ErrorKind, ObjectSink, Part, PartAck, PortError, PortResult, Upload},
     progress::Progress,
     retry::{RetryPolicy, retrying},
-    schedule::PartSchedule,
 };
 
 type Begun = JoinHandle<PortResult<Arc<dyn Upload>>>;
@@ -92,8 +92,7 @@ pub(crate) struct Uploaded {
 /// How parts are sent.
 pub(crate) struct Sending<'a> {
     pub(crate) sinks: Vec<Arc<dyn ObjectSink>>,
-    pub(crate) schedule: PartSchedule,
-    pub(crate) max_output: u64,
+    pub(crate) plan: &'a Plan,
     pub(crate) concurrency: Concurrency,
     pub(crate) retry: RetryPolicy,
     pub(crate) uploads: &'a Uploads,
@@ -117,7 +116,7 @@ impl Sending<'_> {
         let sequential = self.sinks.iter().any(|sink| sink.limits().sequential);
         let limit = || if sequential { 1 } else { self.concurrency.window() };
 
-        let mut packer = Some(Packer::new(self.schedule));
+        let mut packer = Some(Packer::new(self.plan.schedule));
         let (mut parts, mut crc, mut count) = (VecDeque::<Part>::new(), Crc64::default(), 0);
         let mut sending = FuturesUnordered::new();
         let mut begun = false;
@@ -161,9 +160,8 @@ impl Sending<'_> {
             (Some(chunk), Some(packer)) => {
                 packer.push(chunk, parts);
                 let total = packer.total();
-                if total > self.max_output {
-                    let observed = format_args!("at least {total} bytes");
-                    return Err(Failure::limit(Code::LimitOutputBytes, observed, self.max_output));
+                if total > self.plan.max_output {
+                    return Err(self.plan.over_output(total));
                 }
             }
             _ => parts.extend(packer.take().and_then(Packer::finish)),

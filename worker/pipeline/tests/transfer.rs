@@ -250,6 +250,29 @@ fn every_order_of_stages_has_a_plan_within_its_memory() {
     }
 }
 
+/// Memory follows the object: two parts of a known size, and parts that reach what an unknown one may become.
+#[test]
+fn memory_suits_the_object() {
+    let limits = Limits::default();
+    let gunzip = [StageSpec::Decompress(DecompressSpec { codec: Codec::Gzip })];
+    let zstd = [StageSpec::Compress(CompressSpec { codec: Codec::Zstd, level: 3 })];
+    let memory = |size: u64, stages: &[StageSpec]| {
+        let request = Request { sink: SinkLimits::S3, ..request(Some(size), stages, &limits) };
+        let plan = Plan::with_memory_to_suit(&request).unwrap();
+        assert!(plan.schedule.reach() >= size.min(SinkLimits::S3.max_object));
+        plan.memory >> 20
+    };
+    let tib = 1 << 40;
+    for stages in [&[][..], &gunzip, &zstd] {
+        assert_eq!(memory(1 << 30, stages), 64);
+    }
+    assert_eq!(memory(tib, &[]), 256);
+    assert!((128..=512).contains(&memory(tib, &zstd)));
+    assert!((512..=4096).contains(&memory(tib, &gunzip)));
+    assert!(memory(SinkLimits::S3.max_object, &[]) <= 16 << 10);
+    assert!(memory(SinkLimits::S3.max_object, &gunzip) <= 16 << 10);
+}
+
 struct Memory(std::sync::Mutex<std::collections::HashMap<String, MemorySink>>);
 
 impl Memory {

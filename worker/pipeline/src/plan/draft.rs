@@ -1,0 +1,315 @@
+//! How a plan is drawn up: which stages make one step, what each step must hold, and where the rest of the memory goes.
+
+use eft_domain::{
+    ByteSize, Code, Failure,
+    route::{CompressSpec, StageSpec},
+};
+
+use super::{Blocks, DEFAULT_PART, MIB, Plan, Request, Serial, Step, build};
+use crate::{
+    chain::{BETWEEN, ROOM},
+    schedule::PartSchedule,
+    stage::{BlockCompressor, Kind, ResumeClass, Stage, StageInfo},
+};
+
+/// Smallest range worth a request when memory is short. A request costs about as much CPU as copying 100 KiB.
+const MIN_RANGE: u64 = MIB;
+
+/// Blocks being compressed beyond one a thread, so that no thread waits for the next.
+const SPARE_BLOCKS: usize = 1;
+
+/// A run of stages that make one step.
+enum Group {
+    Serial { stages: Vec<Serial>, infos: Vec<StageInfo> },
+    Compress(BlockCompressor),
+}
+
+impl Group {
+    fn makes_bytes(&self) -> bool {
+        match self {
+            Self::Serial { infos, .. } => infos.iter().any(|info| info.kind != Kind::Tap),
+            Self::Compress(_) => true,
+        }
+    }
+}
+
+pub(super) struct Draft<'a> {
+    request: &'a Request<'a>,
+    groups: Vec<Group>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(request: &'a Request<'a>) -> Result<Self, Failure> {
+        let mut groups = Vec::new();
+        let mut serial = Vec::new();
+        if request.sha256 {
+            serial.push(Serial::Sha256);
+        }
+        let close = |serial: &mut Vec<Serial>, groups: &mut Vec<Group>| -> Result<(), Failure> {
+            if !serial.is_empty() {
+                let stages = std::mem::take(serial);
+                let infos = build(&stages, request.limits)?.iter().map(Stage::info).collect();
+                groups.push(Group::Serial { stages, infos });
+            }
+            Ok(())
+        };
+        for spec in request.stages {
+            match spec {
+                StageSpec::Compress(spec) => {
+                    close(&mut serial, &mut groups)?;
+                    groups.push(Group::Compress(compressor(*spec)));
+                }
+                other => serial.push(Serial::Spec(other.clone())),
+            }
+        }
+        let rewritten = |groups: &[Group], serial: &[Serial]| -> Result<bool, Failure> {
+            let open = build(serial, request.limits)?;
+            Ok(groups.iter().any(Group::makes_bytes)
+                || open.iter().any(|stage| stage.info().kind != Kind::Tap))
+        };
+        // The output has a digest of its own only when it is not the input.
+        if request.sha256 && rewritten(&groups, &serial)? {
+            serial.push(Serial::Sha256);
+        }
+        close(&mut serial, &mut groups)?;
+        Ok(Self { request, groups })
+    }
+
+    fn infos(&self) -> Vec<StageInfo> {
+        let infos = self.groups.iter().flat_map(|group| match group {
+            Group::Serial { infos, .. } => infos.clone(),
+            Group::Compress(compressor) => vec![compressor.info()],
+        });
+        infos.collect()
+    }
+
+    pub(super) fn plan(self) -> Result<Plan, Failure> {
+        let sink = self.request.sink;
+        if self.groups.iter().any(Group::makes_bytes) {
+            return self.rewriting();
+        }
+        if let Some(size) = self.request.size.filter(|size| *size > sink.max_object) {
+            return Err(refused(format!(
+                "the object has {}, the destination takes at most {}",
+                ByteSize(size),
+                ByteSize(sink.max_object)
+            )));
+        }
+        self.passing()
+    }
+
+    /// No new bytes: ranges become parts.
+    fn passing(self) -> Result<Plan, Failure> {
+        let Request { size, sink, concurrency, .. } = *self.request;
+        let working = self.serial_memory();
+        let window = self.request.memory.bytes().saturating_sub(working);
+        let floor = self.part_floor(window / 6);
+        let (schedule, range) = match size {
+            Some(size) => {
+                let schedule = PartSchedule::known(size, floor, &sink);
+                (schedule, schedule.first())
+            }
+            None => {
+                let range = floor.min(DEFAULT_PART.bytes());
+                let schedule = PartSchedule::unknown(floor, window.saturating_sub(range) / MIB * MIB, &sink);
+                (schedule, range)
+            }
+        };
+        // An object smaller than a part leases what it has.
+        let largest = size.map_or(schedule.first() + range, |size| schedule.first().min(size));
+        self.affords(largest + working, "one part in memory")?;
+        if schedule.first() < sink.min_part {
+            return Err(self.short(sink.min_part + range + working, "a smallest part and a read"));
+        }
+        let in_flight = usize::try_from(window / schedule.first().max(1)).unwrap_or(usize::MAX).max(1);
+        let flight = concurrency.min(in_flight);
+        let infos = self.infos();
+        Ok(Plan {
+            size,
+            range_bytes: range,
+            schedule,
+            steps: self.steps(|_| (0, 0)),
+            memory: self.request.memory.bytes(),
+            input_window: window,
+            reads: flight,
+            writes: flight,
+            max_input: self.request.limits.max_input_bytes.bytes(),
+            refuse_empty: self.request.refuse_empty,
+            max_output: self.max_output(&schedule),
+            resume: weakest(&infos),
+            infos,
+            limits: self.request.limits.clone(),
+            sink,
+        })
+    }
+
+    /// New bytes: windows between the steps.
+    fn rewriting(self) -> Result<Plan, Failure> {
+        let Request { size, sink, concurrency, threads, .. } = *self.request;
+        let memory = self.request.memory.bytes();
+        let floor = self.part_floor(memory / 8);
+        // As many blocks in work as the machine can use, or as memory allows.
+        let needs = |jobs| self.needs(jobs, floor);
+        let jobs = (1..=threads + SPARE_BLOCKS).rev().find(|jobs| needs(*jobs).sum() <= memory / 4 * 3);
+        let jobs = jobs.unwrap_or(1);
+        let needs = needs(jobs);
+        self.affords(needs.sum(), "what the stages must hold at once")?;
+
+        let spare = memory - needs.sum();
+        let ranges = DEFAULT_PART.bytes() * concurrency as u64;
+        let input_window = needs.input + (spare / 3).min(ranges.saturating_sub(needs.input));
+        let range = (input_window / concurrency as u64 / MIB * MIB).clamp(MIN_RANGE, DEFAULT_PART.bytes());
+        // What input does not want, parts in flight do.
+        let last = memory - needs.sum() - (input_window - needs.input) + needs.last();
+        let bound = needs.windows.last().map_or(0, |(_, bound)| *bound);
+        let cap = ((last - bound) / 2 / MIB * MIB).max(floor);
+        let schedule = PartSchedule::unknown(floor, cap, &sink);
+        let writes =
+            usize::try_from((last - bound) / schedule.first()).unwrap_or(usize::MAX).clamp(1, concurrency);
+        let reads = usize::try_from(input_window / range).unwrap_or(usize::MAX).clamp(1, concurrency);
+        let infos = self.infos();
+        let windows = needs.windows.len();
+        // Steps behind the last window make no bytes and need none.
+        let sized = move |index: usize| {
+            let window = if index + 1 == windows {
+                last
+            } else {
+                needs.windows.get(index).map_or(0, |(window, _)| *window)
+            };
+            (window, jobs)
+        };
+        Ok(Plan {
+            size,
+            range_bytes: range,
+            schedule,
+            max_input: self.request.limits.max_input_bytes.bytes(),
+            refuse_empty: self.request.refuse_empty,
+            max_output: self.max_output(&schedule),
+            steps: self.steps(sized),
+            memory,
+            input_window,
+            reads,
+            writes,
+            resume: weakest(&infos),
+            infos,
+            limits: self.request.limits.clone(),
+            sink,
+        })
+    }
+
+    /// The least each window and working set must have with this many blocks in work.
+    fn needs(&self, jobs: usize, part: u64) -> Needs {
+        let mut windows: Vec<(u64, u64)> = Vec::new();
+        for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.makes_bytes()) {
+            let bound = match group {
+                Group::Serial { .. } => ROOM,
+                Group::Compress(compressor) => compressor.bound(compressor.block_bytes()) as u64,
+            };
+            // Who holds what this group makes: the next group that makes bytes, or else the part being filled.
+            let next = self.groups[index + 1..].iter().find(|group| group.makes_bytes());
+            let held = match next {
+                None => part,
+                Some(Group::Serial { .. }) => ROOM,
+                // Each block in work, and the one being filled, may keep a chunk alive that it shares with another.
+                Some(Group::Compress(next)) => (jobs as u64 + 1) * (next.block_bytes() as u64 + ROOM),
+            };
+            let made = if matches!(group, Group::Compress(_)) { jobs as u64 * bound } else { 2 * bound };
+            windows.push((held + made, bound));
+        }
+        let blocks: u64 = self
+            .groups
+            .iter()
+            .map(|group| match group {
+                Group::Compress(compressor) => jobs as u64 * compressor.info().memory,
+                Group::Serial { .. } => 0,
+            })
+            .sum();
+        // Blocks straight from the source hold ranges instead of chunks of a window.
+        let head = match self.groups.iter().find(|group| group.makes_bytes()) {
+            Some(Group::Compress(first)) => (jobs as u64 + 1) * (first.block_bytes() as u64 + MIN_RANGE),
+            _ => 2 * MIN_RANGE,
+        };
+        Needs { input: head, windows, working: self.serial_memory() + blocks }
+    }
+
+    fn serial_memory(&self) -> u64 {
+        let serial = self.groups.iter().filter_map(|group| match group {
+            Group::Serial { infos, .. } => Some(infos),
+            Group::Compress(_) => None,
+        });
+        serial
+            .map(|infos| {
+                infos.iter().map(|info| info.memory).sum::<u64>() + BETWEEN as u64 * (infos.len() as u64 - 1)
+            })
+            .sum()
+    }
+
+    /// The smallest part: what was asked for, or one that leaves several in flight.
+    fn part_floor(&self, share: u64) -> u64 {
+        let min = self.request.sink.min_part.max(MIB);
+        match self.request.part_size {
+            Some(size) => size.bytes().max(self.request.sink.min_part).max(1),
+            None => (share / MIB * MIB).clamp(min, DEFAULT_PART.bytes().max(min)),
+        }
+    }
+
+    fn max_output(&self, schedule: &PartSchedule) -> u64 {
+        schedule.reach().min(self.request.limits.max_output_bytes.bytes()).min(self.request.sink.max_object)
+    }
+
+    fn affords(&self, needed: u64, what: &str) -> Result<(), Failure> {
+        if needed <= self.request.memory.bytes() { Ok(()) } else { Err(self.short(needed, what)) }
+    }
+
+    fn short(&self, needed: u64, what: &str) -> Failure {
+        let (needed, has) = (ByteSize(needed.div_ceil(MIB) * MIB), self.request.memory);
+        refused(format!("{what} needs {needed}, the memory is {has}: raise --memory to at least {needed}"))
+    }
+
+    fn steps(&self, window: impl Fn(usize) -> (u64, usize)) -> Vec<Step> {
+        let mut made = 0;
+        let steps = self.groups.iter().map(|group| {
+            let (bytes, jobs) = window(made);
+            made += usize::from(group.makes_bytes());
+            match group {
+                Group::Compress(compressor) => {
+                    Step::Blocks(Blocks { compressor: *compressor, jobs, window: bytes })
+                }
+                Group::Serial { stages, .. } if group.makes_bytes() => {
+                    Step::Rewrite { stages: stages.clone(), window: bytes }
+                }
+                Group::Serial { stages, .. } => Step::Taps(stages.clone()),
+            }
+        });
+        steps.collect()
+    }
+}
+
+struct Needs {
+    input: u64,
+    /// Window and largest single reservation behind each group that makes bytes.
+    windows: Vec<(u64, u64)>,
+    working: u64,
+}
+
+impl Needs {
+    fn sum(&self) -> u64 {
+        self.input + self.working + self.windows.iter().map(|(window, _)| window).sum::<u64>()
+    }
+
+    fn last(&self) -> u64 {
+        self.windows.last().map_or(0, |(window, _)| *window)
+    }
+}
+
+fn compressor(spec: CompressSpec) -> BlockCompressor {
+    BlockCompressor::new(spec)
+}
+
+fn weakest(infos: &[StageInfo]) -> ResumeClass {
+    infos.iter().map(|info| info.resume).max().unwrap_or(ResumeClass::R0)
+}
+
+fn refused(message: String) -> Failure {
+    Failure::new(Code::PlanRefused, message)
+}
