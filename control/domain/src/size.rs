@@ -70,11 +70,14 @@ impl FromStr for ByteSize {
 }
 
 impl fmt::Display for ByteSize {
-    /// The largest binary unit that divides the size; otherwise two decimals of the nearest one below.
+    /// The largest unit that divides the size, binary before decimal; otherwise two decimals of a binary one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let binary = &UNITS[1..=5];
-        let divides = |(_, factor): &&(&str, u64)| self.0 > 0 && self.0.is_multiple_of(*factor);
-        if let Some((unit, factor)) = binary.iter().rev().find(divides) {
+        let (binary, decimal) = (&UNITS[1..=5], &UNITS[7..]);
+        // 50 TB is a number of KiB as well, one that nobody can read.
+        let divides = |(_, factor): &&(&str, u64)| {
+            self.0 > 0 && self.0.is_multiple_of(*factor) && self.0 / factor < 1_000_000
+        };
+        if let Some((unit, factor)) = binary.iter().rev().chain(decimal.iter().rev()).find(divides) {
             return write!(f, "{}{unit}", self.0 / factor);
         }
         match binary.iter().rev().find(|(_, factor)| self.0 >= 10 * factor) {
@@ -96,7 +99,9 @@ mod tests {
             assert_eq!(text.parse::<ByteSize>().unwrap().0, bytes, "{text}");
         }
         assert_eq!(ByteSize::mib(64).to_string(), "64MiB");
-        assert_eq!(ByteSize(1_500_000_000).to_string(), "1430.51MiB");
+        assert_eq!(ByteSize::mib(12_345).to_string(), "12345MiB");
+        assert_eq!(ByteSize(50_000_000_000_000).to_string(), "50TB");
+        assert_eq!(ByteSize(1_500_000_001).to_string(), "1430.51MiB");
         assert_eq!(ByteSize(17).to_string(), "17B");
     }
 

@@ -62,12 +62,13 @@ class Server:
         self.process, self.endpoint = process, endpoint
         self.env = environment(endpoint)
 
-    def ask(self, path, method="GET"):
-        """One of the server's own endpoints, such as `/_stats`."""
+    def ask(self, path, method="GET", document=None):
+        """One of the server's own endpoints, such as `/_stats`; `document` is posted as JSON."""
         import urllib.request
 
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        request = urllib.request.Request(self.endpoint + path, method=method, data=b"" if method == "POST" else None)
+        data = (b"" if document is None else json.dumps(document).encode()) if method == "POST" else None
+        request = urllib.request.Request(self.endpoint + path, method=method, data=data)
         with opener.open(request, timeout=10) as answer:
             return json.load(answer)
 

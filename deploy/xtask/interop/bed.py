@@ -1,11 +1,14 @@
 """The test bed: one in-memory S3, a boto3 client, four tools that put and get, and the worker."""
 
+import contextlib
 import functools
 import hashlib
 import json
+import pathlib
 import random
 import subprocess
-import pathlib
+import tempfile
+import time
 
 import eft
 
@@ -35,15 +38,37 @@ def same(what, got, wanted):
         raise AssertionError(f"{what}: {len(got):,} bytes, expected {len(wanted):,}; they part at {at:,}")
 
 
+def exits(code):
+    """The exit code that goes with a failure code."""
+    group = code.partition(".")[0]
+    if code in ("route.invalid", "plan.refused", "configuration"):
+        return eft.USAGE
+    if group in ("validation", "format", "limit") or code == "source.empty":
+        return eft.REJECTED
+    return eft.INTERRUPTED if code == "interrupted" else eft.FAILED
+
+
+def outcome(code):
+    """The outcome a receipt states with a failure code."""
+    if code.endswith(".access"):
+        return "HELD"
+    return {eft.REJECTED: "REJECTED", eft.INTERRUPTED: "CANCELLED"}.get(exits(code), "FAILED")
+
+
 class Result:
     """What a run of the worker gave."""
 
-    def __init__(self, done, receipt, usage):
-        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+    def __init__(self, code, out, err, receipt, usage):
+        self.code, self.out, self.err = code, out, err
         self.receipt, self.usage = receipt, usage
 
+    @property
+    def said(self):
+        """Standard error as text."""
+        return self.err.decode(errors="replace")
+
     def __str__(self):
-        return f"exit code {self.code}, standard error {self.err[-1500:].decode(errors='replace')!r}"
+        return f"exit code {self.code}, standard error {self.said[-1500:]!r}"
 
 
 class Bed:
@@ -104,8 +129,13 @@ class Bed:
         path.unlink()
         return data
 
-    def worker(self, *args, route=None, stdin=None, code=eft.DONE, measured=False, command="transfer"):
-        """Runs the worker; checks its exit code; gives receipt and, if measured, usage."""
+    def worker(
+        self, *args, route=None, stdin=b"", code=eft.DONE, measured=False, command="transfer", during=None, **popen
+    ):
+        """Runs the worker; checks its exit code; gives receipt and, if measured, usage.
+
+        `during` is called with the process, whose standard input is open until it returns. `popen` goes to the process.
+        """
         receipt, usage = self.path(".receipt.json"), self.path(".usage.json")
         line = [eft.WORKER, command]
         if measured:
@@ -113,15 +143,84 @@ class Bed:
         if command == "transfer":
             line += ["--quiet", "--receipt", receipt]
         if route is not None:
-            line += ["--route", self.file(route.encode(), ".yaml")]
+            line += ["--route", self.file(route if isinstance(route, bytes) else route.encode(), ".yaml")]
         line = [str(part) for part in [*line, *args]]
-        done = subprocess.run(line, env=self.server.env, input=stdin if stdin is not None else b"", capture_output=True, timeout=TIMEOUT, check=False)
+        pipes = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.PIPE)
+        process = subprocess.Popen(line, **{**pipes, "env": self.server.env, **popen})
+        try:
+            if during is not None:
+                during(process)
+            out, err = process.communicate(stdin, timeout=TIMEOUT)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
         document = json.loads(receipt.read_text()) if receipt.exists() else {}
-        result = Result(done, document.get("receipt", document), json.loads(usage.read_text()) if usage.exists() else None)
+        measures = json.loads(usage.read_text()) if usage.exists() else None
+        result = Result(process.returncode, out, err, document.get("receipt", document), measures)
         assert result.code == code, f"expected exit code {code}: {result}"
         result.receipt_path = receipt
         return result
 
+    def refused(self, code, *args, says=(), receipt=True, visible=False, **options):
+        """A run that fails with this code: exit code, standard error, receipt, and nothing at the destination.
+
+        `says` are parts of the message. `receipt=False` where no run began that one could be about. `visible` where
+        something else had the destination's name before.
+        """
+        result = self.worker(*args, code=exits(code), **options)
+        assert result.said.startswith(f"eft-worker: {code}: "), f"expected {code}: {result}"
+        for words in says:
+            assert str(words) in result.said, f"{str(words)!r} is not said: {result}"
+        if receipt:
+            self.refused_in(result, code)
+        assert visible or not self.stands(args[-1]), f"{code}: something is visible at {args[-1]}"
+        return result
+
+    def refused_in(self, result, code):
+        """The receipt says so too."""
+        failure = result.receipt.get("failure") or {}
+        message = f"{failure.get('code')}: {failure.get('message')}"
+        assert failure.get("code") == code and message in result.said, f"the receipt says {message!r}: {result}"
+        assert result.receipt["outcome"] == outcome(code), (result.receipt["outcome"], code)
+        (delivery,) = result.receipt["deliveries"]
+        assert delivery["outcome"] != "DELIVERED" and not delivery.get("version_id"), delivery
+
+    def stands(self, uri):
+        """Whether something is visible under the name, or was left beside it."""
+        uri = str(uri)
+        if uri.startswith("s3://"):
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            return self.exists(key, bucket)
+        path = pathlib.Path(uri)
+        return uri != "-" and (path.exists() or any(path.parent.glob(f".{path.name}.*")))
+
+    @contextlib.contextmanager
+    def faults(self, *faults):
+        """These faults, such as `{"op": "GetObject", "kind": "cut_body", "after": 1000}`, and a fresh log meanwhile."""
+        self.server.ask("/_reset", "POST")
+        self.server.ask("/_faults", "POST", faults)
+        try:
+            yield
+        finally:
+            self.server.ask("/_faults", "POST", [])
+
+    @contextlib.contextmanager
+    def beside(self, *flags):
+        """A test bed with a server of its own."""
+        with eft.server(*flags) as server, tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            yield Bed(server, folder)
+            left = server.ask("/_uploads")
+            assert not left, f"uploads left open: {left}"
+
     def transfer(self, key, route=None, to=None, flags=(), **options):
         """From `in-files` to the same name in `out-files`."""
         return self.worker(*flags, f"s3://in-files/{key}", f"s3://out-files/{to or key}", route=route, **options)
+
+
+def until(what, true):
+    """Waits for something another process is about to do."""
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end, f"waited in vain until {what}"
+        time.sleep(0.01)

@@ -1,6 +1,8 @@
-"""Gates of the worker, and other S3 clients before and after it. Arguments: parts of the names of tests to run."""
+"""Gates of the worker, and other S3 clients before and after it.
 
-import shutil
+Arguments: parts of the names of tests to run; with a minus before them, of tests to leave out.
+"""
+
 import subprocess
 import sys
 import tempfile
@@ -11,10 +13,15 @@ import codecs_in
 import codecs_out
 import gates
 import objects
+import refusals_faults
+import refusals_input
+import refusals_places
+import refusals_usage
 from bed import Bed
 
 import eft
 
+MODULES = [gates, objects, codecs_in, codecs_out, refusals_input, refusals_places, refusals_faults, refusals_usage]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"
 
 
@@ -42,11 +49,10 @@ def tests(*modules):
 
 def main():
     eft.end_cleanly()
-    names = sys.argv[1:]
-    for tool in ["gzip", "zstd"]:
-        print(f"{tool}: {shutil.which(tool) or 'no program of this name; the Python module only'}")
+    names = [name for name in sys.argv[1:] if not name.startswith("-")]
+    left_out = [name.removeprefix("-") for name in sys.argv[1:] if name.startswith("-")]
     clients = 0
-    if CLIENTS.exists() and not names:
+    if CLIENTS.exists() and not names and not left_out:
         print("the in-memory S3 itself, with other clients:", flush=True)
         with eft.server() as server:
             clients = subprocess.run([sys.executable, CLIENTS, "--endpoint", server.endpoint], check=False).returncode
@@ -54,8 +60,8 @@ def main():
     passed, failed = 0, 0
     with eft.server() as server, tempfile.TemporaryDirectory() as folder:
         bed = Bed(server, folder)
-        for title, test in tests(gates, objects, codecs_in, codecs_out):
-            if names and not any(part in title for part in names):
+        for title, test in tests(*MODULES):
+            if names and not any(part in title for part in names) or any(part in title for part in left_out):
                 continue
             if run(bed, title, test):
                 passed += 1

@@ -10,6 +10,7 @@ pub(crate) fn bench(args: &[String]) -> Outcome {
     step("build", || {
         places.build_release(["-p", "eft-worker", "-p", "eft-s3", "--bins", "--example", "relay"])
     })?;
+    step("other programs", || tools::programs(&places))?;
     step("Python environment", || tools::python_environment(&places))?;
     places.python("bench/bench.py").args(args).run()
 }

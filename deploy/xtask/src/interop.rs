@@ -11,6 +11,7 @@ pub(crate) fn interop(names: &[String]) -> Outcome {
 }
 
 pub(crate) fn run(places: &Places, names: &[String]) -> Outcome {
+    tools::programs(places)?;
     tools::python_environment(places)?;
     places.build_release(["-p", "eft-worker", "-p", "eft-s3"])?;
     places.python("interop/run.py").args(names).run()

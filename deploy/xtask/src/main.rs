@@ -25,7 +25,8 @@ usage: cargo xtask COMMAND
 
   demo                  one file through the worker and back, checked, then a broken one
   test                  everything CI runs, cheap checks first
-  interop [NAME ...]    gates of the worker and other S3 clients against it; only tests whose name holds NAME
+  interop [[-]NAME ...] gates of the worker and other S3 clients against it; only tests whose name holds NAME, or all
+                        but those
   bench [--work identity|flights] [--runs N] [--only NAME]
                         CPU, memory and time beside other programs, as a markdown table
 ";

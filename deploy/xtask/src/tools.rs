@@ -1,17 +1,21 @@
-//! Places, and what the steps need beyond the Rust toolchain: a Python environment and cargo-nextest, pinned, in `.eft/`.
+//! Places, and what the steps need beyond the Rust toolchain: a Python environment and cargo-nextest, pinned, in `.eft/`;
+//! and two programs of the system.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use crate::run::{Context, Outcome, Run, failed};
+use crate::run::{Context, Outcome, Run, Stop, failed};
 
 /// The version this workspace is tested with; an installed one of at least this is used as it is.
 const NEXTEST: &str = "0.9.143";
 
 /// Newest first. Plain `python3` goes before all: it is what the user means.
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
+
+/// Programs that check what the worker compresses, and that it is measured beside; each a package of that name.
+const PROGRAMS: [&str; 2] = ["gzip", "zstd"];
 
 /// Where things are.
 #[derive(Debug)]
@@ -74,7 +78,7 @@ pub(crate) fn python_environment(places: &Places) -> Outcome {
     println!("installing S3 clients for Python into .eft/venv (once; `{python}`)");
     fs::create_dir_all(&places.eft).context("cannot make .eft")?;
     let made = Run::new(&places.root, &python).args(["-m", "venv", "--clear"]).arg(&venv).run();
-    if let Err(crate::run::Stop::Failed(why)) = made {
+    if let Err(Stop::Failed(why)) = made {
         return failed(format!(
             "{why}; on Debian and Ubuntu `apt install python3-venv` adds the missing module"
         ));
@@ -93,11 +97,42 @@ fn find_python(root: &Path) -> Outcome<String> {
         let found = Run::new(root, name).args(["-c", check]).output();
         match found {
             Ok(answer) if answer.trim() == "True" => return Ok(name.to_owned()),
-            Err(stop @ crate::run::Stop::Signal(_)) => return Err(stop),
+            Err(stop @ Stop::Signal(_)) => return Err(stop),
             _ => {}
         }
     }
     failed("Python 3.10 or later is needed")
+}
+
+/// Makes sure that [`PROGRAMS`] are there: a container's root installs them, everybody else is told how to.
+pub(crate) fn programs(places: &Places) -> Outcome {
+    let there = |name| match Run::new(&places.root, name).arg("--version").output() {
+        Ok(_) => Ok(true),
+        Err(Stop::Failed(_)) => Ok(false),
+        Err(stop) => Err(stop),
+    };
+    let mut missing = Vec::new();
+    for name in PROGRAMS {
+        if !there(name)? {
+            missing.push(name);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !rustix::process::geteuid().is_root() || !there("apt-get")? {
+        return failed(format!(
+            "not found: {list}; on Debian and Ubuntu `sudo apt install {list}`, on macOS `brew install {list}`"
+        ));
+    }
+    println!("installing with apt-get, as root: {list}");
+    let apt = |args: &[&str]| {
+        let apt = Run::new(&places.root, "apt-get").env("DEBIAN_FRONTEND", "noninteractive");
+        apt.arg("-qq").args(args).run()
+    };
+    apt(&["update"])?;
+    apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat())
 }
 
 /// Runs `cargo nextest` with these arguments; installs it first if there is none or an older one.

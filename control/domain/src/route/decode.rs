@@ -12,9 +12,6 @@ use crate::{ByteSize, object::MAX_KEY_BYTES};
 
 const ANY_SIZE: std::ops::RangeInclusive<ByteSize> = ByteSize(1)..=ByteSize(u64::MAX);
 
-/// A validator holds one record at a time: this is what it may hold (G9).
-const MAX_RECORD: ByteSize = ByteSize::mib(64);
-
 /// None, reasonable default: no file has more columns, and a count per column stays small.
 const MAX_FIELDS: u64 = 1 << 20;
 
@@ -108,8 +105,7 @@ fn limits(at: &At<'_>, report: &mut Report) -> Option<Limits> {
     let input = fields.or("max_input_bytes", default.max_input_bytes, |at| at.size(report, ANY_SIZE));
     let output = fields.or("max_output_bytes", default.max_output_bytes, |at| at.size(report, ANY_SIZE));
     let ratio = fields.or("max_ratio", default.max_ratio, |at| small(at, report, MAX_RATIO));
-    let record = fields
-        .or("max_record_bytes", default.max_record_bytes, |at| at.size(report, ByteSize(1)..=MAX_RECORD));
+    let record = fields.or("max_record_bytes", default.max_record_bytes, |at| at.size(report, ANY_SIZE));
     let columns = fields.or("max_fields", default.max_fields, |at| small(at, report, MAX_FIELDS));
     let errors = fields.or("max_errors", default.max_errors, |at| at.integer(report, 0..=u64::MAX));
     Some(Limits {
