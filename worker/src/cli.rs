@@ -91,6 +91,10 @@ impl What {
             None => Route::identity(),
             Some(path) => read_route(path)?,
         };
+        if let ObjectUri::S3 { version_id: Some(_), .. } = &self.destination {
+            let message = format!("{}: a version cannot be written; leave out ?versionId=", self.destination);
+            return Err(configuration(message));
+        }
         Ok(Job {
             route,
             source: self.source,

@@ -17,14 +17,16 @@ use eft_pipeline::{
         Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult,
         SinkLimits, Upload, Verified,
     },
+    stored::Stored,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 
 /// Bytes read at once; a frame of the pipeline.
 const FRAME: u64 = 1 << 20;
 
-fn port_error(path: &Path, error: &io::Error) -> PortError {
-    let kind = match error.kind() {
+/// What the caller may do about an error of the file system.
+pub(crate) fn kind_of(error: &io::Error) -> ErrorKind {
+    match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::NotFound,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
         io::ErrorKind::AlreadyExists => ErrorKind::Exists,
@@ -32,8 +34,11 @@ fn port_error(path: &Path, error: &io::Error) -> PortError {
             ErrorKind::Full
         }
         _ => ErrorKind::Permanent,
-    };
-    PortError::new(kind, format!("{}: {error}", path.display()))
+    }
+}
+
+fn port_error(path: &Path, error: &io::Error) -> PortError {
+    PortError::new(kind_of(error), format!("{}: {error}", path.display()))
 }
 
 /// Run file work off the reactor.
@@ -95,7 +100,7 @@ impl ObjectSource for LocalSource {
         Some(self.size)
     }
 
-    fn crc64(&self) -> Option<u64> {
+    fn checksum(&self) -> Option<Stored> {
         None
     }
 

@@ -121,7 +121,10 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
             etag: facts.source.etag.clone(),
             size: moved.map(|moved| moved.source.len()).or(facts.source.size),
             crc64nvme: moved.map(|moved| crc_to_text(moved.source.value())),
-            crc64nvme_matches_source: moved.filter(|moved| moved.source_compared).map(|_| true),
+            crc64nvme_matches_source: moved
+                .filter(|moved| moved.compared == Some("CRC-64/NVME"))
+                .map(|_| true),
+            compared: moved.and_then(|moved| moved.compared).map(ToOwned::to_owned),
             sha256: source_sha,
         },
         stages: stages.iter().map(stage_run).collect(),
@@ -205,9 +208,9 @@ fn delivery(
     let whole = committed.and_then(|committed| committed.whole);
     let parts = moved.and_then(|moved| moved.deliveries.first()).map_or(0, |delivery| delivery.parts);
     let (crc, conditions) = match facts.sink {
-        Some(Sink::S3(sink)) => (sink.knows_crc64(), sink.knows_conditions()),
-        Some(Sink::Local(_)) => (false, true),
-        _ => (false, false),
+        Some(Sink::S3(sink)) => (sink.knows_crc64(), sink.write_capability()),
+        Some(Sink::Local(_)) => (false, WriteCapability::Enforced),
+        _ => (false, WriteCapability::Unsupported),
     };
     Delivery {
         delivery_id: facts.identity.delivery,
@@ -237,11 +240,7 @@ fn delivery(
         attempts: 1,
         endpoint: Capabilities {
             crc64nvme: if crc { CrcCapability::Verified } else { CrcCapability::Unsupported },
-            conditional_write: if conditions {
-                WriteCapability::Enforced
-            } else {
-                WriteCapability::Unsupported
-            },
+            conditional_write: conditions,
             versions: committed.is_some_and(|committed| committed.version.is_some()),
         },
     }

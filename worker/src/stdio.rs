@@ -9,12 +9,15 @@ use eft_pipeline::{
         Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult,
         SinkLimits, Upload, Verified,
     },
+    stored::Stored,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Stdin, Stdout},
     sync::Mutex,
 };
+
+use crate::local::kind_of;
 
 /// Bytes asked of the pipe at once.
 const FRAME: usize = 256 << 10;
@@ -38,7 +41,7 @@ impl ObjectSource for StdinSource {
         None
     }
 
-    fn crc64(&self) -> Option<u64> {
+    fn checksum(&self) -> Option<Stored> {
         None
     }
 
@@ -101,7 +104,7 @@ impl ObjectSink for StdoutSink {
 }
 
 fn failed(error: &std::io::Error) -> PortError {
-    PortError::new(ErrorKind::Permanent, format!("standard output: {error}"))
+    PortError::new(kind_of(error), format!("standard output: {error}"))
 }
 
 impl Upload for StdoutSink {

@@ -90,7 +90,7 @@ async fn the_copy_is_whole_and_no_byte_passes_here() {
         let outcome = bed.run(method).await.unwrap().unwrap();
         assert_eq!(bed.arrived(), Some(bed.bytes.clone()));
         assert_eq!((outcome.source, outcome.output), (Crc64::of(&bed.bytes), Crc64::of(&bed.bytes)));
-        assert!(outcome.source_compared && outcome.deliveries[0].is_verified());
+        assert!(outcome.compared.is_some() && outcome.deliveries[0].is_verified());
         assert_eq!(bed.moved(), 0);
         assert_eq!(bed.server.count(Op::UploadPartCopy), if at == 0 { 0 } else { 3 });
     }

@@ -14,6 +14,7 @@ use eft_pipeline::{
         Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult,
         SinkLimits, Upload, Verified,
     },
+    stored::Stored,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 
@@ -125,8 +126,8 @@ impl ObjectSource for MemorySource {
         (!self.stream).then_some(self.bytes.len() as u64)
     }
 
-    fn crc64(&self) -> Option<u64> {
-        self.crc
+    fn checksum(&self) -> Option<Stored> {
+        self.crc.map(Stored::Crc64)
     }
 
     fn read(&self, range: Range<u64>) -> BoxFuture<'_, PortResult<Frames>> {

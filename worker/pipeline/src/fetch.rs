@@ -12,10 +12,14 @@
 //! # Cancellation
 //! Dropping the future drops the connections and gives the leases back.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::Range,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use eft_domain::{Code, Failure};
+use eft_domain::Failure;
 use futures::{StreamExt, stream};
 
 use crate::{
@@ -24,11 +28,12 @@ use crate::{
     chunk::Chunk,
     concurrency::Concurrency,
     error::of_source,
-    ordered::{Downstream, Flowing, downstream_gone, ordered_window},
+    ordered::{Downstream, Flowing, downstream_gone, link, ordered_window},
     plan::Plan,
     port::{ErrorKind, ObjectSource, PortError, PortResult},
     progress::Progress,
     retry::{RetryPolicy, draw},
+    stored::Account,
 };
 
 /// A body without a frame for this long is asked for again. S3 itself drops idle sockets after about 20 s.
@@ -48,35 +53,47 @@ pub(crate) struct Fetch<'a> {
     pub(crate) concurrency: Concurrency,
     pub(crate) retry: RetryPolicy,
     pub(crate) progress: &'a Progress,
+    /// What was read and left.
+    pub(crate) account: Mutex<Account>,
 }
 
 impl Fetch<'_> {
-    /// Read the source from start to end, into chunks of one range each. Returns the checksum of all of it.
+    /// Read the source from where it was left to its end, into chunks of one range each. Returns the checksum of all of it.
     ///
     /// # Errors
     /// Among others `integrity.source` when the store's own checksum of the whole object is another.
-    pub(crate) async fn run(self, downstream: Downstream<Chunk>) -> Result<Crc64, Failure> {
-        let crc = match self.source.size() {
+    pub(crate) async fn run(&self, downstream: Downstream<Chunk>) -> Result<Crc64, Failure> {
+        match self.source.size() {
             Some(size) => self.run_ranges(size, &downstream).await?,
             None => self.run_stream(&downstream).await?,
-        };
-        match self.source.crc64() {
-            Some(expected) if expected != crc.value() => {
-                let (uri, read) = (self.source.uri(), crc.value());
-                let message = format!(
-                    "{uri}: the bytes read have CRC-64/NVME {read:016x}, the store says {expected:016x}"
-                );
-                Err(Failure::new(Code::IntegritySource, message))
-            }
-            // Only now: whoever is told that this is the end may publish.
-            _ => downstream.send(Flowing::End).await.map_err(|_| downstream_gone()).map(|()| crc),
         }
+        let crc = self.account().check(&self.source.uri())?;
+        // Only now: whoever is told that this is the end may publish.
+        downstream.send(Flowing::End).await.map_err(|_| downstream_gone())?;
+        Ok(crc)
     }
 
-    async fn run_ranges(&self, size: u64, downstream: &Downstream<Chunk>) -> Result<Crc64, Failure> {
+    /// Read on to the end what nobody takes any more, for the checksum alone.
+    ///
+    /// # Errors
+    /// As [`Fetch::run`].
+    pub(crate) async fn rest(&self) -> Result<Crc64, Failure> {
+        let (downstream, mut upstream) = link(1);
+        let drain = async {
+            while upstream.next().await.is_some() {}
+            Ok(())
+        };
+        let (crc, ()) = tokio::try_join!(self.run(downstream), drain)?;
+        Ok(crc)
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run_ranges(&self, size: u64, downstream: &Downstream<Chunk>) -> Result<(), Failure> {
         let fetch = self;
-        let mut crc = Crc64::default();
-        let jobs = stream::unfold(0, |start| async move {
+        let jobs = stream::unfold(self.account().len(), |start| async move {
             if start >= size {
                 return None;
             }
@@ -90,14 +107,13 @@ impl Fetch<'_> {
             };
             Some((Ok(job), end))
         });
-        let leaving = |chunk: &Chunk| crc = crc.then(chunk.checksum());
-        ordered_window(jobs, || fetch.concurrency.window(), leaving, downstream).await?;
-        Ok(crc)
+        let leaving = |chunk: &Chunk| self.account().add(chunk);
+        ordered_window(jobs, || fetch.concurrency.window(), leaving, downstream).await
     }
 
     /// A stream has one reader and no second chance: one range after the other, no retry.
-    async fn run_stream(&self, downstream: &Downstream<Chunk>) -> Result<Crc64, Failure> {
-        let (mut start, mut crc) = (0, Crc64::default());
+    async fn run_stream(&self, downstream: &Downstream<Chunk>) -> Result<(), Failure> {
+        let mut start = 0;
         loop {
             let end = start + self.range_bytes;
             let lease = self.window.reserve(self.range_bytes).await;
@@ -106,7 +122,7 @@ impl Fetch<'_> {
             let chunk = range.into_chunk(lease);
             let ended = chunk.len < self.range_bytes;
             start += chunk.len;
-            crc = crc.then(chunk.checksum());
+            self.account().add(&chunk);
             if let Some(plan) = self.plan.filter(|plan| ended || start > plan.max_input) {
                 plan.admit(start)?;
             }
@@ -114,7 +130,7 @@ impl Fetch<'_> {
                 downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
             }
             if ended {
-                return Ok(crc);
+                return Ok(());
             }
         }
     }
@@ -233,12 +249,7 @@ pub async fn checksum_of(
         concurrency,
         retry: RetryPolicy::DEFAULT,
         progress: &progress,
+        account: Mutex::new(Account::new(source.checksum())),
     };
-    let (downstream, mut upstream) = crate::ordered::link(1);
-    let drain = async {
-        while upstream.next().await.is_some() {}
-        Ok(())
-    };
-    let (crc, ()) = tokio::try_join!(fetch.run(downstream), drain)?;
-    Ok(crc)
+    fetch.rest().await
 }

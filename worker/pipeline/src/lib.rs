@@ -9,6 +9,7 @@ pub mod schedule;
 
 pub mod fetch;
 mod ordered;
+pub mod stored;
 
 mod blocks;
 pub mod chain;

@@ -8,7 +8,7 @@ use std::{fmt, ops::Range, sync::Arc};
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
 
-use crate::{budget::Lease, checksum::Crc64};
+use crate::{budget::Lease, checksum::Crc64, stored::Stored};
 
 /// What the caller may do about a port error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +78,8 @@ pub trait ObjectSource: Send + Sync {
     /// Its size in bytes; `None` for a stream, which is read from start to end, one range at a time.
     fn size(&self) -> Option<u64>;
 
-    /// The checksum the store keeps for the whole object, if it keeps one.
-    fn crc64(&self) -> Option<u64>;
+    /// The checksum the store keeps of the whole object, if it keeps one that is compared.
+    fn checksum(&self) -> Option<Stored>;
 
     /// Read a range. The frames end after the range, or earlier at the end of a stream of unknown size.
     ///

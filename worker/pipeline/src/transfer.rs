@@ -17,7 +17,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use eft_domain::{Code, Failure};
+use eft_domain::{Class, Code, Failure};
 use futures::{
     FutureExt,
     future::{BoxFuture, join_all, try_join_all},
@@ -38,6 +38,7 @@ use crate::{
     port::{Committed, ObjectSink, ObjectSource, PortError, Verified},
     progress::Progress,
     retry::{RetryPolicy, retrying},
+    stored::Account,
     upload::{Lane, Sending, Uploaded, Uploads, all_dead},
 };
 
@@ -76,8 +77,8 @@ pub struct Transfer {
 pub struct Outcome {
     /// Checksum and size of the bytes read.
     pub source: Crc64,
-    /// Whether the store's own checksum of the source was compared (it agreed, or there is no outcome).
-    pub source_compared: bool,
+    /// The algorithm of the store's own checksum of the source, if it has one: it was compared, and agreed.
+    pub compared: Option<&'static str>,
     /// Checksum and size of the bytes written.
     pub output: Crc64,
     /// What each stage did, in order.
@@ -178,8 +179,8 @@ impl Transfer {
             concurrency: self.reading.clone(),
             retry: self.retry,
             progress: &self.progress,
+            account: Mutex::new(Account::new(self.source.checksum())),
         };
-        let fetch = fetch.run(downstream);
 
         let reports: Vec<_> = (0..plan.steps.len())
             .map(|step| {
@@ -212,11 +213,33 @@ impl Transfer {
             uploads,
             progress: &self.progress,
         };
-        let all = async { tokio::try_join!(fetch, try_join_all(steps), sending.run(upstream)) };
-        tokio::select! {
+        let all =
+            async { tokio::try_join!(fetch.run(downstream), try_join_all(steps), sending.run(upstream)) };
+        let ended = tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(interrupted()),
-            ended = all => ended.map(|(source, _, uploaded)| Streamed { source, uploaded }),
+            ended = all => ended,
+        };
+        match ended {
+            Ok((source, _, uploaded)) => Ok(Streamed { source, uploaded }),
+            Err(failure) => Err(self.blame(&fetch, failure).await),
+        }
+    }
+
+    /// A file is the sender's fault only if these are the sender's bytes. Where the store can tell, the rest is read for
+    /// its checksum, so that damage on the way is not taken for a broken file.
+    async fn blame(&self, fetch: &Fetch<'_>, failure: Failure) -> Failure {
+        let tells = self.source.size().is_some() && self.source.checksum().is_some();
+        if failure.code.class() != Class::Rejected || !tells {
+            return failure;
+        }
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => interrupted(),
+            rest = fetch.rest() => match rest {
+                Err(damage) if damage.code == Code::IntegritySource => damage,
+                _ => failure,
+            },
         }
     }
 
@@ -244,7 +267,7 @@ impl Transfer {
         }
         Ok(Outcome {
             source,
-            source_compared: self.source.crc64().is_some(),
+            compared: self.source.checksum().map(|stored| stored.name()),
             output: crc,
             stages: Vec::new(),
             deliveries,

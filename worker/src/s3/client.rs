@@ -44,6 +44,8 @@ impl Requests {
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(super) sdk: aws_sdk_s3::Client,
+    /// The endpoint is Amazon's own.
+    pub(super) is_aws: bool,
     requests: Arc<Requests>,
 }
 
@@ -92,7 +94,7 @@ impl Client {
             )
             .interceptor(Counting { requests: Arc::clone(&requests), window })
             .build();
-        Self { sdk: aws_sdk_s3::Client::from_conf(sdk), requests }
+        Self { sdk: aws_sdk_s3::Client::from_conf(sdk), is_aws: !custom, requests }
     }
 
     /// What it has sent.

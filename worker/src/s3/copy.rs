@@ -106,7 +106,7 @@ impl ServerCopy {
         let Some((committed, crc, parts)) = copied? else { return Ok(None) };
         Ok(Some(Outcome {
             source: crc,
-            source_compared: self.source.crc64().is_some(),
+            compared: self.source.known_crc().and(self.source.checksum()).map(|stored| stored.name()),
             output: crc,
             stages: Vec::new(),
             deliveries: vec![Delivery { parts, result: Ok(committed) }],
@@ -114,7 +114,7 @@ impl ServerCopy {
     }
 
     async fn whole(&self) -> Result<Option<Copied>, Stopped> {
-        let crc = Crc64::from_parts(self.source.crc.unwrap_or_default(), self.source.size);
+        let crc = Crc64::from_parts(self.source.known_crc().unwrap_or_default(), self.source.size);
         if self.cancel.is_cancelled() {
             return Err(interrupted().into());
         }
@@ -282,7 +282,7 @@ impl ServerCopy {
 
     async fn publish(&self, upload: &S3Upload, acks: Vec<PartAck>) -> Result<Copied, Failure> {
         let whole = acks.iter().fold(Crc64::default(), |crc, ack| crc.then(ack.crc));
-        if let Some(expected) = self.source.crc64().filter(|expected| *expected != whole.value()) {
+        if let Some(expected) = self.source.known_crc().filter(|expected| *expected != whole.value()) {
             let (uri, copied) = (&self.source.version.uri, whole.value());
             let message =
                 format!("{uri}: the copy has CRC-64/NVME {copied:016x}, the store says {expected:016x}");

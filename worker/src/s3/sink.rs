@@ -12,7 +12,7 @@ use aws_sdk_s3::{
     config::retry::RetryConfig,
     types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart},
 };
-use eft_domain::{ObjectUri, route::OnExisting};
+use eft_domain::{ObjectUri, receipt::WriteCapability, route::OnExisting};
 use eft_pipeline::{
     checksum::Crc64,
     port::{
@@ -110,8 +110,16 @@ impl S3Sink {
         !self.facts.no_crc64.load(Relaxed)
     }
 
-    /// The endpoint enforces conditions on writes.
-    pub fn knows_conditions(&self) -> bool {
+    /// What the endpoint does with conditions on writes.
+    pub fn write_capability(&self) -> WriteCapability {
+        match (self.knows_conditions(), self.client.is_aws) {
+            (false, _) => WriteCapability::Unsupported,
+            (true, true) => WriteCapability::Enforced,
+            (true, false) => WriteCapability::Unproven,
+        }
+    }
+
+    fn knows_conditions(&self) -> bool {
         !self.facts.no_condition.load(Relaxed)
     }
 
@@ -169,7 +177,7 @@ impl S3Sink {
         })
     }
 
-    async fn put_once(&self, part: Part) -> PortResult<Committed> {
+    async fn put_once(&self, part: &Part) -> PortResult<Committed> {
         let what = format!("PUT {}", self.target.uri);
         let (if_none_match, if_match) = self.conditions();
         let request = carry!(self.client.sdk.put_object(), &self.target.attributes);
@@ -190,7 +198,15 @@ impl S3Sink {
         let answer = within(part_time(part.len()), &what, request.send()).await?;
         match answer {
             Ok(done) => self.committed(done.version_id(), done.e_tag(), done.checksum_crc64_nvme(), part.crc),
-            Err(error) => self.settle(port_error(what, &error), part.crc).await,
+            Err(error) => {
+                let error = port_error(what, &error);
+                if error.kind == ErrorKind::Permanent && self.knows_crc64() {
+                    // Refused, and perhaps for the checksum alone: asked once more without.
+                    self.facts.no_crc64.store(true, Relaxed);
+                    return Err(PortError::new(ErrorKind::Transient, error.message));
+                }
+                self.settle(error, part.crc).await
+            }
         }
     }
 
@@ -248,7 +264,7 @@ impl ObjectSink for S3Sink {
     fn put(&self, part: Part) -> BoxFuture<'_, PortResult<Committed>> {
         async move {
             let crc = part.crc;
-            match self.put_once(part).await {
+            match self.put_once(&part).await {
                 Err(error) if error.kind == ErrorKind::Transient => resolve::after(self, error, crc).await,
                 other => other,
             }

@@ -4,10 +4,15 @@ use std::{ops::Range, time::Duration};
 
 use aws_sdk_s3::{
     error::DisplayErrorContext,
+    operation::head_object::HeadObjectOutput,
     types::{ChecksumMode, ChecksumType},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use eft_domain::{ObjectUri, ObjectVersion, VersionId};
-use eft_pipeline::port::{ErrorKind, Frames, ObjectSource, PortError, PortResult};
+use eft_pipeline::{
+    port::{ErrorKind, Frames, ObjectSource, PortError, PortResult},
+    stored::Stored,
+};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 
 use super::{Client, attributes::Attributes, crc_from_text, error::port_error, sink::within};
@@ -23,7 +28,7 @@ pub struct S3Source {
     pub(super) key: String,
     pub(super) version: ObjectVersion,
     pub(super) size: u64,
-    pub(super) crc: Option<u64>,
+    pub(super) stored: Option<Stored>,
     attributes: Attributes,
 }
 
@@ -55,9 +60,7 @@ impl S3Source {
         let size = head.content_length().and_then(|size| u64::try_from(size).ok()).ok_or_else(|| {
             PortError::new(ErrorKind::Permanent, format!("{what}: the endpoint does not say the size"))
         })?;
-        // A composite checksum is of the parts' checksums, not of the bytes.
-        let whole = !matches!(head.checksum_type(), Some(ChecksumType::Composite));
-        let crc = head.checksum_crc64_nvme().filter(|_| whole).and_then(crc_from_text);
+        let stored = stored(&head);
         // `null` is what S3 calls the version of an object in a bucket without versions: it can be overwritten.
         let version_id =
             head.version_id().filter(|id| *id != "null").and_then(|id| id.parse::<VersionId>().ok());
@@ -75,7 +78,7 @@ impl S3Source {
             },
             client,
             size,
-            crc,
+            stored,
         })
     }
 
@@ -86,13 +89,33 @@ impl S3Source {
 
     /// The full-object CRC-64/NVME that the endpoint keeps.
     pub fn known_crc(&self) -> Option<u64> {
-        self.crc
+        match self.stored {
+            Some(Stored::Crc64(crc)) => Some(crc),
+            _ => None,
+        }
     }
 
     /// What it carries besides its bytes.
     pub fn attributes(&self) -> &Attributes {
         &self.attributes
     }
+}
+
+/// The full-object checksum of a HEAD. A composite one is of the parts' checksums, not of the bytes.
+fn stored(head: &HeadObjectOutput) -> Option<Stored> {
+    if matches!(head.checksum_type(), Some(ChecksumType::Composite)) {
+        return None;
+    }
+    let bytes = |text: &str| STANDARD.decode(text).ok();
+    let crc64 = || head.checksum_crc64_nvme().and_then(crc_from_text).map(Stored::Crc64);
+    let crc32 =
+        || head.checksum_crc32().and_then(bytes)?.try_into().ok().map(u32::from_be_bytes).map(Stored::Crc32);
+    let crc32c = || {
+        head.checksum_crc32_c().and_then(bytes)?.try_into().ok().map(u32::from_be_bytes).map(Stored::Crc32c)
+    };
+    let sha256 = || head.checksum_sha256().and_then(bytes)?.try_into().ok().map(Stored::Sha256);
+    let sha1 = || head.checksum_sha1().and_then(bytes)?.try_into().ok().map(Stored::Sha1);
+    crc64().or_else(crc32).or_else(crc32c).or_else(sha256).or_else(sha1)
 }
 
 impl ObjectSource for S3Source {
@@ -104,8 +127,8 @@ impl ObjectSource for S3Source {
         Some(self.size)
     }
 
-    fn crc64(&self) -> Option<u64> {
-        self.crc
+    fn checksum(&self) -> Option<Stored> {
+        self.stored
     }
 
     fn read(&self, range: Range<u64>) -> BoxFuture<'_, PortResult<Frames>> {

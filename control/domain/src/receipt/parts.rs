@@ -81,8 +81,10 @@ words! {
 
     /// What the endpoint did with `If-None-Match` or `If-Match`.
     pub enum WriteCapability {
-        /// Enforced it.
+        /// Enforced it: Amazon S3, whose documentation says so.
         Enforced = "enforced",
+        /// Took it. Whether it looked cannot be told without a write that would do harm if it did not.
+        Unproven = "unproven",
         /// Does not know it: two writers of one name could both succeed.
         Unsupported = "unsupported",
     }
@@ -136,6 +138,10 @@ pub struct Source {
     /// Whether that is the full-object CRC-64/NVME the source states; none where it states none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crc64nvme_matches_source: Option<bool>,
+    /// The algorithm of the source's own full-object checksum that the bytes were held against, and agreed with; none
+    /// where it has none that is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<String>,
     /// SHA-256 of the bytes read, lower-case hexadecimal, if the route asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,

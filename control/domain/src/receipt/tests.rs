@@ -67,6 +67,7 @@ fn receipt() -> Receipt {
             size: Some(100),
             crc64nvme: Some("aW5wdXQhISE=".into()),
             crc64nvme_matches_source: Some(true),
+            compared: None,
             sha256: None,
         },
         stages: vec![

@@ -85,6 +85,14 @@ impl<'a> Draft<'a> {
 
     pub(super) fn plan(self) -> Result<Plan, Failure> {
         let sink = self.request.sink;
+        if let Some(size) = self.request.part_size {
+            let (least, most) = (ByteSize(sink.min_part), ByteSize(sink.max_part));
+            if !(sink.min_part..=sink.max_part).contains(&size.bytes()) {
+                let message =
+                    format!("parts of {size}: the destination takes {least} to {most}; change --part-size");
+                return Err(refused(message));
+            }
+        }
         if self.groups.iter().any(Group::makes_bytes) {
             return self.rewriting();
         }
@@ -107,20 +115,16 @@ impl<'a> Draft<'a> {
         let (schedule, range) = match size {
             Some(size) => {
                 let schedule = PartSchedule::known(size, floor, &sink);
+                // An object smaller than a part leases what it has.
+                self.affords(schedule.first().min(size) + working, "one part in memory")?;
                 (schedule, schedule.first())
             }
             None => {
                 let range = floor.min(DEFAULT_PART.bytes());
-                let schedule = PartSchedule::unknown(floor, window.saturating_sub(range) / MIB * MIB, &sink);
-                (schedule, range)
+                self.affords(floor + range + working, "a part, and a read beside it,")?;
+                (PartSchedule::unknown(floor, (window - range) / MIB * MIB, &sink), range)
             }
         };
-        // An object smaller than a part leases what it has.
-        let largest = size.map_or(schedule.first() + range, |size| schedule.first().min(size));
-        self.affords(largest + working, "one part in memory")?;
-        if schedule.first() < sink.min_part {
-            return Err(self.short(sink.min_part + range + working, "a smallest part and a read"));
-        }
         let in_flight = usize::try_from(window / schedule.first().max(1)).unwrap_or(usize::MAX).max(1);
         let flight = concurrency.min(in_flight);
         let infos = self.infos();
@@ -147,13 +151,16 @@ impl<'a> Draft<'a> {
     fn rewriting(self) -> Result<Plan, Failure> {
         let Request { size, sink, concurrency, threads, .. } = *self.request;
         let memory = self.request.memory.bytes();
+        // Larger parts where memory allows; the smallest are always good enough.
+        let least = self.part_floor(0);
+        self.affords(self.needs(1, least).sum(), "what the stages must hold at once")?;
         let floor = self.part_floor(memory / 8);
+        let floor = if self.needs(1, floor).sum() <= memory { floor } else { least };
         // As many blocks in work as the machine can use, or as memory allows.
         let needs = |jobs| self.needs(jobs, floor);
         let jobs = (1..=threads + SPARE_BLOCKS).rev().find(|jobs| needs(*jobs).sum() <= memory / 4 * 3);
         let jobs = jobs.unwrap_or(1);
         let needs = needs(jobs);
-        self.affords(needs.sum(), "what the stages must hold at once")?;
 
         let spare = memory - needs.sum();
         let ranges = DEFAULT_PART.bytes() * concurrency as u64;
@@ -248,7 +255,7 @@ impl<'a> Draft<'a> {
     fn part_floor(&self, share: u64) -> u64 {
         let min = self.request.sink.min_part.max(MIB);
         match self.request.part_size {
-            Some(size) => size.bytes().max(self.request.sink.min_part).max(1),
+            Some(size) => size.bytes().max(1),
             None => (share / MIB * MIB).clamp(min, DEFAULT_PART.bytes().max(min)),
         }
     }

@@ -159,7 +159,7 @@ impl Decompress {
             Ok(_) => {
                 return Err(Failure::new(Code::Internal, format!("{}: header not accepted", self.place())));
             }
-            Err(error) => return Err(self.corrupt(input, &error.to_string())),
+            Err(error) => return Err(self.corrupt(input, &reason(&error))),
         }
         Ok(())
     }
@@ -181,7 +181,7 @@ impl Decompress {
         input.advance(read);
         let ended = match result {
             Ok(ended) => ended,
-            Err(error) => return Err(self.corrupt(input, &error.to_string())),
+            Err(error) => return Err(self.corrupt(input, &reason(&error))),
         };
         self.meter.add(made, input.offset())?;
         output.put(&self.scratch[..made]);
@@ -245,7 +245,9 @@ impl Decompress {
     }
 
     fn corrupt(&self, input: &Input, why: &str) -> Failure {
-        let message = format!("{}: {why}, at or before byte {}", self.place(), input.offset());
+        // A decoder that fails does not say how far it had read: at most to the end of what it was given.
+        let end = input.offset() + input.chunk().len() as u64;
+        let message = format!("{}: {why}, at or before byte {end}", self.place());
         Failure::new(Code::FormatCorrupt, message)
     }
 
@@ -255,6 +257,14 @@ impl Decompress {
             end => format!("{}: the file ends within it, at byte {end}", self.place()),
         };
         Failure::new(Code::FormatTruncated, message)
+    }
+}
+
+/// What the decoder found. Asked again after it has failed, inflate only knows that it had.
+fn reason(error: &std::io::Error) -> String {
+    match error.to_string() {
+        text if text.contains("bad state") => "not deflated data".to_owned(),
+        text => text,
     }
 }
 
