@@ -66,6 +66,7 @@ impl Discard {
             version: None,
             etag: None,
             verified: Verified::SizeOnly,
+            whole: None,
             already_there: false,
             resolved: false,
         }

@@ -80,6 +80,8 @@ pub(crate) async fn run_blocks(
         let (compressor, scratches) = (Arc::clone(compressor), Arc::clone(scratches));
         let job = async move {
             let bytes_in = block.len;
+            // Segments are joined for the codec, which writes to a buffer of its own, from where the output is copied.
+            let joined = if block.segments.len() > 1 { bytes_in } else { 0 };
             let work = move || {
                 let started = Instant::now();
                 let spare = locked(&scratches).pop();
@@ -91,7 +93,7 @@ pub(crate) async fn run_blocks(
             };
             let (segments, crc, elapsed) = crew.pool.run(work).await??;
             lease.shrink(crc.len());
-            crew.progress.copied(crc.len());
+            crew.progress.copied(joined + 2 * crc.len());
             let mut counts = locked(counts);
             counts.bytes_in += bytes_in;
             counts.bytes_out += crc.len();

@@ -75,6 +75,7 @@ impl Slot {
 /// Stages stepped as one.
 pub struct Chain {
     slots: Vec<Slot>,
+    writes: u64,
 }
 
 impl Chain {
@@ -87,7 +88,12 @@ impl Chain {
             busy: Duration::ZERO,
             done: false,
         });
-        Self { slots: slots.collect() }
+        Self { slots: slots.collect(), writes: 0 }
+    }
+
+    /// Bytes written to memory since this was last asked.
+    fn take_writes(&mut self) -> u64 {
+        std::mem::take(&mut self.writes)
     }
 
     /// Only looks at the bytes.
@@ -109,7 +115,10 @@ impl Chain {
         let mut at = last;
         loop {
             if at == last {
-                match self.slots[last].step(output)? {
+                let before = output.writes();
+                let flow = self.slots[last].step(output)?;
+                self.writes += output.writes() - before;
+                match flow {
                     Flow::Hungry if last > 0 => at = last - 1,
                     flow => return Ok(flow),
                 }
@@ -122,6 +131,7 @@ impl Chain {
             }
             let mut between = Output::with_room(room);
             let flow = self.slots[at].step(&mut between)?;
+            self.writes += between.writes();
             let moved = !between.is_empty();
             let next = &mut self.slots[at + 1].input;
             between.take().into_iter().for_each(|bytes| next.push(bytes));
@@ -229,7 +239,7 @@ pub(crate) async fn run_rewrite(
         if flow != Flow::Hungry && !output.is_empty() {
             let chunk = emit(&mut output, lease, offset);
             offset += chunk.len;
-            crew.progress.copied(chunk.len);
+            crew.progress.copied(chain.take_writes());
             downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
             lease = window.reserve(ROOM).await;
             output = Output::with_room(ROOM as usize);

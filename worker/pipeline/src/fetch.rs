@@ -201,6 +201,7 @@ impl RangeRead {
         fetch.progress.read(frame.len() as u64);
         if frame.len() < SMALL_FRAME {
             self.small.extend_from_slice(&frame);
+            fetch.progress.copied(frame.len() as u64);
             if self.small.len() >= SMALL_FRAME {
                 self.flush_small();
             }

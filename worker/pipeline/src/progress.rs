@@ -27,7 +27,7 @@ pub struct Snapshot {
     pub parts: u64,
     /// Requests issued again by the data path (not by the client below it).
     pub retries: u64,
-    /// Bytes that our own code copied or made anew (stages that rewrite); taps and slices add nothing.
+    /// Bytes that our own code wrote to memory: made anew or copied, each time counted. Taps and slices add nothing.
     pub copied: u64,
 }
 

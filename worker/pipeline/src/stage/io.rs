@@ -88,6 +88,8 @@ pub struct Output {
     room: usize,
     made: usize,
     passed: usize,
+    /// Of the new bytes, those that were copied from elsewhere.
+    copied: usize,
 }
 
 impl Output {
@@ -104,6 +106,11 @@ impl Output {
     /// Bytes that may still be added when bytes passed on count too: what a chain holds its last but one stage to.
     pub(crate) fn room_for_all(&self) -> usize {
         self.room.saturating_sub(self.len())
+    }
+
+    /// How often a byte was written to memory so far: once for each new one, once more for each that was copied.
+    pub(crate) fn writes(&self) -> u64 {
+        (self.made() + self.copied) as u64
     }
 
     /// New bytes made so far.
@@ -161,6 +168,7 @@ impl Output {
             });
             rest = &rest[n..];
         }
+        self.copied += bytes.len() - rest.len();
         bytes.len() - rest.len()
     }
 
@@ -170,6 +178,7 @@ impl Output {
         self.room = 0;
         self.made = 0;
         self.passed = 0;
+        self.copied = 0;
         std::mem::take(&mut self.segments)
     }
 
