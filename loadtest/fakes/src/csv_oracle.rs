@@ -1,14 +1,17 @@
 //! `validate.csv` again, written to be obviously right: the whole input at once, one record after the other, every
 //! field cut out and unquoted, types by the standard library. Knows nothing of chunks and blocks.
+#![allow(clippy::unwrap_used, reason = "only tests ask it, and a test may panic")]
 
 use eft_domain::route::{ColumnType, Columns, CsvSpec, Limits, RecordTerminator};
 use eft_domain::{Code, Failure};
 use eft_pipeline::stage::{MAX_REJECTS, Reject, StageReport};
 
-/// The verdict on `input`.
-pub(crate) fn judge(spec: &CsvSpec, limits: &Limits, input: &[u8]) -> (Result<(), Failure>, StageReport) {
+/// The verdict on `input`, and what was counted on the way to it.
+pub fn judge(spec: &CsvSpec, limits: &Limits, input: &[u8]) -> (Result<(), Failure>, StageReport) {
     let mut report = StageReport { records: Some(0), ..StageReport::default() };
-    let verdict = Oracle { spec, limits, input, bad_utf8: bad_utf8(spec, input) }.run(&mut report);
+    let verdict =
+        Oracle { spec, limits, input, bad_utf8: if spec.utf8 { bad_utf8(input) } else { Vec::new() } }
+            .run(&mut report);
     (verdict, report)
 }
 
@@ -360,7 +363,8 @@ fn show(text: &[u8]) -> String {
     format!("\"{shown}\"{}", if cut { "…" } else { "" })
 }
 
-fn bad_utf8(spec: &CsvSpec, input: &[u8]) -> Vec<(usize, String)> {
+/// Every broken UTF-8 sequence of `input`: its offset and what is said of it.
+pub fn bad_utf8(input: &[u8]) -> Vec<(usize, String)> {
     let mut bad = Vec::new();
     let mut at = 0;
     while let Err(error) = std::str::from_utf8(&input[at..]) {
@@ -384,7 +388,7 @@ fn bad_utf8(spec: &CsvSpec, input: &[u8]) -> Vec<(usize, String)> {
             None => break,
         }
     }
-    if spec.utf8 { bad } else { Vec::new() }
+    bad
 }
 
 fn is(ty: ColumnType, text: &str) -> bool {
