@@ -102,7 +102,7 @@ impl Oracle<'_> {
                     let name = names.as_ref().and_then(|names| names.get(i));
                     let what = first_wrong(field).or_else(|| self.rule(name?, field));
                     let column = match name {
-                        Some(name) if !name.is_empty() => name.clone(),
+                        Some(name) if !name.is_empty() => cut(name),
                         _ => format!("#{}", i + 1),
                     };
                     wrong.extend(what.map(|what| (Some(column), what)));
@@ -340,9 +340,18 @@ fn fatal(report: &mut StageReport, offset: usize, column: Option<String>, reason
     Failure::new(Code::Validation, describe(&report.rejects[0]))
 }
 
+/// As much of a name as fits into 64 bytes.
+fn cut(name: &str) -> String {
+    let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= 64;
+    name.char_indices().take_while(fits).map(|(_, c)| c).collect()
+}
+
 fn describe(reject: &Reject) -> String {
     let record = if reject.record == 0 { "header".to_owned() } else { format!("record {}", reject.record) };
-    let column = reject.column.as_ref().map_or(String::new(), |column| format!(", column {column}"));
+    let column = reject.column.as_ref().map_or(String::new(), |column| {
+        let quoted = format!("{column:?}");
+        format!(", column {}", &quoted[1..quoted.len() - 1])
+    });
     format!("{record} at byte {}{column}: {}", reject.offset, reject.reason)
 }
 
