@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::text::shown;
+
 /// Who has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -160,7 +162,7 @@ impl std::str::FromStr for Code {
 
     fn from_str(text: &str) -> Result<Self, UnknownCode> {
         let found = Self::ALL.iter().find(|code| code.as_str() == text);
-        found.copied().ok_or_else(|| UnknownCode(text.chars().take(64).collect()))
+        found.copied().ok_or_else(|| UnknownCode(shown(text, 64)))
     }
 }
 

@@ -14,7 +14,7 @@ use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
-use crate::{ObjectUri, ObjectVersion};
+use crate::{ObjectUri, ObjectVersion, text::shown};
 
 /// Name spaces, drawn once: fixed for ever, or every job would be a new one.
 const JOB_SPACE: Uuid = Uuid::from_u128(0x4f2c_90a3_6c1b_5e0e_9b51_7d3a_18e4_c601);
@@ -42,7 +42,7 @@ pub struct ParseIdError {
 
 impl ParseIdError {
     fn new(what: &'static str, rule: &'static str, text: &str) -> Self {
-        Self { what, rule, text: text.chars().take(80).collect() }
+        Self { what, rule, text: shown(text, 80) }
     }
 }
 

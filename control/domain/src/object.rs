@@ -10,6 +10,8 @@ use std::{
     str::FromStr,
 };
 
+use crate::text::shown;
+
 /// S3: "object key name ... is a sequence of Unicode characters with UTF-8 encoding of up to 1,024 bytes".
 pub const MAX_KEY_BYTES: usize = 1024;
 
@@ -25,8 +27,7 @@ pub struct ParseObjectError {
 
 impl ParseObjectError {
     fn new(text: &str, reason: impl Into<String>) -> Self {
-        let cut: String = text.chars().take(120).collect();
-        Self { text: cut.escape_debug().to_string(), reason: reason.into() }
+        Self { text: shown(text, 120), reason: reason.into() }
     }
 }
 

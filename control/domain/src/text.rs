@@ -1,5 +1,11 @@
 //! Newtypes over text: one parser each, written to and read from JSON as that text.
 
+/// Text of a user in a message: at most `chars` of it, control characters escaped, since messages go to terminals, logs
+/// and receipts.
+pub(crate) fn shown(text: &str, chars: usize) -> String {
+    text.chars().take(chars).flat_map(char::escape_debug).collect()
+}
+
 /// Implements serde for a type through its `Display` and `FromStr`.
 macro_rules! serde_as_text {
     ($($name:ty),* $(,)?) => {$(
@@ -74,6 +80,31 @@ pub struct UnknownWord {
 
 impl UnknownWord {
     pub(crate) fn new<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Self {
-        Self { text: text.chars().take(64).collect(), known: known.collect::<Vec<_>>().join(", ") }
+        Self { text: shown(text, 64), known: known.collect::<Vec<_>>().join(", ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ByteSize, Code, JobId, RouteId, route::KeyTemplate, route::StorageClass};
+
+    fn refusal<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> String {
+        text.parse::<T>().err().expect("it is refused").to_string()
+    }
+
+    #[test]
+    fn refusals_are_short_and_printable() {
+        let text = format!("{{\u{1b}[31m\n{}}}", "x".repeat(100_000));
+        for message in [
+            refusal::<ByteSize>(&text),
+            refusal::<Code>(&text),
+            refusal::<JobId>(&text),
+            refusal::<RouteId>(&text),
+            refusal::<KeyTemplate>(&text),
+            refusal::<StorageClass>(&text),
+        ] {
+            assert!(message.contains("\\u{1b}[31m\\nxxx"), "{message}");
+            assert!(message.len() < 500 && !message.contains(char::is_control), "{message}");
+        }
     }
 }

@@ -1,6 +1,9 @@
-//! Port-level fakes with seeded faults, and the conformance suite that they and the real adapters pass.
+//! Port-level fakes with seeded faults, the conformance suite that they and the real adapters pass, and what tests of
+//! stages share: a driver that steps them over any chunks, and the oracle of `validate.csv`.
 
 pub mod conformance;
+pub mod csv_oracle;
+pub mod drive;
 mod memory;
 mod pattern;
 

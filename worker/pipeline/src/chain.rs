@@ -5,6 +5,11 @@
 //! hungry is that one stepped. So at most [`BETWEEN`] bytes wait between two stages, and they are still in the cache
 //! when they are read.
 //!
+//! # Failure handling
+//! What a stage made before it failed is judged by the stages behind it first, so that the first fault of the stream is
+//! the one that is named, whatever the chunks it came in. That is exact as far as a stage gives all it made: a tap gives
+//! nothing of the chunk it refuses, and a decompressor nothing of the call that met broken data.
+//!
 //! # Backpressure
 //! A chain that makes new bytes reserves [`ROOM`] in its window before each step. A chain of taps forwards the very
 //! chunks it was given, with their leases and checksums.
@@ -55,20 +60,25 @@ struct Slot {
     bytes_out: u64,
     busy: Duration,
     done: bool,
+    /// It failed, and the stages behind it have yet to judge what it made before.
+    failure: Option<Failure>,
 }
 
 impl Slot {
     fn step(&mut self, output: &mut Output) -> Result<Flow, Failure> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         if self.done {
             return Ok(Flow::Done);
         }
         let started = Instant::now();
         let before = output.len();
-        let flow = self.stage.step(&mut self.input, output)?;
+        let flow = self.stage.step(&mut self.input, output);
         self.busy += started.elapsed();
         self.bytes_out += (output.len() - before) as u64;
-        self.done = flow == Flow::Done;
-        Ok(flow)
+        self.done = flow == Ok(Flow::Done);
+        flow
     }
 }
 
@@ -87,6 +97,7 @@ impl Chain {
             bytes_out: 0,
             busy: Duration::ZERO,
             done: false,
+            failure: None,
         });
         Self { slots: slots.collect(), writes: 0 }
     }
@@ -130,14 +141,21 @@ impl Chain {
                 return Ok(Flow::Full);
             }
             let mut between = Output::with_room(room);
-            let flow = self.slots[at].step(&mut between)?;
+            let flow = self.slots[at].step(&mut between);
             self.writes += between.writes();
             let moved = !between.is_empty();
             let next = &mut self.slots[at + 1].input;
             between.take().into_iter().for_each(|bytes| next.push(bytes));
-            if flow == Flow::Done && !next.is_ended() {
+            if flow == Ok(Flow::Done) && !next.is_ended() {
                 next.end();
             }
+            let flow = match flow {
+                Err(failure) if moved => {
+                    self.slots[at].failure = Some(failure);
+                    Flow::Full
+                }
+                flow => flow?,
+            };
             match flow {
                 Flow::Hungry if !moved && at == 0 => return Ok(Flow::Hungry),
                 Flow::Hungry if !moved => at -= 1,

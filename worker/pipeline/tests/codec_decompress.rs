@@ -102,6 +102,21 @@ fn every_prefix_is_whole_or_truncated() {
     }
 }
 
+/// zlib-rs has two paths, the quick one for ample input and room, and names this fault differently on each.
+#[test]
+fn a_fault_has_one_name_however_it_is_come_upon() {
+    let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    // In the fixed code: the literal `a`, then a match that begins before the beginning.
+    file.extend([0x4b, 0x04, 0x0f]);
+    file.extend([0xff; 600]);
+    let file = Bytes::from(file);
+    for chunk in [1, 7, 300, file.len()] {
+        let chunks = (0..file.len()).step_by(chunk).map(|at| file.slice(at..file.len().min(at + chunk)));
+        let outcome = drive(Codec::Gzip, &Limits::default(), chunks, &[1 << 20]);
+        assert_eq!(outcome.message(), "gzip member 1 (from byte 0): the deflate data is broken", "{chunk}");
+    }
+}
+
 #[test]
 fn a_truncated_file_says_where() {
     let file = [empty(Codec::Gzip), fixture("flags.gz")].concat();
@@ -340,10 +355,10 @@ proptest! {
         // A room of 1 byte is slow: only for small files.
         let rooms: Vec<_> = rooms.iter().map(|&room| if content.len() > 5_000 { room.max(500) } else { room }).collect();
         let pieces = drive(codec, &limits, cut(&file, &places), &rooms);
-        prop_assert_eq!(whole.code(), pieces.code(), "{} / {}", whole.message(), pieces.message());
+        prop_assert_eq!(&whole.failure, &pieces.failure);
+        prop_assert_eq!(whole.frames, pieces.frames);
         if whole.failure.is_none() {
             prop_assert!(whole.bytes == pieces.bytes);
-            prop_assert_eq!(whole.frames, pieces.frames);
         }
         if damage.is_none() {
             let over = content.len() as u64 > max_output;

@@ -1,13 +1,12 @@
 //! `validate.csv` against its oracle: any spec, any bytes, any chunks.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod csv_oracle;
-
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use eft_domain::route::{ColumnType, Columns, CsvSpec, Limits, RecordTerminator};
 use eft_domain::{ByteSize, Failure};
+use eft_fakes::csv_oracle;
 use eft_pipeline::stage::csv::CsvValidate;
 use eft_pipeline::stage::{Flow, Input, Output, Stage, StageReport};
 use proptest::prelude::*;

@@ -92,6 +92,13 @@ fn well_formed_files_have_no_rejects() {
 }
 
 #[test]
+fn a_name_of_the_file_is_escaped_in_the_message() {
+    let (code, text) = message(&spec(Columns::FromFile), &Limits::default(), b"\"a\n\x1b[31mb\"\n\0\n");
+    assert_eq!(code, Code::Validation);
+    assert!(text.ends_with(r"record 1 at byte 11, column a\n\u{1b}[31mb: NUL at byte 11"), "{text}");
+}
+
+#[test]
 fn records_count_without_the_header() {
     let count = |spec: &CsvSpec, input: &[u8]| judge(spec, &tolerant(), &[input]).1.records.unwrap();
     let two = named(&["x", "y"]);

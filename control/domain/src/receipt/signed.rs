@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Receipt, SCHEMA, canonical, canonical::CanonicalError};
-use crate::tree::Node;
+use crate::{text::shown, tree::Node};
 
 /// Why a text is not a receipt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +77,7 @@ impl SignedReceipt {
         match file.receipt.get("schema") {
             Some(Value::String(schema)) if schema == SCHEMA => {}
             Some(Value::String(schema)) => {
-                return Err(ReceiptError::UnknownSchema { found: schema.chars().take(64).collect() });
+                return Err(ReceiptError::UnknownSchema { found: shown(schema, 64) });
             }
             _ => return Err(ReceiptError::Malformed("`receipt.schema` is missing".to_owned())),
         }

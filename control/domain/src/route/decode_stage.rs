@@ -131,6 +131,7 @@ fn csv(at: &At<'_>, report: &mut Report) -> Option<CsvSpec> {
 fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
     match at.text(report)?.as_bytes() {
         [b'\r' | b'\n'] => at.fault(report, "must not be a line end"),
+        [0] => at.fault(report, "must not be NUL, which is never text"),
         [byte] => Some(*byte),
         _ => at.fault(report, "must be one ASCII character (a tab is \"\\t\")"),
     }

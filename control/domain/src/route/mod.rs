@@ -145,7 +145,8 @@ impl Route {
     }
 
     /// The canonical text: JSON without white space, keys sorted, every default said, sizes in bytes. Parses back to
-    /// an equal route, as JSON and (control characters in its texts aside) as YAML.
+    /// an equal route, as JSON and (control characters in its texts, and names over a thousand characters, aside) as
+    /// YAML.
     pub fn to_json(&self) -> String {
         canonical::text(&self.to_value())
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{ObjectKey, object::ParseObjectError};
+use crate::{ObjectKey, object::ParseObjectError, text::shown};
 
 words! {
     /// What a placeholder stands for.
@@ -185,9 +185,8 @@ impl FromStr for KeyTemplate {
             }
             let Some(inside) = rest.strip_prefix('{') else { return Err(ParseTemplateError::LoneBrace('}')) };
             let (name, after) = inside.split_once('}').ok_or(ParseTemplateError::LoneBrace('{'))?;
-            let placeholder = name
-                .parse()
-                .map_err(|_| ParseTemplateError::Unknown { name: name.chars().take(64).collect() })?;
+            let placeholder =
+                name.parse().map_err(|_| ParseTemplateError::Unknown { name: shown(name, 64) })?;
             if !literal.is_empty() {
                 pieces.push(Piece::Literal(std::mem::take(&mut literal)));
             }

@@ -111,6 +111,16 @@ fn deep_and_long_texts_are_refused() {
     }
 }
 
+/// The stage refuses it, and a route that was saved must run.
+#[test]
+fn nul_separates_nothing() {
+    for field in ["delimiter", "quote", "escape"] {
+        let text = format!(r#"{{"stages": [{{"validate": {{"csv": {{"{field}": "\u0000"}}}}}}]}}"#);
+        let errors = Route::parse_json(&text, Profile::Cli).unwrap_err().to_string();
+        assert_eq!(errors, format!("/stages/0/validate/csv/{field}: must not be NUL, which is never text"));
+    }
+}
+
 #[test]
 fn globs_match_segments() {
     let takes = |glob: &str, key: &str| Match { prefix: "in/".into(), glob: Some(glob.into()) }.takes(key);

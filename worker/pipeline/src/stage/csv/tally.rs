@@ -2,6 +2,7 @@
 
 use eft_domain::{Code, Failure};
 
+use super::rules::show;
 use crate::stage::{MAX_REJECTS, Reject};
 
 /// Most rows one broken record may take in the report; reasonable default.
@@ -77,7 +78,11 @@ fn describe(reject: &Reject) -> String {
     let Reject { record, offset, column, reason } = reject;
     let record = if *record == 0 { "header".to_owned() } else { format!("record {record}") };
     match column {
-        Some(column) => format!("{record} at byte {offset}, column {column}: {reason}"),
+        Some(column) => {
+            // A name of the file's own header, escaped like every text of the file, without the quotes.
+            let shown = show(column.as_bytes(), false);
+            format!("{record} at byte {offset}, column {}: {reason}", &shown[1..shown.len() - 1])
+        }
         None => format!("{record} at byte {offset}: {reason}"),
     }
 }

@@ -31,8 +31,17 @@ pub(super) fn judge(head: &[u8]) -> Judged {
 
 /// Whether an error of the decoder is about the bytes, and not "no progress without input or room".
 pub(super) fn is_verdict(error: &io::Error) -> bool {
-    error.kind() != io::ErrorKind::Other
-        || error.get_ref().is_some_and(|inner| inner.is::<flate2::DecompressError>())
+    error.kind() != io::ErrorKind::Other || is_inflate(error)
+}
+
+fn is_inflate(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<flate2::DecompressError>())
+}
+
+/// What an error says. Of one and the same fault zlib-rs says different things, depending on how much input and room it
+/// was given.
+pub(super) fn reason(error: &io::Error) -> String {
+    if is_inflate(error) { "the deflate data is broken".to_owned() } else { error.to_string() }
 }
 
 #[cfg(test)]

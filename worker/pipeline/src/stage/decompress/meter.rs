@@ -33,7 +33,7 @@ impl Meter {
     pub(super) fn add(&mut self, bytes: usize, read: u64) -> Result<(), Failure> {
         let made = self.made + bytes as u64;
         if made > self.max_output {
-            let observed = format!("at least {made} bytes (from {read})");
+            let observed = format!("at least {made} bytes");
             return Err(Failure::limit(Code::LimitOutputBytes, observed, self.max_output));
         }
         self.made = made;

@@ -24,8 +24,10 @@
 //! hundred bytes for gzip, one block of at most 128 KiB for zstd), always in favour of the file.
 //!
 //! # Failure handling
-//! A verdict depends on the bytes alone, not on how they arrive (but for a ratio within that read-ahead of its limit).
-//! Messages name the unit, where it begins and how far the input was read.
+//! Verdict and message depend on the bytes alone, not on how they arrive. So messages name the unit and where it begins,
+//! and not how far the input was read, which the arrival decides. Two things do depend on it: a ratio within that
+//! read-ahead of its limit; and which of two faults is named, where the bytes that make the output too long end just
+//! before a fault of the format, since the decoders do not say what they made of the input before it.
 
 mod gzip;
 mod meter;
@@ -141,15 +143,15 @@ impl Decompress {
                 let (bytes, zero) = (before.len() as u64, before.is_empty());
                 self.state = State::Trailing { bytes, zero };
             }
-            Judged::Foreign => return Err(self.corrupt(input, "these are not the first bytes of the format")),
+            Judged::Foreign => return Err(self.corrupt("these are not the first bytes of the format")),
             Judged::Refused(code, why) => return Err(Failure::new(code, format!("{}: {why}", self.place()))),
-            Judged::Unit => self.open(input)?,
+            Judged::Unit => self.open()?,
         }
         Ok(None)
     }
 
     /// Give the collected first bytes to the decoder, which makes no output of them.
-    fn open(&mut self, input: &Input) -> Result<(), Failure> {
+    fn open(&mut self) -> Result<(), Failure> {
         let State::Head(head) = &self.state else { return Ok(()) };
         let mut bytes = PartialBuffer::new(head.bytes());
         let result = self.decoder.decode(&mut bytes, &mut WriteBuffer::new_initialized(&mut []));
@@ -159,7 +161,7 @@ impl Decompress {
             Ok(_) => {
                 return Err(Failure::new(Code::Internal, format!("{}: header not accepted", self.place())));
             }
-            Err(error) => return Err(self.corrupt(input, &reason(&error))),
+            Err(error) => return Err(self.corrupt(&self.decoder.reason(&error))),
         }
         Ok(())
     }
@@ -179,12 +181,10 @@ impl Decompress {
         let result = self.decoder.decode(&mut bytes, &mut made);
         let (read, made, full) = (bytes.written_len(), made.written_len(), made.has_no_spare_space());
         input.advance(read);
-        let ended = match result {
-            Ok(ended) => ended,
-            Err(error) => return Err(self.corrupt(input, &reason(&error))),
-        };
+        // Before the verdict: a later stage has seen the content when a checksum behind it turns out to be wrong.
         self.meter.add(made, input.offset())?;
         output.put(&self.scratch[..made]);
+        let ended = result.map_err(|error| self.corrupt(&self.decoder.reason(&error)))?;
         if ended {
             self.decoder.reinit().map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
             (self.units, self.any) = (self.units + 1, true);
@@ -244,11 +244,8 @@ impl Decompress {
         format!("{} {} (from byte {})", self.unit(), self.units + 1, self.start)
     }
 
-    fn corrupt(&self, input: &Input, why: &str) -> Failure {
-        // A decoder that fails does not say how far it had read: at most to the end of what it was given.
-        let end = input.offset() + input.chunk().len() as u64;
-        let message = format!("{}: {why}, at or before byte {end}", self.place());
-        Failure::new(Code::FormatCorrupt, message)
+    fn corrupt(&self, why: &str) -> Failure {
+        Failure::new(Code::FormatCorrupt, format!("{}: {why}", self.place()))
     }
 
     fn truncated(&self, input: &Input) -> Failure {
@@ -257,14 +254,6 @@ impl Decompress {
             end => format!("{}: the file ends within it, at byte {end}", self.place()),
         };
         Failure::new(Code::FormatTruncated, message)
-    }
-}
-
-/// What the decoder found. Asked again after it has failed, inflate only knows that it had.
-fn reason(error: &std::io::Error) -> String {
-    match error.to_string() {
-        text if text.contains("bad state") => "not deflated data".to_owned(),
-        text => text,
     }
 }
 
@@ -286,6 +275,14 @@ impl Decoder {
                 }
             }
             Self::Zstd(decoder) => decoder.decode(input, output),
+        }
+    }
+
+    /// What an error means, in the same words on every path the decoder may take.
+    fn reason(&self, error: &std::io::Error) -> String {
+        match self {
+            Self::Gzip(_) => gzip::reason(error),
+            Self::Zstd(_) => zstd::reason(error),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The beginning of a zstd frame (RFC 8878, sections 3.1.1 and 3.1.2).
 
+use std::io;
+
 use eft_domain::Code;
 
 use super::unit::Judged;
@@ -74,6 +76,16 @@ fn frame(descriptor: u8, fields: &[u8]) -> Judged {
         return Judged::Refused(Code::LimitWindow, why);
     }
     Judged::Unit
+}
+
+/// What an error says. The buffer libzstd may find too small is its own, which holds one block of the size allowed.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.to_string() {
+        text if text == "Destination buffer is too small" => {
+            "a block is longer than the window allows".to_owned()
+        }
+        text => text,
+    }
 }
 
 fn little_endian(bytes: &[u8]) -> u64 {

@@ -1,0 +1,251 @@
+//! Stages: the first bytes of the data say how the stage is set up and how the rest arrives at it.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+};
+
+use bytes::Bytes;
+use eft_domain::{
+    ByteSize, Code, Failure,
+    route::{
+        Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Limits, RecordTerminator,
+        StageSpec, ValidateSpec,
+    },
+};
+use eft_fakes::{
+    csv_oracle,
+    drive::{Arrival, Outcome, drive},
+};
+use eft_pipeline::stage::{AnyStage, BlockCompressor, Scratch};
+
+/// Most bytes a target decompresses: larger than any block or window edge a small input reaches, and quick.
+const MAX_OUTPUT: usize = 1 << 20;
+
+/// The first `N` bytes, zeros where there are fewer, and the rest.
+fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
+    let mut first = [0; N];
+    let (head, rest) = data.split_at(data.len().min(N));
+    first[..head.len()].copy_from_slice(head);
+    (first, Bytes::copy_from_slice(rest))
+}
+
+/// One stage over the bytes: whole, byte by byte, and as the seed says. All must come to the same end.
+fn any_arrival(spec: &StageSpec, limits: &Limits, bytes: &Bytes, seed: u8) -> Outcome {
+    let run = |arrival: &Arrival| {
+        let stage = AnyStage::new(spec, limits).expect("a sound spec").expect("a stage");
+        drive(vec![stage], arrival)
+    };
+    let whole = run(&Arrival::whole(bytes));
+    // Little room makes as many steps as there are bytes.
+    let least = 1 + whole.bytes.len() / 512;
+    whole.assert_same(&run(&Arrival::bytewise(bytes)));
+    whole.assert_same(&run(&Arrival::seeded(bytes, seed.into(), least)));
+    whole
+}
+
+/// In any arrival; and again with an output limit.
+fn decompress(codec: Codec, [seed, limit @ ..]: [u8; 3], file: &Bytes) -> Outcome {
+    // How far a decoder has read when the ratio is looked at depends on the arrival, as the stage says of itself.
+    let limited =
+        |limit: u64| Limits { max_output_bytes: ByteSize(limit), max_ratio: u32::MAX, ..Limits::default() };
+    let spec = StageSpec::Decompress(DecompressSpec { codec });
+    let outcome = any_arrival(&spec, &limited(MAX_OUTPUT as u64), file, seed);
+    let limit = u64::from(u16::from_le_bytes(limit));
+    if outcome.verdict.is_ok() {
+        let held = any_arrival(&spec, &limited(limit), file, seed);
+        let code = held.verdict.err().map(|failure| failure.code);
+        let over = outcome.bytes.len() as u64 > limit;
+        assert_eq!(code, over.then_some(Code::LimitOutputBytes));
+        assert!(held.bytes.len() as u64 <= limit, "more than the limit");
+    }
+    outcome
+}
+
+/// Gzip in any arrival, compared with the reader of `flate2` and, member for member, with libdeflate.
+pub fn decompress_gzip(data: &[u8]) {
+    let (control, file) = setup(data);
+    let outcome = decompress(Codec::Gzip, control, &file);
+    let mut read = Vec::new();
+    let result = flate2::bufread::MultiGzDecoder::new(&file[..])
+        .take(MAX_OUTPUT as u64 + 1)
+        .read_to_end(&mut read)
+        .map_err(|error| error.to_string());
+    match &outcome.verdict {
+        Ok(()) => {
+            assert_eq!(result.map(|_| ()), Ok(()), "flate2 refuses it");
+            assert!(read == outcome.bytes, "flate2 reads something else");
+        }
+        Err(failure) if failure.code == Code::LimitOutputBytes => {
+            assert!(read.starts_with(&outcome.bytes), "flate2 reads something else");
+        }
+        // What flate2 lets pass: reserved flags, a wrong header CRC, and bytes after the last member.
+        Err(failure) => assert!(
+            result.is_err() || read.len() > MAX_OUTPUT || stricter(failure),
+            "flate2 reads it: {failure:?}"
+        ),
+    }
+    let mut member = vec![0; MAX_OUTPUT];
+    let one = libdeflater::Decompressor::new().gzip_decompress(&file, &mut member);
+    match (one, &outcome.verdict) {
+        // It stops at the end of the first member.
+        (Ok(len), Ok(())) => {
+            assert!(outcome.bytes.starts_with(&member[..len]), "libdeflate reads something else")
+        }
+        (Err(error), Ok(())) => panic!("libdeflate refuses it: {error}"),
+        (Ok(len), Err(failure)) => {
+            let both = len.min(outcome.bytes.len());
+            assert!(outcome.bytes[..both] == member[..both], "libdeflate reads something else");
+            let enough = both == len || failure.code == Code::LimitOutputBytes;
+            assert!(enough || stricter(failure), "libdeflate reads it: {failure:?}");
+        }
+        (Err(_), Err(_)) => {}
+    }
+}
+
+fn stricter(failure: &Failure) -> bool {
+    failure.code == Code::FormatTrailing
+        || failure.message.contains("reserved flags")
+        || failure.message.contains("header")
+}
+
+/// Zstd in any arrival, compared with libzstd's one-shot function, which takes other paths than the streaming one.
+pub fn decompress_zstd(data: &[u8]) {
+    let (control, file) = setup(data);
+    let outcome = decompress(Codec::Zstd, control, &file);
+    let mut read = Vec::with_capacity(MAX_OUTPUT);
+    let result = zstd::zstd_safe::decompress(&mut read, &file).map_err(zstd::zstd_safe::get_error_name);
+    match (&outcome.verdict, result) {
+        (Ok(()), result) => {
+            assert_eq!(result, Ok(read.len()), "libzstd refuses it");
+            assert!(read == outcome.bytes, "libzstd reads something else");
+        }
+        (Err(failure), Ok(_)) => {
+            assert!(read.starts_with(&outcome.bytes), "libzstd reads something else");
+            // At once it takes longer blocks than the format allows; read in pieces it does not.
+            let ours = matches!(failure.code, Code::LimitWindow | Code::LimitOutputBytes);
+            assert!(ours || file.is_empty() || zstd_refuses(&file), "libzstd reads it: {failure:?}");
+        }
+        (Err(_), Err(_)) => {}
+    }
+}
+
+fn zstd_refuses(file: &[u8]) -> bool {
+    let Ok(mut decoder) = zstd::stream::write::Decoder::new(Vec::new()) else { return false };
+    file.iter().any(|byte| decoder.write_all(&[*byte]).is_err())
+}
+
+/// Blocks in any segmentation, read back by the stage and by other libraries.
+pub fn compress(data: &[u8]) {
+    let ([choice, seed], block) = setup(data);
+    let codec = if choice & 1 == 0 { Codec::Gzip } else { Codec::Zstd };
+    let level = 1 + i32::from(choice >> 1) % if codec == Codec::Gzip { 9 } else { 19 };
+    let compressor = BlockCompressor::new(CompressSpec { codec, level });
+    let mut scratch = Scratch::default();
+    let mut file =
+        |segments: &[Bytes]| compressor.compress(&mut scratch, segments).expect("it compresses").concat();
+    let whole = file(std::slice::from_ref(&block));
+    let cut = file(&Arrival::seeded(&block, seed.into(), 1).chunks);
+    assert!(whole == cut, "the output depends on the segmentation");
+    assert!(whole.len() <= compressor.bound(block.len()), "longer than its bound");
+
+    // Two blocks, as a file of several is made: one after the other.
+    let control = [seed, 0, 0];
+    let twice = Bytes::from([&whole[..], &cut].concat());
+    let back = decompress(codec, control, &twice);
+    assert_eq!((&back.verdict, back.report().frames), (&Ok(()), Some(2)));
+    assert!(back.bytes == [&block[..], &block].concat(), "not what was compressed");
+    let framed = [&control[..], &twice].concat();
+    match codec {
+        Codec::Gzip => decompress_gzip(&framed),
+        Codec::Zstd => decompress_zstd(&framed),
+    }
+}
+
+/// `validate.utf8` in any arrival, compared with the standard library.
+pub fn utf8(data: &[u8]) {
+    let ([seed], text) = setup(data);
+    let spec = StageSpec::Validate(ValidateSpec::Utf8);
+    let outcome = any_arrival(&spec, &Limits::default(), &text, seed);
+    let expected = match csv_oracle::bad_utf8(&text).into_iter().next() {
+        None => Ok(()),
+        Some((_, message)) => Err(Failure::new(Code::Validation, message)),
+    };
+    assert_eq!(outcome.verdict, expected);
+    assert_eq!(outcome.verdict.is_ok(), std::str::from_utf8(&text).is_ok());
+    if outcome.verdict.is_ok() {
+        assert!(outcome.bytes == text, "a tap changed the bytes");
+    }
+}
+
+/// `validate.csv` in any arrival, compared with its oracle.
+pub fn csv(data: &[u8]) {
+    let ([seed, dialect, columns, bounds, rules @ ..], text) = setup::<10>(data);
+    let (spec, limits) = (csv_spec(dialect, columns, &rules), csv_limits(bounds));
+    let (verdict, report) = csv_oracle::judge(&spec, &limits, &text);
+    let stage = StageSpec::Validate(ValidateSpec::Csv(spec));
+    let outcome = any_arrival(&stage, &limits, &text, seed);
+    assert_eq!(outcome.verdict, verdict);
+    assert_eq!(outcome.report(), &report);
+    if let Err(failure) = &verdict {
+        assert!(!failure.message.contains(char::is_control), "control characters: {:?}", failure.message);
+    }
+    if verdict.is_ok() {
+        assert!(outcome.bytes == text, "a tap changed the bytes");
+    }
+}
+
+/// Always a sound one: rules for the columns `c0`, `c1`, …, and of these at most as many as there are `rules`.
+fn csv_spec(dialect: u8, columns: u8, rules: &[u8]) -> CsvSpec {
+    const TYPES: [ColumnType; 8] = [
+        ColumnType::Text,
+        ColumnType::Integer,
+        ColumnType::Decimal,
+        ColumnType::Float,
+        ColumnType::Boolean,
+        ColumnType::Date,
+        ColumnType::Timestamp,
+        ColumnType::Uuid,
+    ];
+    let pick = |shift: u32, of: u8| usize::from((dialect >> shift) % of);
+    let (quote, escape) =
+        [(Some(b'"'), None), (Some(b'"'), Some(b'\\')), (Some(b'\''), None), (None, None)][pick(2, 4)];
+    let nulls: &[&str] = [&[""][..], &[], &["NA"], &["", "NA", "0", "x"]][pick(4, 4)];
+    let count = 1 + usize::from(columns >> 4) % rules.len();
+    let names: Vec<String> = (0..count).map(|at| format!("c{at}")).collect();
+    let kind = columns & 3;
+    let ruled = || names.iter().zip(rules).filter(|_| kind != 3);
+    CsvSpec {
+        delimiter: b",;\t|"[pick(0, 4)],
+        quote,
+        escape,
+        terminator: [
+            RecordTerminator::Any,
+            RecordTerminator::Any,
+            RecordTerminator::Lf,
+            RecordTerminator::CrLf,
+        ][pick(6, 4)],
+        types: ruled()
+            .map(|(name, rule)| (name.clone(), TYPES[usize::from(rule & 7)]))
+            .collect::<BTreeMap<_, _>>(),
+        not_null: ruled().filter(|(_, rule)| *rule & 8 != 0).map(|(name, _)| name.clone()).collect(),
+        null_values: nulls.iter().map(|&null| null.to_owned()).collect(),
+        utf8: columns & 4 == 0,
+        columns: match kind {
+            0 => Columns::Header(names),
+            1 => Columns::FromFile,
+            2 => Columns::Named(names),
+            _ => Columns::Unnamed,
+        },
+    }
+}
+
+fn csv_limits(bounds: u8) -> Limits {
+    let record = [1 << 20, 400, 64, u64::from(bounds) + 1][usize::from(bounds & 3)];
+    Limits {
+        max_errors: [0, 1000, 1, 2][usize::from(bounds >> 2 & 3)],
+        max_record_bytes: ByteSize(record),
+        max_fields: if bounds & 16 == 0 { 4_096 } else { 7 },
+        ..Limits::default()
+    }
+}
