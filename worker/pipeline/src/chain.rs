@@ -62,6 +62,8 @@ struct Slot {
     done: bool,
     /// It failed, and the stages behind it have yet to judge what it made before.
     failure: Option<Failure>,
+    /// What the stage makes for the next one.
+    between: Output,
 }
 
 impl Slot {
@@ -98,6 +100,7 @@ impl Chain {
             busy: Duration::ZERO,
             done: false,
             failure: None,
+            between: Output::default(),
         });
         Self { slots: slots.collect(), writes: 0 }
     }
@@ -140,12 +143,16 @@ impl Chain {
             if room == 0 && !self.is_tap() {
                 return Ok(Flow::Full);
             }
-            let mut between = Output::with_room(room);
+            // Kept from step to step, so that its buffers are used to their end.
+            let mut between = std::mem::take(&mut self.slots[at].between);
+            between.renew(room);
             let flow = self.slots[at].step(&mut between);
             self.writes += between.writes();
             let moved = !between.is_empty();
+            let made = between.take();
+            self.slots[at].between = between;
             let next = &mut self.slots[at + 1].input;
-            between.take().into_iter().for_each(|bytes| next.push(bytes));
+            made.into_iter().for_each(|bytes| next.push(bytes));
             if flow == Ok(Flow::Done) && !next.is_ended() {
                 next.end();
             }
@@ -260,7 +267,7 @@ pub(crate) async fn run_rewrite(
             crew.progress.copied(chain.take_writes());
             downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
             lease = window.reserve(ROOM).await;
-            output = Output::with_room(ROOM as usize);
+            output.renew(ROOM as usize);
         }
     }
     (crew.totals)(chain.totals());

@@ -31,7 +31,7 @@ use eft_domain::{Code, Failure};
 use libdeflater::{CompressionLvl, Compressor};
 use zstd::zstd_safe::{self, CCtx, CParameter};
 
-use super::{Kind, ResumeClass, StageInfo};
+use super::{Kind, ResumeClass, StageInfo, buffers::Buffers};
 
 /// A gzip member's uncompressed bytes: see the measurements above.
 const GZIP_BLOCK: usize = 1 << 20;
@@ -66,6 +66,8 @@ pub struct Scratch {
     block: Vec<u8>,
     /// Room for the compressed block.
     room: Vec<u8>,
+    /// Where it is kept until it was sent.
+    output: Buffers,
 }
 
 enum Context {
@@ -134,7 +136,7 @@ impl BlockCompressor {
     /// # Errors
     /// [`Code::Internal`] when the library refuses, which it does not within [`BlockCompressor::bound`].
     pub fn compress(&self, scratch: &mut Scratch, segments: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
-        let Scratch { context, block, room } = scratch;
+        let Scratch { context, block, room, output } = scratch;
         if context.as_ref().is_none_or(|(of, _)| of != self) {
             *context = None; // Two contexts at once would be twice the memory.
         }
@@ -151,7 +153,7 @@ impl BlockCompressor {
                     room.resize(bound, 0);
                 }
                 let made = compressor.gzip_compress(block, room).map_err(|error| refused(&error))?;
-                Ok(vec![Bytes::copy_from_slice(&room[..made])])
+                Ok(output_of(output, &room[..made]))
             }
             Context::Zstd(compressor) => {
                 room.clear();
@@ -159,7 +161,7 @@ impl BlockCompressor {
                 compressor
                     .compress2(room, block)
                     .map_err(|code| refused(&zstd_safe::get_error_name(code)))?;
-                Ok(vec![Bytes::copy_from_slice(room)])
+                Ok(output_of(output, room))
             }
         }
     }
@@ -200,6 +202,16 @@ fn join<'a>(segments: &'a [Bytes], block: &'a mut Vec<u8>) -> &'a [u8] {
         block.extend_from_slice(segment);
     }
     block
+}
+
+/// The compressed block in buffers of its own length.
+fn output_of(buffers: &mut Buffers, block: &[u8]) -> Vec<Bytes> {
+    let (mut segments, mut put) = (Vec::new(), 0);
+    while put < block.len() {
+        put += buffers.put(&block[put..]);
+        segments.push(buffers.cut());
+    }
+    segments
 }
 
 fn refused(why: &impl fmt::Display) -> Failure {

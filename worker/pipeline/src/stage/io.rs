@@ -4,10 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 
-/// Smallest buffer an [`Output`] allocates for new bytes: large enough that the cost of an allocation is nothing.
-const MIN_BUFFER: usize = 64 << 10;
-/// Largest buffer an [`Output`] allocates at once; one HTTP write is no larger.
-const MAX_BUFFER: usize = 1 << 20;
+use super::buffers::Buffers;
 
 /// Bytes waiting to be consumed by a stage, in order.
 #[derive(Debug, Default)]
@@ -84,7 +81,7 @@ impl Input {
 #[derive(Debug, Default)]
 pub struct Output {
     segments: Vec<Bytes>,
-    buffer: Vec<u8>,
+    buffers: Buffers,
     room: usize,
     made: usize,
     passed: usize,
@@ -96,6 +93,12 @@ impl Output {
     /// An output with room for `room` new bytes.
     pub fn with_room(room: usize) -> Self {
         Self { room, ..Self::default() }
+    }
+
+    /// Room for `room` new bytes from now on. What is in it has to be taken before.
+    pub(crate) fn renew(&mut self, room: usize) {
+        debug_assert!(self.is_empty(), "output that was not taken");
+        self.room = room;
     }
 
     /// New bytes that may still be made.
@@ -115,7 +118,7 @@ impl Output {
 
     /// New bytes made so far.
     pub fn made(&self) -> usize {
-        self.made + self.buffer.len()
+        self.made + self.buffers.len()
     }
 
     /// All bytes so far: made and passed on.
@@ -138,38 +141,18 @@ impl Output {
         self.segments.push(bytes);
     }
 
-    /// Append new bytes through `write`, which is given a vector to append to and must append at most `max` bytes to
-    /// it, where `max` (its second argument) is within both the room and the vector's spare capacity. Returns what
-    /// `write` returns. `max` is 0 only when there is no room.
-    ///
-    /// # Panics
-    /// When `write` appended more than `max` or removed bytes.
-    pub fn fill<T>(&mut self, write: impl FnOnce(&mut Vec<u8>, usize) -> T) -> T {
-        let room = self.room();
-        if self.buffer.len() == self.buffer.capacity() && room > 0 {
-            self.flush();
-            self.buffer = Vec::with_capacity(room.clamp(MIN_BUFFER, MAX_BUFFER));
-        }
-        let before = self.buffer.len();
-        let max = room.min(self.buffer.capacity() - before);
-        let result = write(&mut self.buffer, max);
-        assert!(self.buffer.len() >= before && self.buffer.len() - before <= max, "output over its room");
-        result
-    }
-
     /// Append as much of `bytes` as there is room for; returns how much that was.
     pub fn put(&mut self, bytes: &[u8]) -> usize {
-        let mut rest = bytes;
-        while !rest.is_empty() && self.room() > 0 {
-            let n = self.fill(|buffer, max| {
-                let n = rest.len().min(max);
-                buffer.extend_from_slice(&rest[..n]);
-                n
-            });
-            rest = &rest[n..];
+        let bytes = &bytes[..bytes.len().min(self.room())];
+        let mut put = 0;
+        while put < bytes.len() {
+            if self.buffers.is_full() {
+                self.flush();
+            }
+            put += self.buffers.put(&bytes[put..]);
         }
-        self.copied += bytes.len() - rest.len();
-        bytes.len() - rest.len()
+        self.copied += put;
+        put
     }
 
     /// The segments, in order; the output is empty afterwards and keeps no room.
@@ -183,9 +166,9 @@ impl Output {
     }
 
     fn flush(&mut self) {
-        if !self.buffer.is_empty() {
-            self.made += self.buffer.len();
-            self.segments.push(Bytes::from(std::mem::take(&mut self.buffer)));
+        if self.buffers.len() > 0 {
+            self.made += self.buffers.len();
+            self.segments.push(self.buffers.cut());
         }
     }
 }

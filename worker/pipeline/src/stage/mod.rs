@@ -15,6 +15,7 @@
 //! An error is final: the transfer is aborted, nothing is published, and the stage is not stepped again.
 
 mod any;
+mod buffers;
 pub mod compress;
 pub mod csv;
 pub mod decompress;
