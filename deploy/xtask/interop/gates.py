@@ -33,6 +33,26 @@ def test_memory_of_an_identity_route(bed):
         within(result, mib * eft.MIB)
 
 
+def test_memory_is_flat(bed):
+    """64 GiB really pass, and take no more memory than 2 GiB do, but for the list of parts that the commit names."""
+    peaks = {}
+    for gib in (2, 64):
+        result, _, stats = counted(bed, "--no-server-copy", f"s3://synthetic/f-{gib}GiB", f"s3://discard/flat-{gib}")
+        assert stats["bytes_in"] >= gib * GIB <= stats["bytes_out"], f"it did not move the object: {stats}"
+        assert result.receipt["source"]["crc64nvme_matches_source"], result.receipt["source"]
+        within(result, 64 * eft.MIB)
+        peaks[gib] = result.usage["rss"]
+    # 8,192 parts of 10,000 there can be: about 1 KiB each, as acknowledgements, as a request and as its XML.
+    assert peaks[64] <= peaks[2] + 12 * eft.MIB, f"memory grows with the object: {peaks}"
+
+
+def test_a_tebibyte_is_planned(bed):
+    result, counts, _ = counted(bed, "--no-server-copy", "s3://synthetic/p-1TiB", "s3://out-files/planned", command="plan")
+    said = dict(line.split(None, 1) for line in result.out.decode().splitlines())
+    assert said["source"] == "1TiB" and 5_000 < int(said["parts"].split(",")[0]) <= 10_000, said
+    assert counts == {"HeadObject": 1}, counts
+
+
 def test_memory_of_a_chain(bed):
     bed.put("memory/chain.gz", gzip.compress(table(2_000_000), 1))
     route = "stages:\n  - decompress: { codec: gzip }\n  - validate: { csv: { header: true } }\n  - compress: { codec: zstd, level: 3 }\n"
