@@ -13,7 +13,9 @@ use eft_domain::{
     receipt::{DeliveryOutcome, SignedReceipt},
     route::Profile,
 };
-use eft_pipeline::{budget::Budget, concurrency::Concurrency, fetch::checksum_of};
+use eft_pipeline::{
+    budget::Budget, concurrency::Concurrency, error::of_sink, fetch::checksum_of, port::ErrorKind,
+};
 use eft_worker::{
     place,
     run::Job,
@@ -184,8 +186,13 @@ async fn transfer(job: Job, receipt: Option<PathBuf>, quiet: bool, json: bool) -
     drop(shown);
     let done = done?;
     let signed = key.sign(done.receipt)?;
-    if let Some(file) = receipt {
-        file.write(&signed.to_json())?;
+    if let Some(Err(error)) = receipt.map(|file| file.write(&signed.to_json())) {
+        // The transfer is over and this is all that tells of it.
+        eprintln!("{}", signed.to_json());
+        let outcome = signed.receipt.outcome;
+        let message =
+            format!("the transfer ended {outcome}, but its receipt, printed above, {}", error.message);
+        return Err(Failure::new(Code::Internal, message));
     }
     if json {
         print!("{}", signed.to_json());
@@ -219,7 +226,8 @@ impl ReceiptFile {
     fn write(mut self, text: &str) -> Result<(), Failure> {
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all());
         let written = written.and_then(|()| std::fs::rename(&self.part, &self.path));
-        written.map_err(|error| configuration(format!("receipt {}: {error}", self.path.display())))
+        written
+            .map_err(|error| configuration(format!("cannot be written to {}: {error}", self.path.display())))
     }
 }
 
@@ -277,8 +285,15 @@ async fn verify(path: &Path) -> Result<(), Failure> {
             println!("destination - cannot be read again");
             continue;
         }
-        let opened = place::source(&client, &uri).await.map_err(|error| changed(error.message))?;
-        let crc = checksum_of(opened.source.as_ref(), Budget::new(64 << 20), Concurrency::new(8)).await?;
+        let opened = place::source(&client, &uri).await.map_err(|error| match error.kind {
+            ErrorKind::NotFound => changed(error.message),
+            _ => of_sink(&error),
+        })?;
+        let read = checksum_of(opened.source.as_ref(), Budget::new(64 << 20), Concurrency::new(8)).await;
+        let crc = read.map_err(|failure| match failure.code {
+            Code::IntegritySource | Code::SourceChanged | Code::SourceGone => changed(failure.message),
+            _ => Failure::new(Code::DestinationUnavailable, failure.message),
+        })?;
         let (size, text) = (crc.len(), crc_to_text(crc.value()));
         let expected = (delivery.size, delivery.crc64nvme.as_deref());
         if expected != (Some(size), Some(&text)) {

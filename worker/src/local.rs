@@ -184,6 +184,27 @@ impl LocalSink {
     }
 }
 
+/// Give a file its final name, which must not be taken.
+fn publish(temporary: &Path, path: &Path) -> PortResult<()> {
+    use rustix::{
+        fs::{CWD, RenameFlags, renameat_with},
+        io::Errno,
+    };
+    let renamed = match renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
+        // Not on this file system; a hard link too fails when the name is taken, where a rename would replace.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            std::fs::hard_link(temporary, path).inspect(|()| {
+                let _removed = std::fs::remove_file(temporary);
+            })
+        }
+        renamed => renamed.map_err(io::Error::from),
+    };
+    renamed.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => taken(path),
+        _ => port_error(path, &error),
+    })
+}
+
 fn taken(path: &Path) -> PortError {
     PortError::new(ErrorKind::Exists, format!("{}: the name is taken", path.display()))
 }
@@ -258,16 +279,10 @@ impl Upload for LocalUpload {
                     format!("{}: {size} bytes written, {} expected", sink.temporary.display(), whole.len());
                 return Err(PortError::new(ErrorKind::Permanent, message));
             }
-            // A hard link fails when the name is taken, atomically; a rename would replace it.
-            std::fs::hard_link(&sink.temporary, &sink.path).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => taken(&sink.path),
-                _ => port_error(&sink.path, &error),
-            })?;
-            std::fs::remove_file(&sink.temporary).map_err(failed)?;
-            let folder = folder(&sink.path);
-            File::open(&folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(|error| port_error(&folder, &error))?;
+            publish(&sink.temporary, &sink.path)?;
+            // From here on the object is there: that the folder's entry could not be forced to disk, or not be asked to
+            // be, does not undo it.
+            let _synced = File::open(folder(&sink.path)).and_then(|folder| folder.sync_all());
             Ok(Committed {
                 version: None,
                 etag: None,

@@ -88,7 +88,11 @@ impl Sink {
                 let (sink, done) = S3Sink::open(client.clone(), target).await?;
                 (Self::S3(sink), done)
             }
-            ObjectUri::Local(path) => (Self::Local(LocalSink::open(path, delivery).await?), None),
+            // A name of its own for each attempt: what one that was killed has left must not be in the way.
+            ObjectUri::Local(path) => {
+                let attempt = uuid::Uuid::new_v4().to_string();
+                (Self::Local(LocalSink::open(path, &attempt).await?), None)
+            }
             ObjectUri::Std => (Self::Std(StdoutSink::default()), None),
         })
     }

@@ -11,7 +11,7 @@ use eft_domain::{
 use eft_pipeline::{
     chain::StageTotals,
     checksum::Crc64,
-    port::Committed,
+    port::{Committed, Verified},
     progress::Snapshot,
     stage,
     transfer::{Outcome as Transferred, Stopped},
@@ -207,10 +207,11 @@ fn delivery(
     let moved = moved.filter(|_| committed.is_some());
     let whole = committed.and_then(|committed| committed.whole);
     let parts = moved.and_then(|moved| moved.deliveries.first()).map_or(0, |delivery| delivery.parts);
-    let (crc, conditions) = match facts.sink {
-        Some(Sink::S3(sink)) => (sink.knows_crc64(), sink.write_capability()),
-        Some(Sink::Local(_)) => (false, WriteCapability::Enforced),
-        _ => (false, WriteCapability::Unsupported),
+    let (no_crc, conditions) = match facts.sink {
+        Some(Sink::S3(sink)) => (!sink.knows_crc64(), sink.write_capability()),
+        Some(Sink::Local(_)) => (true, WriteCapability::Enforced),
+        Some(Sink::Std(_)) => (true, WriteCapability::Unsupported),
+        None => (false, WriteCapability::Unproven),
     };
     Delivery {
         delivery_id: facts.identity.delivery,
@@ -239,7 +240,12 @@ fn delivery(
         parts,
         attempts: 1,
         endpoint: Capabilities {
-            crc64nvme: if crc { CrcCapability::Verified } else { CrcCapability::Unsupported },
+            crc64nvme: match committed.map(|committed| committed.verified) {
+                Some(Verified::Checksum) => CrcCapability::Verified,
+                Some(Verified::SizeOnly) => CrcCapability::Unsupported,
+                None if no_crc => CrcCapability::Unsupported,
+                None => CrcCapability::Unproven,
+            },
             conditional_write: conditions,
             versions: committed.is_some_and(|committed| committed.version.is_some()),
         },

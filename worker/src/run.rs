@@ -165,7 +165,8 @@ impl Job {
                     source: Arc::clone(&opened.source),
                     sinks: vec![sink.port()],
                     budget: Budget::new(plan.memory),
-                    reading: Concurrency::new(plan.reads),
+                    // One window for one endpoint: whichever request it throttles, both directions slow down.
+                    reading: writing.clone(),
                     writing,
                     plan,
                     pool,

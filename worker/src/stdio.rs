@@ -32,6 +32,19 @@ impl Default for StdinSource {
     }
 }
 
+/// Reads until the buffer is full or the input ends.
+async fn fill(source: &StdinSource, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut stdin = source.0.lock().await;
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match stdin.read(&mut buffer[filled..]).await? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
+
 impl ObjectSource for StdinSource {
     fn uri(&self) -> String {
         "-".to_owned()
@@ -52,9 +65,9 @@ impl ObjectSource for StdinSource {
             if want == 0 {
                 return None;
             }
+            // A pipe gives little at a time; a frame that is not full would hold more memory than it has bytes.
             let mut buffer = BytesMut::zeroed(want);
-            let read = source.0.lock().await.read(&mut buffer).await;
-            match read {
+            match fill(&source, &mut buffer).await {
                 Ok(0) => None,
                 Ok(read) => {
                     buffer.truncate(read);

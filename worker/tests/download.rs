@@ -233,3 +233,25 @@ async fn an_answer_out_of_step_is_refused() {
         assert!(error.message.contains(expected), "{expected}: {}", error.message);
     }
 }
+
+/// Bytes from elsewhere in the object would pass every checksum that is made of them.
+#[tokio::test]
+async fn an_answer_that_is_another_range_is_refused() {
+    let ranged = |range: &str| {
+        let head =
+            format!("HTTP/1.1 206 Partial Content\r\ncontent-length: 100\r\ncontent-range: {range}\r\n\r\n");
+        Answer::of([head.as_bytes(), &pattern(100)[..]].concat())
+    };
+    let cases = [
+        (ranged("bytes 100-199/1000"), true),
+        (ranged("bytes 100-199/*"), true),
+        (ranged("bytes 0-99/1000"), false),
+        (ranged("bytes 100-199/1001"), false),
+        (Answer::of(whole(&pattern(1000))), false),
+    ];
+    for (answer, good) in cases {
+        let server = Scripted::start(1000, vec![answer; 8]);
+        let frames = server.open().await.read(100..200).await;
+        assert_eq!(frames.is_ok(), good, "{:?}", frames.err());
+    }
+}

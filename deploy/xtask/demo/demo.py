@@ -69,7 +69,7 @@ def row(name, text):
 def arrived(s3, key):
     """Reads an object with boto3 and zstandard; gives the compressed and the plain SHA-256, and the plain size."""
     outer, inner, size = hashlib.sha256(), hashlib.sha256(), 0
-    decoder = zstandard.ZstdDecompressor().decompressobj()
+    decoder = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
     for piece in s3.get_object(Bucket="out-files", Key=key)["Body"].iter_chunks(eft.MIB):
         outer.update(piece)
         plain = decoder.decompress(piece)

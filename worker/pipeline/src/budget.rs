@@ -87,6 +87,14 @@ impl Lease {
         self.permit.num_permits() as u64 * UNIT
     }
 
+    /// One lease of two from the same budget.
+    ///
+    /// # Panics
+    /// When they are not.
+    pub fn join(&mut self, other: Self) {
+        self.permit.merge(other.permit);
+    }
+
     /// Keep `bytes` and give the rest back.
     pub fn shrink(&mut self, bytes: u64) {
         let surplus = self.permit.num_permits().saturating_sub(units(bytes) as usize);

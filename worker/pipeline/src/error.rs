@@ -23,7 +23,7 @@ pub fn of_sink(error: &PortError) -> Failure {
         ErrorKind::Denied => Code::DestinationAccess,
         ErrorKind::Exists | ErrorKind::Changed => Code::DestinationExists,
         ErrorKind::Full => Code::DestinationFull,
-        ErrorKind::Checksum => Code::IntegrityDestination,
+        ErrorKind::Checksum | ErrorKind::Damaged => Code::IntegrityDestination,
         ErrorKind::Indeterminate => Code::DestinationIndeterminate,
         _ => Code::DestinationUnavailable,
     };
@@ -32,5 +32,5 @@ pub fn of_sink(error: &PortError) -> Failure {
 
 /// The failure of a run that its user stopped.
 pub fn interrupted() -> Failure {
-    Failure::new(Code::Interrupted, "stopped on request; uploads under way were removed")
+    Failure::new(Code::Interrupted, "stopped on request")
 }

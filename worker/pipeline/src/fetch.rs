@@ -176,9 +176,13 @@ impl RangeRead {
         let from = self.range.start + self.read;
         let mut frames = fetch.source.read(from..self.range.end).await?;
         while self.read < self.len() {
-            let frame = tokio::time::timeout(IDLE, frames.next())
-                .await
-                .map_err(|_| self.broken(fetch, format_args!("no byte for {} s", IDLE.as_secs())))?;
+            let frame = match fetch.source.size() {
+                Some(_) => tokio::time::timeout(IDLE, frames.next())
+                    .await
+                    .map_err(|_| self.broken(fetch, format_args!("no byte for {} s", IDLE.as_secs())))?,
+                // Who writes to a pipe may take all the time it needs.
+                None => frames.next().await,
+            };
             match frame {
                 Some(frame) => self.take(frame?, fetch)?,
                 None if fetch.source.size().is_none() => break,

@@ -6,6 +6,9 @@ use bytes::Bytes;
 
 use crate::{budget::Lease, checksum::Crc64, chunk::Chunk, port::Part, schedule::PartSchedule};
 
+/// A chunk below this is small: its lease is joined with others.
+const SMALL: u64 = 64 << 10;
+
 /// Collects chunks into the part being filled.
 #[derive(Debug)]
 pub struct Packer {
@@ -19,7 +22,33 @@ pub struct Packer {
 struct Filling {
     segments: Vec<Bytes>,
     leases: Vec<Arc<Lease>>,
+    /// One lease for many small chunks, and the bytes it pays for: each alone is counted in whole KiB, and blocks of
+    /// zeros compress to less.
+    small: Option<(Lease, u64)>,
     crc: Crc64,
+}
+
+impl Filling {
+    fn add(&mut self, mut piece: Chunk) {
+        self.crc = self.crc.then(piece.checksum());
+        self.segments.append(&mut piece.segments);
+        if piece.len >= SMALL || piece.leases.len() != 1 {
+            self.leases.append(&mut piece.leases);
+            return;
+        }
+        for lease in piece.leases {
+            match (Arc::try_unwrap(lease), &mut self.small) {
+                (Ok(lease), Some((small, bytes))) => {
+                    small.join(lease);
+                    *bytes += piece.len;
+                    small.shrink(*bytes);
+                }
+                (Ok(lease), small) => *small = Some((lease, piece.len)),
+                // Shared with the rest of a chunk that was cut.
+                (Err(lease), _) => self.leases.push(lease),
+            }
+        }
+    }
 }
 
 impl Packer {
@@ -39,9 +68,7 @@ impl Packer {
         while chunk.len > 0 {
             let room = self.schedule.next(self.written) - self.filling.crc.len();
             let piece = chunk.split_to(room.min(chunk.len));
-            self.filling.crc = self.filling.crc.then(piece.checksum());
-            self.filling.segments.extend(piece.segments);
-            self.filling.leases.extend(piece.leases);
+            self.filling.add(piece);
             if self.filling.crc.len() == self.schedule.next(self.written) {
                 parts.extend([self.cut()]);
             }
@@ -54,7 +81,8 @@ impl Packer {
     }
 
     fn cut(&mut self) -> Part {
-        let Filling { segments, leases, crc } = std::mem::take(&mut self.filling);
+        let Filling { segments, mut leases, small, crc } = std::mem::take(&mut self.filling);
+        leases.extend(small.map(|(lease, _)| Arc::new(lease)));
         self.number += 1;
         let offset = self.written;
         self.written += crc.len();

@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Full,
     /// The bytes do not have the checksum that was sent with them.
     Checksum,
+    /// What stands there now is not what was sent.
+    Damaged,
     /// Slow down: the endpoint refuses load for now.
     Throttled,
     /// May work when tried again: 5xx, a cut or stalled body, a lost connection.

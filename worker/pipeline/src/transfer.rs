@@ -107,9 +107,19 @@ pub struct Stopped {
     pub leftovers: Vec<PortError>,
 }
 
+impl Stopped {
+    /// Stopped for this reason; the message names what could not be removed.
+    pub fn new(mut failure: Failure, stages: Vec<StageTotals>, leftovers: Vec<PortError>) -> Self {
+        for left in &leftovers {
+            failure.message.push_str(&format!("; an upload is left behind: {}", left.message));
+        }
+        Self { failure, stages, leftovers }
+    }
+}
+
 impl From<Failure> for Stopped {
     fn from(failure: Failure) -> Self {
-        Self { failure, stages: Vec::new(), leftovers: Vec::new() }
+        Self::new(failure, Vec::new(), Vec::new())
     }
 }
 
@@ -154,7 +164,7 @@ impl Transfer {
                         && leftovers.is_empty();
                     if !again {
                         drop(budget);
-                        return Err(Stopped { failure, stages, leftovers });
+                        return Err(Stopped::new(failure, stages, leftovers));
                     }
                     self.progress.read_again();
                     attempt += 1;
@@ -251,13 +261,15 @@ impl Transfer {
                 Some(failure) => Err(failure),
                 None => self.commit(lane, whole.clone(), crc).await,
             };
+            let Err(mut failure) = result else { return Delivery { parts, result } };
             // One sink's failure must not leave its parts behind because the others succeeded.
-            if let (Err(failure), Some(upload)) = (&result, &lane.upload) {
-                drop(retrying(&self.retry, |_| (), || upload.abort()).await);
-                lane.dead.get_or_insert_with(|| failure.clone());
-            } else if let Err(failure) = &result {
-                lane.dead.get_or_insert_with(|| failure.clone());
+            if let Some(upload) = &lane.upload
+                && let Err(left) = retrying(&self.retry, |_| (), || upload.abort()).await
+            {
+                failure = Stopped::new(failure, Vec::new(), vec![left]).failure;
             }
+            lane.dead.get_or_insert_with(|| failure.clone());
+            let result = Err(failure);
             Delivery { parts, result }
         }))
         .await;

@@ -120,6 +120,8 @@ impl Sending<'_> {
         let (mut parts, mut crc, mut count) = (VecDeque::<Part>::new(), Crc64::default(), 0);
         let mut sending = FuturesUnordered::new();
         let mut begun = false;
+        // Where the size is known so is this, and the first part need not wait for the second: there may be memory for one.
+        let several = self.plan.output_size().is_some_and(|size| size > self.plan.schedule.first());
         loop {
             while begun && sending.len() < limit() {
                 let Some(part) = parts.pop_front() else { break };
@@ -140,7 +142,7 @@ impl Sending<'_> {
                     }
                     // More than one part, or a first part with bytes after it: one request will not do.
                     let more = packer.as_ref().is_some_and(|packer| count > 0 && packer.total() > crc.len());
-                    if !begun && (count > 1 || more) {
+                    if !begun && (count > 1 || more || (several && count == 1)) {
                         self.begin(&mut lanes).await?;
                         begun = true;
                     }

@@ -272,6 +272,44 @@ fn every_order_of_stages_has_a_plan_within_its_memory() {
     }
 }
 
+/// The memory that a refusal names is enough: no window waits for a lease that waits for the window.
+#[tokio::test]
+async fn the_memory_that_is_named_suffices() {
+    let zstd = [StageSpec::Compress(CompressSpec { codec: Codec::Zstd, level: 3 })];
+    let gzip = [StageSpec::Compress(CompressSpec { codec: Codec::Gzip, level: 1 })];
+    let table = [StageSpec::Validate(ValidateSpec::Csv(CsvSpec::default()))];
+    let both =
+        [table[0].clone(), zstd[0].clone(), StageSpec::Decompress(DecompressSpec { codec: Codec::Zstd })];
+    let rows = csv(1_500_000);
+    let zeros = Bytes::from(vec![0; 48 * MIB]);
+    let cases: [(&[StageSpec], &Bytes); 5] =
+        [(&[], &rows), (&table, &rows), (&zstd, &rows), (&both, &rows), (&gzip, &zeros)];
+    for (stages, bytes) in cases {
+        for stream in [false, true] {
+            for concurrency in [1, 4] {
+                let source = MemorySource::new(bytes.clone()).with_checksum();
+                let source = if stream { source.stream() } else { source };
+                let limits = Limits::default();
+                let request = |memory| Request {
+                    memory: ByteSize(memory),
+                    concurrency,
+                    // Not a multiple of what ranges are cut by.
+                    part_size: Some(ByteSize((3 << 20) + 4096)),
+                    ..request(source.size(), stages, &limits)
+                };
+                let refusal = Plan::new(&request(1024)).unwrap_err();
+                let named: ByteSize = refusal.message.rsplit(' ').next().unwrap().parse().unwrap();
+                let plan = Plan::new(&request(named.bytes())).unwrap();
+                let sink = sink();
+                let mut transfer = transfer(source, &[&sink], stages);
+                (transfer.budget, transfer.plan) = (Budget::new(plan.memory), plan);
+                transfer.run().await.unwrap();
+                assert!(sink.object().is_some(), "{stages:?} {stream} {concurrency}");
+            }
+        }
+    }
+}
+
 /// Memory follows the object: two parts of a known size, and parts that reach what an unknown one may become.
 #[test]
 fn memory_suits_the_object() {

@@ -36,7 +36,8 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// What a HEAD says, and the tags, which cost a request of their own where there are some.
+    /// What a HEAD says, and the tags, which cost a request of their own where there are some. S3 counts tags only for those
+    /// who may read them: to everybody else an object with tags looks like one without.
     ///
     /// # Errors
     /// `Denied` when the object has tags that may not be read: they would be lost in silence.

@@ -40,6 +40,7 @@ use super::{
     error::port_error,
     resolve::{self, DELIVERY, Stands},
     sink::{COMPLETE, S3Upload, within},
+    source::ANSWER,
 };
 
 /// "You can store individual objects of up to 50 TB; CopyObject copies up to 5 GB" (S3 API reference; it counts GiB).
@@ -165,7 +166,7 @@ impl ServerCopy {
                 }
                 _ => {
                     let message = format!("{what}: what stands there is not what was copied");
-                    Err(PortError::new(ErrorKind::Checksum, message))
+                    Err(PortError::new(ErrorKind::Damaged, message))
                 }
             },
         }
@@ -207,12 +208,10 @@ impl ServerCopy {
         let left = retrying(&self.retry, |_| (), || upload.abort()).await.err();
         match published {
             // What the copy left would stay behind the streamed object.
-            Ok(_) => left.map_or(Ok(None), |error| {
-                Err(Stopped { failure: of_sink(&error), stages: Vec::new(), leftovers: vec![error] })
-            }),
-            Err(failure) => {
-                Err(Stopped { failure, stages: Vec::new(), leftovers: left.into_iter().collect() })
+            Ok(_) => {
+                left.map_or(Ok(None), |error| Err(Stopped::new(of_sink(&error), Vec::new(), vec![error])))
             }
+            Err(failure) => Err(Stopped::new(failure, Vec::new(), left.into_iter().collect())),
         }
     }
 
@@ -237,6 +236,9 @@ impl ServerCopy {
             tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => {
+                    // S3 goes on with copies it has begun, and an abort before they end would miss what they leave.
+                    let ended = copying.map(drop).collect::<()>();
+                    drop(tokio::time::timeout(ANSWER, ended).await);
                     return Err(PortError::new(ErrorKind::Permanent, interrupted().message));
                 }
                 Some(ack) = copying.next(), if !copying.is_empty() => {

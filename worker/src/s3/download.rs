@@ -181,7 +181,8 @@ impl Downloads {
             .headers()
             .get(CONNECTION)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        let home = (!closing).then_some((self, origin));
+        let in_step = !matches!(framing, Framing::Length(0)) || buffer.is_empty();
+        let home = (!closing && in_step).then_some((self, origin));
         let body = Receiving { stream: Some(stream), buffer, slabs, framing, home };
         sdk_response(head.map(|()| SdkBody::from_body_1_x(body)))
     }
@@ -236,8 +237,10 @@ async fn exchange(mut stream: Stream, mut buffer: BytesMut, request: &[u8]) -> i
         Ok(0) => return Ok(None),
         Ok(_) => {}
         Err(error) => {
-            use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-            let gone = matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset);
+            // `UnexpectedEof` is TLS without a farewell.
+            use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+            let gone =
+                matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof);
             return if gone { Ok(None) } else { Err(error) };
         }
     }

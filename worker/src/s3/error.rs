@@ -23,6 +23,13 @@ where
     PortError::new(kind(error, code, status), format!("{what}: {text}"))
 }
 
+/// The endpoint refused a checksum it does not know. Any other refusal must not be taken for that: what is sent again
+/// without a checksum is protected by nothing.
+pub(super) fn speaks_of_checksum(error: &PortError) -> bool {
+    matches!(error.kind, ErrorKind::Permanent | ErrorKind::Unsupported)
+        && error.message.to_ascii_lowercase().contains("checksum")
+}
+
 fn kind<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>, status: Option<u16>) -> ErrorKind {
     match code {
         Some("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded") => {

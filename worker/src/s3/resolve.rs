@@ -79,6 +79,12 @@ pub(super) async fn after(sink: &S3Sink, error: PortError, whole: Crc64) -> Port
         Ok(Stands::Theirs(_)) if error.kind == ErrorKind::Changed => Err(sink.taken()),
         Ok(_) if error.kind == ErrorKind::Changed => Err(PortError::new(ErrorKind::Transient, error.message)),
         Ok(_) => Err(error),
+        // Without the right to look, but with a condition on the write: doing it again does no harm.
+        Err(looking)
+            if looking.kind == ErrorKind::Denied && error.is_retryable() && sink.is_conditional() =>
+        {
+            Err(error)
+        }
         Err(looking) => Err(PortError::new(
             ErrorKind::Indeterminate,
             format!("{}; looking what stands there failed too: {}", error.message, looking.message),

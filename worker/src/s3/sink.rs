@@ -25,7 +25,7 @@ use super::{
     Client,
     attributes::{Attributes, carry},
     body, crc_from_text, crc_to_text,
-    error::port_error,
+    error::{port_error, speaks_of_checksum},
     resolve::{self, DELIVERY, Stands},
     source::ANSWER,
 };
@@ -138,10 +138,19 @@ impl S3Sink {
         }
     }
 
+    /// The write that publishes carries a condition.
+    pub(super) fn is_conditional(&self) -> bool {
+        self.conditions() != (None, None)
+    }
+
     /// Settle a failed commit; an endpoint without conditions is asked again without one.
     async fn settle(&self, error: PortError, whole: Crc64) -> PortResult<Committed> {
-        let conditional = self.conditions() != (None, None);
-        if error.kind == ErrorKind::Unsupported && conditional {
+        if speaks_of_checksum(&error) && self.knows_crc64() {
+            // Nothing was written: asked once more without.
+            self.facts.no_crc64.store(true, Relaxed);
+            return Err(PortError::new(ErrorKind::Transient, error.message));
+        }
+        if error.kind == ErrorKind::Unsupported && self.is_conditional() {
             self.facts.no_condition.store(true, Relaxed);
             return match resolve::look(self, Some(whole)).await? {
                 Stands::Ours(committed) => Ok(resolve::settled(committed)),
@@ -162,7 +171,7 @@ impl S3Sink {
         let crc = crc.and_then(crc_from_text);
         if crc.is_some_and(|crc| crc != whole.value()) {
             let message = format!("{}: the store's CRC-64/NVME is not the one sent", self.target.uri);
-            return Err(PortError::new(ErrorKind::Checksum, message));
+            return Err(PortError::new(ErrorKind::Damaged, message));
         }
         if crc.is_none() {
             self.facts.no_crc64.store(true, Relaxed);
@@ -198,15 +207,7 @@ impl S3Sink {
         let answer = within(part_time(part.len()), &what, request.send()).await?;
         match answer {
             Ok(done) => self.committed(done.version_id(), done.e_tag(), done.checksum_crc64_nvme(), part.crc),
-            Err(error) => {
-                let error = port_error(what, &error);
-                if error.kind == ErrorKind::Permanent && self.knows_crc64() {
-                    // Refused, and perhaps for the checksum alone: asked once more without.
-                    self.facts.no_crc64.store(true, Relaxed);
-                    return Err(PortError::new(ErrorKind::Transient, error.message));
-                }
-                self.settle(error, part.crc).await
-            }
+            Err(error) => self.settle(port_error(what, &error), part.crc).await,
         }
     }
 
@@ -231,8 +232,7 @@ impl S3Sink {
                 }
                 Err(error) => {
                     let error = port_error(&what, &error);
-                    let refuses_crc = matches!(error.kind, ErrorKind::Permanent | ErrorKind::Unsupported);
-                    if !(crc && refuses_crc) {
+                    if !(crc && speaks_of_checksum(&error)) {
                         return Err(error);
                     }
                     self.facts.no_crc64.store(true, Relaxed);
@@ -347,7 +347,7 @@ impl S3Upload {
     /// Abort, and look whether a part that was still on its way has brought the upload back.
     async fn remove(&self) -> PortResult<()> {
         let sink = &self.sink;
-        let what = format!("AbortMultipartUpload {}", sink.target.uri);
+        let what = format!("AbortMultipartUpload {} of {}", self.id, sink.target.uri);
         for _ in 0..ABORTS {
             let abort = sink
                 .client

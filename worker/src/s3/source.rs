@@ -87,6 +87,20 @@ impl S3Source {
         &self.version
     }
 
+    /// Whether an answer is the range that was asked for: bytes from elsewhere in the object would pass every checksum that
+    /// is made of them. An endpoint that does not say may have sent the whole object.
+    fn is_range(&self, asked: &Range<u64>, said: Option<&str>) -> Result<(), String> {
+        let Some(said) = said else {
+            let whole = *asked == (0..self.size);
+            return if whole { Ok(()) } else { Err("without saying which range".to_owned()) };
+        };
+        let (range, size) =
+            said.strip_prefix("bytes ").and_then(|said| said.split_once('/')).unwrap_or_default();
+        let same = range == format!("{}-{}", asked.start, asked.end - 1);
+        let same_size = size == "*" || size.parse() == Ok(self.size);
+        if same && same_size { Ok(()) } else { Err(format!("`{said}`")) }
+    }
+
     /// The full-object CRC-64/NVME that the endpoint keeps.
     pub fn known_crc(&self) -> Option<u64> {
         match self.stored {
@@ -152,6 +166,9 @@ impl ObjectSource for S3Source {
                     ),
                     _ => error,
                 }
+            })?;
+            self.is_range(&range, answer.content_range()).map_err(|said| {
+                PortError::new(ErrorKind::Permanent, format!("{what}: the endpoint answered {said}"))
             })?;
             let frames = stream::unfold(Some((answer.body, what)), |state| async move {
                 let (mut body, what) = state?;

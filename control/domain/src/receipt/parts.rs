@@ -77,6 +77,8 @@ words! {
         Verified = "verified",
         /// Does not know it; we read our own numbers back instead.
         Unsupported = "unsupported",
+        /// Nothing was written, so it was not asked.
+        Unproven = "unproven",
     }
 
     /// What the endpoint did with `If-None-Match` or `If-Match`.

@@ -121,8 +121,9 @@ impl<'a> Draft<'a> {
             }
             None => {
                 let range = floor.min(DEFAULT_PART.bytes());
-                self.affords(floor + range + working, "a part, and a read beside it,")?;
-                (PartSchedule::unknown(floor, (window - range) / MIB * MIB, &sink), range)
+                // A part may begin and end within a range, and holds both of them whole.
+                self.affords(floor + 2 * range + working, "a part, and the ranges it begins and ends in,")?;
+                (PartSchedule::unknown(floor, (window - 2 * range) / MIB * MIB, &sink), range)
             }
         };
         let in_flight = usize::try_from(window / schedule.first().max(1)).unwrap_or(usize::MAX).max(1);
@@ -165,7 +166,13 @@ impl<'a> Draft<'a> {
         let spare = memory - needs.sum();
         let ranges = DEFAULT_PART.bytes() * concurrency as u64;
         let input_window = needs.input + (spare / 3).min(ranges.saturating_sub(needs.input));
-        let range = (input_window / concurrency as u64 / MIB * MIB).clamp(MIN_RANGE, DEFAULT_PART.bytes());
+        // Blocks straight from the source may each hold a range that they share with the next one (see `needs`).
+        let most = match self.groups.iter().find(|group| group.makes_bytes()) {
+            Some(Group::Compress(first)) => input_window / (jobs as u64 + 1) - first.block_bytes() as u64,
+            _ => input_window / 2,
+        };
+        let most = (most / MIB * MIB).clamp(MIN_RANGE, DEFAULT_PART.bytes());
+        let range = (input_window / concurrency as u64 / MIB * MIB).clamp(MIN_RANGE, most);
         // What input does not want, parts in flight do.
         let last = memory - needs.sum() - (input_window - needs.input) + needs.last();
         let bound = needs.windows.last().map_or(0, |(_, bound)| *bound);
