@@ -122,6 +122,9 @@ codes! {
     /// The route is not well formed.
     RouteInvalid = "route.invalid", Usage,
         "correct the route at the paths named and save it again";
+    /// The checkpoint is not of this source, route or plan, or is damaged.
+    CheckpointRefused = "checkpoint.refused", Usage,
+        "continue with the source and route the checkpoint was made with, or discard it and start over";
     /// The plan cannot work: refused before the first byte.
     PlanRefused = "plan.refused", Usage,
         "change the route or the request as the message says; no byte was moved";

@@ -131,6 +131,7 @@ pub fn drive(stages: Vec<AnyStage>, arrival: &Arrival) -> Outcome {
                     input.end();
                 }
             }
+            Ok(Flow::Boundary) => panic!("nobody asked for the state"),
             Ok(Flow::Done) => {
                 assert!(chain.input().is_finished(), "done with input left");
                 break Ok(());

@@ -6,7 +6,7 @@ use eft_domain::{
 };
 
 use super::{
-    CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, Utf8Validate,
+    CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State, Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -57,5 +57,13 @@ impl Stage for AnyStage {
 
     fn report(&self) -> StageReport {
         each!(self, stage => stage.report())
+    }
+
+    fn save(&self) -> Option<State> {
+        each!(self, stage => stage.save())
+    }
+
+    fn restore(&mut self, state: State) -> Result<(), Failure> {
+        each!(self, stage => stage.restore(state))
     }
 }

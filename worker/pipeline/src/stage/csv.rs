@@ -45,6 +45,7 @@ mod block;
 mod dialect;
 mod lanes;
 mod machine;
+mod resume;
 mod rules;
 mod scan;
 mod tally;
@@ -58,7 +59,7 @@ use self::machine::{Machine, Piece};
 use self::scan::Scanner;
 use self::tally::Tally;
 use super::utf8::{BadSequence, Utf8Scan};
-use super::{Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport};
+use super::{Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State};
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
@@ -185,7 +186,17 @@ impl Stage for CsvValidate {
     fn step(&mut self, input: &mut Input, output: &mut Output) -> Result<Flow, Failure> {
         loop {
             let base = input.offset();
-            let Some(bytes) = input.take_chunk() else { break };
+            let bytes = if input.wants_save() {
+                if self.is_between() {
+                    return Ok(Flow::Boundary);
+                }
+                // To the next line end, which is the end of a record unless it stands in quotes.
+                let line = memchr::memchr(b'\n', input.chunk()).map_or(input.chunk().len(), |at| at + 1);
+                input.take(line)
+            } else {
+                input.take_chunk()
+            };
+            let Some(bytes) = bytes else { break };
             self.read(&bytes, base)?;
             output.pass(bytes);
         }
@@ -204,5 +215,13 @@ impl Stage for CsvValidate {
             rejects: tally.rejects.clone(),
             ..StageReport::default()
         }
+    }
+
+    fn save(&self) -> Option<State> {
+        self.save_between()
+    }
+
+    fn restore(&mut self, state: State) -> Result<(), Failure> {
+        self.restore_between(state)
     }
 }

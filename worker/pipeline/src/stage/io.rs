@@ -12,9 +12,15 @@ pub struct Input {
     queue: VecDeque<Bytes>,
     consumed: u64,
     ended: bool,
+    wants_save: bool,
 }
 
 impl Input {
+    /// An input that starts at an offset of the stream.
+    pub fn starting_at(offset: u64) -> Self {
+        Self { consumed: offset, ..Self::default() }
+    }
+
     /// Append bytes. Empty ones are dropped, so that [`Input::chunk`] is empty only when nothing waits.
     pub fn push(&mut self, bytes: Bytes) {
         debug_assert!(!self.ended, "bytes after the end");
@@ -56,9 +62,33 @@ impl Input {
         Some(bytes)
     }
 
+    /// Take the first `n` bytes of [`Input::chunk`], without copying; `None` when that is nothing.
+    ///
+    /// # Panics
+    /// When `n` is more than the chunk holds.
+    pub fn take(&mut self, n: usize) -> Option<Bytes> {
+        let front = self.queue.front_mut()?;
+        if n == front.len() {
+            return self.take_chunk();
+        }
+        self.consumed += n as u64;
+        Some(front.split_to(n))
+    }
+
     /// Bytes consumed since the start of the stream: the offset of the first waiting byte.
     pub fn offset(&self) -> u64 {
         self.consumed
+    }
+
+    /// Somebody waits for the stage's state: stop with [`Flow::Boundary`](super::Flow::Boundary) as soon as
+    /// [`Stage::save`](super::Stage::save) has one.
+    pub fn wants_save(&self) -> bool {
+        self.wants_save
+    }
+
+    /// Ask for the stage's state, or no longer.
+    pub fn want_save(&mut self, wants: bool) {
+        self.wants_save = wants;
     }
 
     /// Nothing waits (more may come).

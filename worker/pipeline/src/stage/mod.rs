@@ -11,6 +11,10 @@
 //! only looks at bytes or cuts them passes the input's own `Bytes` on ([`Output::pass`]), which makes no new bytes and
 //! therefore needs no room.
 //!
+//! # Resuming
+//! Between two steps a stage may be asked for its state ([`Stage::save`]). A stage that has one only at certain places
+//! stops there with [`Flow::Boundary`] while [`Input::wants_save`] says so.
+//!
 //! # Failure handling
 //! An error is final: the transfer is aborted, nothing is published, and the stage is not stepped again.
 
@@ -31,7 +35,8 @@ pub use io::{Input, Output};
 pub use sha256::Sha256;
 pub use utf8::Utf8Validate;
 
-use eft_domain::Failure;
+use eft_domain::{Code, Failure};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// What a stage does to the bytes that pass it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +79,16 @@ pub struct StageInfo {
     pub memory: u64,
 }
 
+/// What a stage needs to go on from where it is: small, plain data that goes into a checkpoint.
+pub type State = serde_json::Value;
+
 /// Why a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// All input is consumed and more may come.
     Hungry,
+    /// [`Input::wants_save`] was set and here the state can be saved: step again with the same input and output.
+    Boundary,
     /// The output has no room left; step again with the same input and new room.
     Full,
     /// The input has ended, all of it is consumed and all output is written.
@@ -104,7 +114,7 @@ pub struct StageReport {
 pub const MAX_REJECTS: usize = 100;
 
 /// One broken record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reject {
     /// Record number, from 1, header excluded; 0 is the header.
     pub record: u64,
@@ -129,4 +139,33 @@ pub trait Stage: Send {
 
     /// What was counted so far; complete after [`Flow::Done`] or an error.
     fn report(&self) -> StageReport;
+
+    /// The state between two steps, counts included; `None` where the stage could not go on from here: inside a unit
+    /// of a format (R2), or anywhere (R3). All output so far belongs to what was consumed so far.
+    fn save(&self) -> Option<State>;
+
+    /// Go on from a saved state. Called once, on a fresh stage of the same spec; the input then starts at the offset
+    /// at which the state was saved.
+    ///
+    /// # Errors
+    /// When this is no state of this stage; the checkpoint is then not used.
+    fn restore(&mut self, state: State) -> Result<(), Failure>;
+}
+
+/// A stage's own type as a [`State`].
+pub(crate) fn pack(state: &impl Serialize) -> Option<State> {
+    serde_json::to_value(state).ok()
+}
+
+/// A stage's own type from a [`State`].
+pub(crate) fn unpack<T: DeserializeOwned>(stage: &str, state: State) -> Result<T, Failure> {
+    serde_json::from_value(state).map_err(|error| bad_state(stage, error))
+}
+
+/// A checkpoint holds what is no state of this stage.
+pub(crate) fn bad_state(stage: &str, why: impl std::fmt::Display) -> Failure {
+    Failure::new(
+        Code::CheckpointRefused,
+        format!("the state of {stage} in the checkpoint cannot be used: {why}"),
+    )
 }

@@ -3,7 +3,7 @@
 use eft_domain::Failure;
 use ring::digest::{Context, SHA256};
 
-use super::{Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport};
+use super::{Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State, bad_state};
 
 /// Taps a stream for its SHA-256.
 pub struct Sha256 {
@@ -39,6 +39,14 @@ impl Stage for Sha256 {
     fn report(&self) -> StageReport {
         let digest = self.context.clone().finish();
         StageReport { sha256: digest.as_ref().try_into().ok(), ..StageReport::default() }
+    }
+
+    fn save(&self) -> Option<State> {
+        None
+    }
+
+    fn restore(&mut self, _state: State) -> Result<(), Failure> {
+        Err(bad_state("digest.sha256", "it has none"))
     }
 }
 

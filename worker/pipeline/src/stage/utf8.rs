@@ -10,8 +10,11 @@
 //! character here.
 
 use eft_domain::{Code, Failure};
+use serde::{Deserialize, Serialize};
 
-use super::{Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport};
+use super::{
+    Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State, bad_state, pack, unpack,
+};
 
 /// The stage `validate.utf8`.
 #[derive(Debug, Default)]
@@ -60,6 +63,20 @@ impl Stage for Utf8Validate {
 
     fn report(&self) -> StageReport {
         StageReport::default()
+    }
+
+    fn save(&self) -> Option<State> {
+        pack(&self.scan)
+    }
+
+    fn restore(&mut self, state: State) -> Result<(), Failure> {
+        let scan: Utf8Scan = unpack("validate.utf8", state)?;
+        let carried = scan.carry.get(..usize::from(scan.carried));
+        if !carried.is_some_and(|bytes| is_cut_sequence(bytes)) {
+            return Err(bad_state("validate.utf8", "no start of a sequence"));
+        }
+        self.scan = scan;
+        Ok(())
     }
 }
 
@@ -126,7 +143,7 @@ impl std::fmt::Display for BadSequence {
 }
 
 /// Finds broken sequences in bytes that come in pieces.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Utf8Scan {
     carry: [u8; 3],
     carried: u8,
@@ -183,6 +200,13 @@ impl Utf8Scan {
         self.carry[..bytes.len()].copy_from_slice(bytes);
         self.carried = bytes.len() as u8;
     }
+}
+
+/// Nothing, or the start of a sequence whose end is missing.
+fn is_cut_sequence(bytes: &[u8]) -> bool {
+    bytes.is_empty()
+        || std::str::from_utf8(bytes)
+            .is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
 }
 
 /// Bytes of the sequence a lead byte starts.

@@ -59,6 +59,7 @@ pub(crate) fn drive(
                     None => input.end(),
                 }
             }
+            Ok(Flow::Boundary) => panic!("nobody asked for the state"),
             Ok(Flow::Done) => {
                 assert!(input.is_finished());
                 return outcome;

@@ -11,7 +11,7 @@ use super::rules::{Rule, Rules, show};
 /// in memory, for its names. Reasonable default.
 const MAX_HEADER: u64 = 1 << 20;
 /// Longest column name in messages, in bytes.
-const MAX_NAME: usize = 64;
+pub(super) const MAX_NAME: usize = 64;
 
 /// A checked spec.
 #[derive(Debug)]
@@ -89,6 +89,11 @@ impl Dialect {
             rules: Rules::new(spec.quote, escape, &spec.null_values),
             spec,
         })
+    }
+
+    /// Where the names come from.
+    pub(super) fn columns(&self) -> &Columns {
+        &self.spec.columns
     }
 
     /// The first record is a header.

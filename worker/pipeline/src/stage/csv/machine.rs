@@ -42,7 +42,7 @@ pub(super) struct Machine {
     pub(super) tally: Tally,
     pub(super) state: State,
     /// The header is being read.
-    header: Option<Header>,
+    pub(super) header: Option<Header>,
     /// `None` until the header, or the first record of a file without names, is read.
     pub(super) table: Option<Table>,
     pub(super) record_start: u64,
@@ -59,7 +59,7 @@ pub(super) struct Machine {
 
 /// The header, while it is read.
 #[derive(Debug, Default)]
-struct Header {
+pub(super) struct Header {
     names: Vec<String>,
     /// The first thing wrong with it: the column and the reason.
     wrong: Option<(Option<String>, String)>,

@@ -21,11 +21,21 @@ impl Meter {
         Self { max_output: limits.max_output_bytes.0, max_ratio: limits.max_ratio.into(), made: 0 }
     }
 
+    /// Output so far, in bytes.
+    pub(super) fn made(&self) -> u64 {
+        self.made
+    }
+
+    /// Go on after `made` bytes of output.
+    pub(super) fn resume(&mut self, made: u64) {
+        self.made = made;
+    }
+
     /// Most bytes to make before [`Meter::add`]: to the next look at the ratio, or one over the output limit.
     /// Never 0.
     pub(super) fn allowance(&self) -> usize {
         let to_check = CHECK_INTERVAL - self.made % CHECK_INTERVAL;
-        let to_limit = (self.max_output - self.made).saturating_add(1);
+        let to_limit = self.max_output.saturating_sub(self.made).saturating_add(1);
         usize::try_from(to_check.min(to_limit)).unwrap_or(usize::MAX)
     }
 

@@ -39,10 +39,13 @@ use async_compression::core::util::{PartialBuffer, WriteBuffer};
 use async_compression::zstd::DParameter;
 use eft_domain::route::{Codec, DecompressSpec, Limits};
 use eft_domain::{Code, Failure};
+use serde::{Deserialize, Serialize};
 
 use self::meter::Meter;
 use self::unit::{Head, Judged};
-use super::{Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport};
+use super::{
+    Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State as Saved, pack, unpack,
+};
 
 pub use self::meter::CHECK_INTERVAL;
 pub use self::unit::MAX_TRAILING;
@@ -87,6 +90,14 @@ enum State {
     Body { pending: bool },
     /// After the last unit: this many bytes so far, and whether all are zero.
     Trailing { bytes: u64, zero: bool },
+}
+
+/// What is left of the units that were read.
+#[derive(Serialize, Deserialize)]
+struct Between {
+    units: u64,
+    any: bool,
+    made: u64,
 }
 
 impl Decompress {
@@ -232,6 +243,11 @@ impl Decompress {
         Err(Failure::new(Code::FormatTrailing, message))
     }
 
+    /// Nothing of the next unit was read.
+    fn is_between(&self) -> bool {
+        matches!(&self.state, State::Head(head) if head.is_empty())
+    }
+
     fn unit(&self) -> &'static str {
         match self.decoder {
             Decoder::Gzip(_) => "gzip member",
@@ -320,10 +336,25 @@ impl Stage for Decompress {
             if let Some(flow) = stop {
                 return Ok(flow);
             }
+            if input.wants_save() && self.is_between() {
+                return Ok(Flow::Boundary);
+            }
         }
     }
 
     fn report(&self) -> StageReport {
         StageReport { frames: Some(self.units), ..StageReport::default() }
+    }
+
+    fn save(&self) -> Option<Saved> {
+        self.is_between()
+            .then(|| pack(&Between { units: self.units, any: self.any, made: self.meter.made() }))?
+    }
+
+    fn restore(&mut self, state: Saved) -> Result<(), Failure> {
+        let Between { units, any, made } = unpack("decompress", state)?;
+        (self.units, self.any) = (units, any);
+        self.meter.resume(made);
+        Ok(())
     }
 }
