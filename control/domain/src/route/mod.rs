@@ -18,7 +18,8 @@ mod schema_test;
 mod tests;
 
 pub use destination::{Destination, Encryption, OnExisting, S3Destination, StorageClass, StorageOptions};
-pub use errors::{RouteError, RouteErrors};
+pub use errors::{RouteError, RouteErrors, did_you_mean};
+pub use names::stage_names;
 pub use options::{
     Archive, CompleteWhen, Digest, Executor, HeadOfLine, Match, OnEmpty, Ordering, ParseCompleteWhenError,
     Rpo, SMALL_MAX,

@@ -20,6 +20,7 @@
 
 mod any;
 mod buffers;
+pub mod catalogue;
 pub mod compress;
 pub mod csv;
 pub mod decompress;
@@ -51,6 +52,18 @@ pub enum Kind {
     Seek,
 }
 
+impl Kind {
+    /// The kind as it is written in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tap => "tap",
+            Self::Slice => "slice",
+            Self::Rewrite => "rewrite",
+            Self::Seek => "seek",
+        }
+    }
+}
+
 /// How far a run can be resumed through a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResumeClass {
@@ -62,6 +75,18 @@ pub enum ResumeClass {
     R2,
     /// Not resumable: restarts from the source.
     R3,
+}
+
+impl ResumeClass {
+    /// The class as it is written in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::R0 => "R0",
+            Self::R1 => "R1",
+            Self::R2 => "R2",
+            Self::R3 => "R3",
+        }
+    }
 }
 
 /// What the planner has to know of a stage.
