@@ -5,7 +5,7 @@ use std::{hint::black_box, num::NonZeroUsize};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
-use eft_domain::route::{Codec, CompressSpec, DecompressSpec, Limits};
+use eft_domain::route::{Codec, CompressSpec, DecompressSpec, Limits, MagicSpec, MediaType};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -16,7 +16,8 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, CsvValidate, Decompress, Flow, Input, Output, Scratch, Sha256, Stage, Utf8Validate,
+        BlockCompressor, CsvValidate, Decompress, Flow, Input, MagicValidate, Output, Scratch, Sha256, Stage,
+        Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -132,6 +133,10 @@ fn taps(criterion: &mut Criterion) {
     group.bench_function("validate_csv", |bencher| {
         let stage = || CsvValidate::new(data::csv_spec(), &limits).expect("the rules agree");
         bencher.iter(|| drain(&mut stage(), &rows));
+    });
+    group.bench_function("validate_magic", |bencher| {
+        let spec = MagicSpec { types: vec![MediaType::Pdf, MediaType::Text] };
+        bencher.iter(|| drain(&mut MagicValidate::new(spec.clone()), &rows));
     });
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));

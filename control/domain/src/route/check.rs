@@ -9,6 +9,7 @@ use super::{
     Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
+    stage::magic,
 };
 use crate::ByteSize;
 
@@ -61,6 +62,17 @@ enum Bytes {
     Made(Codec, usize),
 }
 
+impl Bytes {
+    /// The codec they are in, and whose word that is.
+    fn codec(self) -> Option<(Codec, String)> {
+        match self {
+            Self::Unknown => None,
+            Self::Source(codec) => Some((codec, "`match.glob` says the files are".to_owned())),
+            Self::Made(codec, by) => Some((codec, format!("stage {by} has just written"))),
+        }
+    }
+}
+
 fn source(route: &Route) -> Bytes {
     let glob = route.matches.as_ref().and_then(|matches| matches.glob.as_deref()).unwrap_or_default();
     match glob.rsplit_once('.').map(|(_, extension)| extension) {
@@ -75,6 +87,9 @@ fn encodings(route: &Route, report: &mut Report) {
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match (stage, bytes) {
+            (StageSpec::Validate(ValidateSpec::Magic(spec)), bytes) => {
+                magic::check(spec, bytes.codec(), &format!("{path}/validate/magic"), report);
+            }
             (StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
                 path,
                 format!(

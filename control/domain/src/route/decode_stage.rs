@@ -9,6 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
+    stage::magic,
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -73,11 +74,13 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
         return match name {
             "utf8" => Some(ValidateSpec::Utf8),
             "csv" => Some(ValidateSpec::Csv(CsvSpec::default())),
+            "magic" => at.fault(report, "`magic` needs the types: write `magic: { types: [pdf, zip] }`"),
             _ => at.fault(report, unknown("check", name, names::VALIDATORS)),
         };
     }
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
+        "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
         _ if inner.is_null() => {
             Some(if name == "csv" { ValidateSpec::Csv(CsvSpec::default()) } else { ValidateSpec::Utf8 })
         }

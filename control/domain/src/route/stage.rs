@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+pub(super) mod magic;
+
+pub use magic::{MagicSpec, MediaType};
+
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
@@ -43,6 +47,8 @@ pub struct CompressSpec {
 pub enum ValidateSpec {
     /// Delimiter-separated records.
     Csv(CsvSpec),
+    /// A type of file, by its first bytes.
+    Magic(MagicSpec),
     /// Well-formed UTF-8 (RFC 3629), any length.
     Utf8,
 }

@@ -271,6 +271,8 @@ fn any_route() -> impl Strategy<Value = Route> {
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=9).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
+        proptest::sample::subsequence(MediaType::ALL, 1..=MediaType::ALL.len())
+            .prop_map(|types| StageSpec::Validate(ValidateSpec::Magic(MagicSpec { types }))),
         any_csv().prop_map(|csv| StageSpec::Validate(ValidateSpec::Csv(csv))),
     ];
     let storage = (

@@ -25,6 +25,7 @@ pub mod compress;
 pub mod csv;
 pub mod decompress;
 mod io;
+pub mod magic;
 mod sha256;
 pub mod utf8;
 
@@ -33,6 +34,7 @@ pub use compress::{BlockCompressor, Scratch};
 pub use csv::CsvValidate;
 pub use decompress::Decompress;
 pub use io::{Input, Output};
+pub use magic::MagicValidate;
 pub use sha256::Sha256;
 pub use utf8::Utf8Validate;
 
