@@ -5,7 +5,10 @@ use std::{hint::black_box, num::NonZeroUsize};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
-use eft_domain::route::{Codec, CompressSpec, DecompressSpec, Limits, MagicSpec, MediaType};
+use eft_domain::route::{
+    Codec, CompressSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec, Limits, MagicSpec, MediaType,
+    RecordsSpec,
+};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -16,8 +19,8 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, CsvValidate, Decompress, Flow, Input, MagicValidate, Output, Scratch, Sha256, Stage,
-        Utf8Validate,
+        BlockCompressor, CsvValidate, Decompress, DropRecords, Flow, HeadRecords, Input, MagicValidate,
+        Output, Scratch, Sha256, Stage, Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -140,6 +143,15 @@ fn taps(criterion: &mut Criterion) {
     });
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));
+    });
+    let records = RecordsSpec::Csv(DialectSpec::default());
+    group.bench_function("head", |bencher| {
+        let spec = HeadSpec { first: u64::MAX, records };
+        bencher.iter(|| drain(&mut HeadRecords::new(spec, &limits), &rows));
+    });
+    group.bench_function("drop_last", |bencher| {
+        let spec = DropSpec { first: 1, last: 1, records };
+        bencher.iter(|| drain(&mut DropRecords::new(spec, &limits), &rows));
     });
     group.bench_function("sha256", |bencher| {
         bencher.iter(|| {

@@ -17,7 +17,7 @@ mod routes;
 mod stages;
 mod texts;
 
-pub use records::magic;
+pub use records::{magic, slices};
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
 pub use texts::{texts, uri};
@@ -35,6 +35,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("receipt", receipt),
     ("route_json", route_json),
     ("route_yaml", route_yaml),
+    ("slices", slices),
     ("texts", texts),
     ("uri", uri),
     ("utf8", utf8),

@@ -164,14 +164,14 @@ fn nothing_passes_before_it_is_judged() {
     assert!(outcome.verdict.is_err() && outcome.bytes.is_empty());
 }
 
+/// Asked for once it was judged, the state is there; before it is not, and the mark waits.
 #[test]
 fn state() {
     let input = [b'a'; SNIFF + 50];
-    for types in [[MediaType::Text], [MediaType::Pdf]] {
-        let whole = judge(&types, &input);
-        let stops = resumes_alike(&spec(&types), &Limits::default(), &input, &whole, 97);
-        // At the start, and then at the first byte behind what decides.
-        assert_eq!(stops, if whole.verdict.is_ok() { input.len() / 97 + 1 } else { 1 });
+    for seed in 0..20 {
+        let places = resumes_alike(&spec(&[MediaType::Text]), &Limits::default(), &input, seed);
+        assert!(places > 0, "it was never saved");
+        resumes_alike(&spec(&[MediaType::Pdf]), &Limits::default(), &input, seed);
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::magic,
+    stage::{magic, records},
 };
 use crate::ByteSize;
 
@@ -23,6 +23,10 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
             }
+            StageSpec::Drop(spec) => {
+                records::check_drop(spec, &route.limits, &format!("{path}/drop"), report)
+            }
+            StageSpec::Head(spec) => records::check_records(&spec.records, &format!("{path}/head"), report),
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);
                 if !u64::try_from(*level).is_ok_and(|level| range.contains(&level)) {
@@ -90,14 +94,14 @@ fn encodings(route: &Route, report: &mut Report) {
             (StageSpec::Validate(ValidateSpec::Magic(spec)), bytes) => {
                 magic::check(spec, bytes.codec(), &format!("{path}/validate/magic"), report);
             }
-            (StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
+            (StageSpec::Drop(_) | StageSpec::Head(_) | StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
                 path,
                 format!(
                     "checks the content of what stage {by} has compressed with {}; move it before stage {by}",
                     codec.as_str()
                 ),
             ),
-            (StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
+            (StageSpec::Drop(_) | StageSpec::Head(_) | StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
                 path,
                 format!(
                     "checks the content of files that `match.glob` says are {0}; decompress them first \
@@ -134,7 +138,7 @@ fn encodings(route: &Route, report: &mut Report) {
             _ => {}
         }
         bytes = match stage {
-            StageSpec::Validate(_) => bytes,
+            StageSpec::Drop(_) | StageSpec::Head(_) | StageSpec::Validate(_) => bytes,
             StageSpec::Decompress(_) => Bytes::Unknown,
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
         };

@@ -9,7 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::magic,
+    stage::{magic, records},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -31,6 +31,8 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     if let Some(name) = at.as_text() {
         let problem = match name {
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
+            "drop" => "`drop` needs a number: write `drop: { first: 1 }`".to_owned(),
+            "head" => "`head` needs a number: write `head: { first: 100 }`".to_owned(),
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
             _ => unknown("stage", name, names::STAGES),
         };
@@ -40,6 +42,8 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     match name {
         "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
         "compress" => compress(&inner, report).map(StageSpec::Compress),
+        "drop" => records::decode_drop(&inner, report).map(StageSpec::Drop),
+        "head" => records::decode_head(&inner, report).map(StageSpec::Head),
         _ => validate(&inner, report).map(StageSpec::Validate),
     }
 }
@@ -131,7 +135,7 @@ fn csv(at: &At<'_>, report: &mut Report) -> Option<CsvSpec> {
     })
 }
 
-fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
+pub(super) fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
     match at.text(report)?.as_bytes() {
         [b'\r' | b'\n'] => at.fault(report, "must not be a line end"),
         [0] => at.fault(report, "must not be NUL, which is never text"),
@@ -141,7 +145,7 @@ fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
 }
 
 /// `false` says that there is none.
-fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u8>> {
+pub(super) fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u8>> {
     match at.as_bool() {
         Some(false) => Some(None),
         Some(true) => at.fault(report, "must be one ASCII character, or false for none"),

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
-    ValidateSpec, names::word, stage::magic,
+    ValidateSpec,
+    names::word,
+    stage::{magic, records},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -64,6 +66,8 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
         }
+        StageSpec::Drop(spec) => json!({ "drop": records::encode_drop(spec) }),
+        StageSpec::Head(spec) => json!({ "head": records::encode_head(spec) }),
         StageSpec::Validate(ValidateSpec::Magic(spec)) => {
             json!({ "validate": { "magic": magic::encode(spec) } })
         }

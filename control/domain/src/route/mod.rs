@@ -25,8 +25,8 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, MagicSpec, MediaType,
-    RecordTerminator, StageSpec, ValidateSpec,
+    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec,
+    MAX_HELD, MAX_LAST, MagicSpec, MediaType, RecordTerminator, RecordsSpec, StageSpec, ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -28,6 +28,8 @@ fn schema_and_decoder_know_the_same_fields() {
         ("compress", names::COMPRESS),
         ("validate", names::VALIDATORS),
         ("csv", names::CSV),
+        ("drop", stage::records::DROP),
+        ("head", stage::records::HEAD),
         ("magic", stage::magic::FIELDS),
         ("utf8", names::UTF8),
         ("destination", names::DESTINATIONS),

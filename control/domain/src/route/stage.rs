@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 pub(super) mod magic;
+pub(super) mod records;
 
 pub use magic::{MagicSpec, MediaType};
+pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +15,10 @@ pub enum StageSpec {
     Decompress(DecompressSpec),
     /// Compress.
     Compress(CompressSpec),
+    /// Leave records out at the start and at the end.
+    Drop(DropSpec),
+    /// Let only the first records pass.
+    Head(HeadSpec),
     /// Check the content; bytes pass unchanged.
     Validate(ValidateSpec),
 }

@@ -265,6 +265,16 @@ fn any_csv() -> impl Strategy<Value = CsvSpec> {
         )
 }
 
+fn any_dialect() -> impl Strategy<Value = DialectSpec> {
+    let byte = || (1u8..127).prop_filter("line end", |b| !b"\r\n".contains(b));
+    (byte(), proptest::option::of(byte()), proptest::option::of(byte()))
+        .prop_map(|(delimiter, quote, escape)| DialectSpec { delimiter, quote, escape })
+}
+
+fn any_records() -> impl Strategy<Value = RecordsSpec> {
+    prop_oneof![Just(RecordsSpec::Lines), any_dialect().prop_map(RecordsSpec::Csv)]
+}
+
 fn any_route() -> impl Strategy<Value = Route> {
     let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
     let stage = prop_oneof![
@@ -273,6 +283,12 @@ fn any_route() -> impl Strategy<Value = Route> {
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
         proptest::sample::subsequence(MediaType::ALL, 1..=MediaType::ALL.len())
             .prop_map(|types| StageSpec::Validate(ValidateSpec::Magic(MagicSpec { types }))),
+        (1u64.., any_records()).prop_map(|(first, records)| StageSpec::Head(HeadSpec { first, records })),
+        (0u64..9, 1u64..9, any_records()).prop_map(|(first, last, records)| StageSpec::Drop(DropSpec {
+            first,
+            last,
+            records
+        })),
         any_csv().prop_map(|csv| StageSpec::Validate(ValidateSpec::Csv(csv))),
     ];
     let storage = (

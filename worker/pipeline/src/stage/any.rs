@@ -6,8 +6,8 @@ use eft_domain::{
 };
 
 use super::{
-    CsvValidate, Decompress, Flow, Input, MagicValidate, Output, Sha256, Stage, StageInfo, StageReport,
-    State, Utf8Validate,
+    CsvValidate, Decompress, DropRecords, Flow, HeadRecords, Input, MagicValidate, Output, Sha256, Stage,
+    StageInfo, StageReport, State, Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -15,6 +15,8 @@ use super::{
 pub enum AnyStage {
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
+    Drop(Box<DropRecords>),
+    Head(Box<HeadRecords>),
     Magic(MagicValidate),
     Sha256(Box<Sha256>),
     Utf8(Utf8Validate),
@@ -25,6 +27,8 @@ macro_rules! each {
         match $any {
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
+            AnyStage::Drop($stage) => $body,
+            AnyStage::Head($stage) => $body,
             AnyStage::Magic($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Utf8($stage) => $body,
@@ -41,6 +45,8 @@ impl AnyStage {
         Ok(match spec {
             StageSpec::Compress(_) => None,
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
+            StageSpec::Drop(spec) => Some(Self::Drop(Box::new(DropRecords::new(*spec, limits)))),
+            StageSpec::Head(spec) => Some(Self::Head(Box::new(HeadRecords::new(*spec, limits)))),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
             }

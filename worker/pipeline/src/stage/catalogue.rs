@@ -24,8 +24,16 @@ macro_rules! pages {
 }
 
 /// The name and the page of every stage, in the order of the alphabet.
-pub const PAGES: &[(&str, &str)] =
-    pages!["compress", "decompress", "digest.sha256", "validate.csv", "validate.magic", "validate.utf8"];
+pub const PAGES: &[(&str, &str)] = pages![
+    "compress",
+    "decompress",
+    "digest.sha256",
+    "drop",
+    "head",
+    "validate.csv",
+    "validate.magic",
+    "validate.utf8"
+];
 
 /// The sections of a page, in their order.
 pub const SECTIONS: [&str; 5] = ["Route", "What it does", "Limits", "Resume", "Failures"];

@@ -1,13 +1,16 @@
-//! A run that stops, saves its state, and goes on in a fresh stage.
+//! One stage over a file, as other programs and as any arrival and resumption see it.
 #![allow(dead_code, reason = "each test uses what it needs")]
+
+use std::{fs, path::PathBuf};
 
 use bytes::Bytes;
 use eft_domain::{
-    Failure,
-    route::{Limits, StageSpec},
+    Route,
+    route::{Limits, Profile, StageSpec},
 };
-use eft_fakes::drive::{Arrival, Outcome, drive};
-use eft_pipeline::stage::{AnyStage, Flow, Input, Output, Stage, StageReport};
+use eft_fakes::drive::{Arrival, Outcome, drive, resumed};
+use eft_pipeline::stage::AnyStage;
+use serde_json::Value;
 
 pub(crate) fn stage(spec: &StageSpec, limits: &Limits) -> AnyStage {
     AnyStage::new(spec, limits).unwrap().unwrap()
@@ -25,69 +28,39 @@ pub(crate) fn any_arrival(spec: &StageSpec, limits: &Limits, input: &[u8], seed:
     whole
 }
 
-/// The verdict, the output and the report of a run that is asked for its state from byte `at` on and goes on from it,
-/// and whether it could be asked. Of a run that failed the output is left out.
-pub(crate) fn resumed(
-    spec: &StageSpec,
-    limits: &Limits,
-    input: &[u8],
-    at: usize,
-) -> (Result<Vec<u8>, Failure>, StageReport, bool) {
-    let mut first = stage(spec, limits);
-    let (mut waiting, mut output) = (Input::default(), Output::with_room(0));
-    waiting.push(Bytes::copy_from_slice(&input[..at]));
-    let stepped = first.step(&mut waiting, &mut output);
-    assert!(stepped.is_err() || stepped == Ok(Flow::Hungry), "{stepped:?}");
-    waiting.want_save(true);
-    // From here a byte at a time, as far as it takes.
-    let mut next = at;
-    let mut flow = stepped;
-    while flow == Ok(Flow::Hungry) && first.save().is_none() {
-        match input.get(next) {
-            Some(byte) => waiting.push(Bytes::copy_from_slice(&[*byte])),
-            None => waiting.end(),
-        }
-        next += 1;
-        flow = first.step(&mut waiting, &mut output);
-    }
-    let mut made = output.take().concat();
-    if flow.is_err() || flow == Ok(Flow::Done) {
-        return (flow.map(|_| made), first.report(), false);
-    }
-    let state = first.save().expect("it said that it has one");
-    let text = serde_json::to_string(&state).unwrap();
-    let mut second = stage(spec, limits);
-    second.restore(serde_json::from_str(&text).unwrap()).unwrap();
-    assert_eq!(second.save().as_ref(), Some(&state), "restored, it has another state");
-    let offset = waiting.offset();
-    let mut rest = Input::starting_at(offset);
-    rest.push(Bytes::copy_from_slice(&input[offset as usize..]));
-    rest.end();
-    let mut output = Output::with_room(0);
-    let verdict = second.step(&mut rest, &mut output);
-    assert!(verdict.is_err() || verdict == Ok(Flow::Done), "{verdict:?}");
-    made.extend(output.take().concat());
-    (verdict.map(|_| made), second.report(), true)
+/// Saved wherever a chunk ends, and gone on from there, it comes to the same end. Gives how many places there were.
+pub(crate) fn resumes_alike(spec: &StageSpec, limits: &Limits, input: &[u8], seed: u64) -> usize {
+    let input = Bytes::copy_from_slice(input);
+    let arrival =
+        if seed.is_multiple_of(2) { Arrival::seeded(&input, seed, 1) } else { Arrival::bytewise(&input) };
+    resumed(|| vec![stage(spec, limits)], &arrival).1
 }
 
-/// Saved and restored at every byte of `input`, the stage comes to the end of the run that was not stopped. Gives how
-/// often it could be stopped.
-pub(crate) fn resumes_alike(
-    spec: &StageSpec,
-    limits: &Limits,
-    input: &[u8],
-    whole: &Outcome,
-    step: usize,
-) -> usize {
-    let places = (0..=input.len()).step_by(step.max(1));
-    let stops = places.filter(|at| {
-        let (verdict, report, stopped) = resumed(spec, limits, input, *at);
-        assert_eq!(verdict.as_ref().err(), whole.verdict.as_ref().err(), "saved at {at}");
-        assert_eq!(&report, whole.report(), "saved at {at}");
-        if let Ok(bytes) = verdict {
-            assert!(bytes == whole.bytes, "saved at {at}: another output");
-        }
-        stopped
+/// The only stage of a route that is written as JSON.
+pub(crate) fn spec(json: &Value) -> StageSpec {
+    let route = serde_json::json!({ "stages": [json] }).to_string();
+    let mut route = Route::parse_json(&route, Profile::Cli).unwrap_or_else(|errors| panic!("{errors}"));
+    route.stages.remove(0)
+}
+
+/// A case that `records_fixtures/make.py` wrote.
+pub(crate) struct Case {
+    pub(crate) spec: StageSpec,
+    pub(crate) input: Vec<u8>,
+    pub(crate) value: Value,
+}
+
+pub(crate) fn hex(value: &Value) -> Vec<u8> {
+    let text = value.as_str().unwrap();
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+pub(crate) fn cases(name: &str) -> Vec<Case> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/records_fixtures").join(name);
+    let text = fs::read_to_string(path).unwrap();
+    let cases = text.lines().map(|line| {
+        let value: Value = serde_json::from_str(line).unwrap();
+        Case { spec: spec(&value["stage"]), input: hex(&value["input"]), value }
     });
-    stops.count()
+    cases.collect()
 }
