@@ -17,7 +17,7 @@ mod routes;
 mod stages;
 mod texts;
 
-pub use records::{magic, slices};
+pub use records::{magic, slices, trailer};
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
 pub use texts::{texts, uri};
@@ -37,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("route_yaml", route_yaml),
     ("slices", slices),
     ("texts", texts),
+    ("trailer", trailer),
     ("uri", uri),
     ("utf8", utf8),
 ];

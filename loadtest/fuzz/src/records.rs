@@ -4,7 +4,8 @@ use bytes::Bytes;
 use eft_domain::{
     Code,
     route::{
-        DialectSpec, DropSpec, HeadSpec, Limits, MagicSpec, MediaType, RecordsSpec, StageSpec, ValidateSpec,
+        ColumnRef, CountSpec, Counted, DialectSpec, DropSpec, HeadSpec, Limits, MagicSpec, MediaType, Place,
+        RecordsSpec, StageSpec, SumSpec, TrailerSpec, ValidateSpec,
     },
 };
 use eft_fakes::drive::{Arrival, resumed};
@@ -107,4 +108,41 @@ pub fn slices(data: &[u8]) {
 pub(crate) fn from_any_place(spec: &StageSpec, limits: &Limits, file: &Bytes, seed: u8) {
     let stages = || vec![AnyStage::new(spec, limits).expect("a sound spec").expect("a stage")];
     resumed(stages, &Arrival::seeded(file, seed.into(), 1));
+}
+
+/// `validate.trailer` in any arrival and from any place; what is counted is what a plain reading counts.
+pub fn trailer(data: &[u8]) {
+    let ([seed, dialect, what, place], file): ([u8; 4], Bytes) = setup(data);
+    let records = records_spec(dialect);
+    let header = what & 1 != 0;
+    let place = |shift: u8| {
+        let number = u32::from(place >> shift & 3) + 1;
+        if records == RecordsSpec::Lines { Place::Bytes(number, number + 2) } else { Place::Field(number) }
+    };
+    let of = if what & 2 == 0 { Counted::Data } else { Counted::All };
+    let spec = TrailerSpec {
+        records,
+        header,
+        prefix: (what & 4 != 0).then(|| "T".to_owned()),
+        count: (what & 8 != 0).then(|| CountSpec { field: place(0), of }),
+        sum: (what & 16 != 0).then(|| {
+            let named = header && records != RecordsSpec::Lines && what & 32 != 0;
+            let column = if named { ColumnRef::Name("amount".to_owned()) } else { ColumnRef::At(place(2)) };
+            SumSpec { column, field: place(4) }
+        }),
+    };
+    let all = self::records(records, &file).len() as u64;
+    let spec = StageSpec::Validate(ValidateSpec::Trailer(spec));
+    let outcome = any_arrival(&spec, &Limits::default(), &file, seed);
+    from_any_place(&spec, &Limits::default(), &file, seed);
+    match &outcome.verdict {
+        Ok(()) => {
+            assert!(outcome.bytes == file, "a tap changed the bytes");
+            assert_eq!(outcome.report().records, Some(all - 1 - u64::from(header)));
+        }
+        Err(failure) => {
+            assert_eq!(failure.code, Code::Validation);
+            assert!(!failure.message.contains(char::is_control), "control characters: {:?}", failure.message);
+        }
+    }
 }

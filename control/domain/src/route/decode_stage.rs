@@ -9,7 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::{magic, records},
+    stage::{magic, records, trailer},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -79,11 +79,16 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
             "utf8" => Some(ValidateSpec::Utf8),
             "csv" => Some(ValidateSpec::Csv(CsvSpec::default())),
             "magic" => at.fault(report, "`magic` needs the types: write `magic: { types: [pdf, zip] }`"),
+            "trailer" => at.fault(
+                report,
+                "`trailer` needs to know what to check: write `trailer: { records: csv, count: { field: 2 } }`",
+            ),
             _ => at.fault(report, unknown("check", name, names::VALIDATORS)),
         };
     }
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
+        "trailer" => trailer::decode(&inner, report).map(ValidateSpec::Trailer),
         "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
         _ if inner.is_null() => {
             Some(if name == "csv" { ValidateSpec::Csv(CsvSpec::default()) } else { ValidateSpec::Utf8 })

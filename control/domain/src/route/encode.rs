@@ -6,7 +6,7 @@ use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
     ValidateSpec,
     names::word,
-    stage::{magic, records},
+    stage::{magic, records, trailer},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -70,6 +70,9 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Head(spec) => json!({ "head": records::encode_head(spec) }),
         StageSpec::Validate(ValidateSpec::Magic(spec)) => {
             json!({ "validate": { "magic": magic::encode(spec) } })
+        }
+        StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+            json!({ "validate": { "trailer": trailer::encode(spec) } })
         }
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),

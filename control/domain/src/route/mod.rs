@@ -25,8 +25,9 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec,
-    MAX_HELD, MAX_LAST, MagicSpec, MediaType, RecordTerminator, RecordsSpec, StageSpec, ValidateSpec,
+    Codec, ColumnRef, ColumnType, Columns, CompressSpec, CountSpec, Counted, CsvSpec, DecompressSpec,
+    DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, MagicSpec, MediaType, Place, RecordTerminator,
+    RecordsSpec, StageSpec, SumSpec, TrailerSpec, ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 pub(super) mod magic;
 pub(super) mod records;
+pub(super) mod trailer;
 
 pub use magic::{MagicSpec, MediaType};
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
+pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +57,8 @@ pub enum ValidateSpec {
     Csv(CsvSpec),
     /// A type of file, by its first bytes.
     Magic(MagicSpec),
+    /// A last record that says what the others are.
+    Trailer(TrailerSpec),
     /// Well-formed UTF-8 (RFC 3629), any length.
     Utf8,
 }

@@ -275,6 +275,25 @@ fn any_records() -> impl Strategy<Value = RecordsSpec> {
     prop_oneof![Just(RecordsSpec::Lines), any_dialect().prop_map(RecordsSpec::Csv)]
 }
 
+fn any_trailer() -> impl Strategy<Value = TrailerSpec> {
+    let place = || {
+        let bytes = (1u32..50, 0u32..50).prop_map(|(from, more)| Place::Bytes(from, from + more));
+        prop_oneof![(1u32..99).prop_map(Place::Field), bytes]
+    };
+    let column = prop_oneof![any_column().prop_map(ColumnRef::Name), place().prop_map(ColumnRef::At)];
+    let of = proptest::sample::select(vec![Counted::Data, Counted::All]);
+    let count = (place(), of).prop_map(|(field, of)| CountSpec { field, of });
+    let sum = (column, place()).prop_map(|(column, field)| SumSpec { column, field });
+    (any_records(), any::<bool>(), "[ -~]{1,9}", proptest::option::of(count), proptest::option::of(sum))
+        .prop_map(|(records, header, prefix, count, sum)| TrailerSpec {
+            records,
+            header,
+            prefix: Some(prefix),
+            count,
+            sum,
+        })
+}
+
 fn any_route() -> impl Strategy<Value = Route> {
     let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
     let stage = prop_oneof![
@@ -289,6 +308,7 @@ fn any_route() -> impl Strategy<Value = Route> {
             last,
             records
         })),
+        any_trailer().prop_map(|spec| StageSpec::Validate(ValidateSpec::Trailer(spec))),
         any_csv().prop_map(|csv| StageSpec::Validate(ValidateSpec::Csv(csv))),
     ];
     let storage = (

@@ -7,7 +7,7 @@ use eft_domain::{
 
 use super::{
     CsvValidate, Decompress, DropRecords, Flow, HeadRecords, Input, MagicValidate, Output, Sha256, Stage,
-    StageInfo, StageReport, State, Utf8Validate,
+    StageInfo, StageReport, State, TrailerValidate, Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -19,6 +19,7 @@ pub enum AnyStage {
     Head(Box<HeadRecords>),
     Magic(MagicValidate),
     Sha256(Box<Sha256>),
+    Trailer(Box<TrailerValidate>),
     Utf8(Utf8Validate),
 }
 
@@ -31,6 +32,7 @@ macro_rules! each {
             AnyStage::Head($stage) => $body,
             AnyStage::Magic($stage) => $body,
             AnyStage::Sha256($stage) => $body,
+            AnyStage::Trailer($stage) => $body,
             AnyStage::Utf8($stage) => $body,
         }
     };
@@ -52,6 +54,9 @@ impl AnyStage {
             }
             StageSpec::Validate(ValidateSpec::Magic(spec)) => {
                 Some(Self::Magic(MagicValidate::new(spec.clone())))
+            }
+            StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+                Some(Self::Trailer(Box::new(TrailerValidate::new(spec.clone(), limits))))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
         })

@@ -32,6 +32,7 @@ pub const PAGES: &[(&str, &str)] = pages![
     "head",
     "validate.csv",
     "validate.magic",
+    "validate.trailer",
     "validate.utf8"
 ];
 

@@ -9,7 +9,7 @@
 //! route is refused where that is more than [`MAX_HELD`](eft_domain::route::MAX_HELD).
 //!
 //! # Resuming
-//! What is held back is part of the state. Where that may be more than [`MAX_STATE`] there is no state (R3).
+//! What is held back is part of the state. Where that may be more than [`MAX_STATE`](super::MAX_STATE) there is no state (R3).
 
 mod held;
 
@@ -25,14 +25,11 @@ use serde::{Deserialize, Serialize};
 
 use self::held::Held;
 use super::{
-    Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State, bad_state, pack,
+    Flow, Input, Kind, MAX_STATE, Output, ResumeClass, Stage, StageInfo, StageReport, State, bad_state, pack,
     records::Records, unpack,
 };
 
 const NAME: &str = "drop";
-
-/// Most bytes that are held back in a checkpoint: what one request writes at once. None, reasonable default.
-pub const MAX_STATE: u64 = 1 << 20;
 
 /// What a held piece may keep alive beyond its own bytes: the buffers it begins and ends in.
 const SLACK: u64 = 2 << 20;

@@ -30,6 +30,7 @@ mod io;
 pub mod magic;
 mod records;
 mod sha256;
+pub mod trailer;
 pub mod utf8;
 
 pub use any::AnyStage;
@@ -41,6 +42,7 @@ pub use head::HeadRecords;
 pub use io::{Input, Output};
 pub use magic::MagicValidate;
 pub use sha256::Sha256;
+pub use trailer::TrailerValidate;
 pub use utf8::Utf8Validate;
 
 use eft_domain::{Code, Failure};
@@ -183,6 +185,9 @@ pub trait Stage: Send {
     /// When this is no state of this stage; the checkpoint is then not used.
     fn restore(&mut self, state: State) -> Result<(), Failure>;
 }
+
+/// Most bytes of a file that a state holds: what one request writes at once. None, reasonable default.
+pub(crate) const MAX_STATE: u64 = 1 << 20;
 
 /// A stage's own type as a [`State`].
 pub(crate) fn pack(state: &impl Serialize) -> Option<State> {

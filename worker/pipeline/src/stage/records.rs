@@ -6,10 +6,14 @@
 //! that stage takes with the same dialect, records are the same. A last record needs no line feed. A byte-order mark
 //! belongs to the first record.
 
+mod fields;
+
 use eft_domain::{
     Code, Failure,
     route::{DialectSpec, RecordsSpec},
 };
+
+pub(super) use fields::{Fields, content, text};
 
 /// Where in a record the framer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +63,7 @@ impl Framer {
                     from += found + 1;
                 }
                 At::Quoted => {
-                    let Some(found) = memchr::memchr2(quote, escape.unwrap_or(quote), rest) else {
-                        return None;
-                    };
+                    let found = memchr::memchr2(quote, escape.unwrap_or(quote), rest)?;
                     self.at = if rest[found] == quote { At::Closing } else { At::Escaped };
                     from += found + 1;
                 }

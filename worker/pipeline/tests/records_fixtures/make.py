@@ -5,6 +5,7 @@ Writes one file of JSON lines for each stage beside it. Needs coreutils.
 """
 
 import csv
+import decimal
 import json
 import pathlib
 import random
@@ -73,13 +74,49 @@ def slices(pick):
             yield {"drop": {"first": first, "last": last, **dialect}}, data, b"".join(kept)
 
 
+def trailers(pick):
+    """Files with a header, amounts and a trailer, right or wrong; what is wrong is found by Python's decimal."""
+    decimal.getcontext().prec = 60
+    for _ in range(120):
+        places, width = pick.randint(0, 4), pick.choice([2, 6, 20])
+        amounts = [decimal.Decimal(pick.randint(-(10**width), 10**width)).scaleb(-pick.randint(0, places)) for _ in range(pick.randint(0, 6))]
+        texts = [pick.choice(["", " "]) if pick.random() < 0.1 else pick.choice(["", "+"] if n >= 0 else [""]) + f"{n:f}" for n in amounts]
+        total = sum((decimal.Decimal(text) for text in texts if text.strip()), decimal.Decimal(0))
+        header, every = pick.random() < 0.5, pick.random() < 0.3
+        says_count = len(texts) + (1 + header if every else 0) + pick.choice([0, 0, 0, 1, -1])
+        says_sum = total + pick.choice([0, 0, 0, decimal.Decimal("0.01"), 1])
+        text = []
+
+        class Out:
+            write = staticmethod(text.append)
+
+        writer = csv.writer(Out, lineterminator=pick.choice(["\n", "\r\n"]))
+        if header:
+            writer.writerow(["id", "amount", "note"])
+        for number, amount in enumerate(texts):
+            writer.writerow([number, amount, pick.choice(["", "two\nlines", 'a "b"', "x,y"])])
+        writer.writerow(["T", max(0, says_count), f"{says_sum:f}" + ("0" if "." in f"{says_sum:f}" else "")])
+        column = "amount" if header else 2
+        count = {"field": 2, "of": "all" if every else "data"}
+        spec = {"records": "csv", "header": header, "count": count, "sum": {"column": column, "field": 3}}
+        counted = len(texts) + (1 + header if every else 0)
+        wrong = [name for name, same in [("count", max(0, says_count) == counted), ("sum", says_sum == total)] if not same]
+        data = "".join(text)
+        data = data if pick.random() < 0.7 else data.removesuffix("\n").removesuffix("\r")
+        says = {"records": len(texts), "total": f"{total.normalize():f}", "wrong": wrong}
+        yield {"validate": {"trailer": spec}}, data.encode(), says
+
+
 def write(name, cases):
-    lines = [json.dumps({"stage": stage, "input": data.hex(), "output": out.hex()}) for stage, data, out in cases]
-    (HERE / name).write_text("".join(line + "\n" for line in lines))
+    with open(HERE / name, "w") as out:
+        for stage, data, expected in cases:
+            expected = {"output": expected.hex()} if isinstance(expected, bytes) else expected
+            out.write(json.dumps({"stage": stage, "input": data.hex(), **expected}) + "\n")
 
 
 def main():
     write("slices.jsonl", slices(random.Random(1)))
+    write("trailers.jsonl", trailers(random.Random(2)))
 
 
 if __name__ == "__main__":
