@@ -5,7 +5,10 @@ use std::{hint::black_box, num::NonZeroUsize};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
-use eft_domain::route::{Codec, CompressSpec, DecompressSpec, Limits};
+use eft_domain::route::{
+    Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec, Limits, MagicSpec,
+    MediaType, Place, RecordsSpec, SumSpec, TrailerSpec,
+};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -16,7 +19,8 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, CsvValidate, Decompress, Flow, Input, Output, Scratch, Sha256, Stage, Utf8Validate,
+        BlockCompressor, CsvValidate, Decompress, DropRecords, Flow, HeadRecords, Input, MagicValidate,
+        Output, Scratch, Sha256, Stage, TrailerValidate, Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -124,17 +128,46 @@ fn drain(stage: &mut impl Stage, frames: &[Bytes]) -> usize {
     }
 }
 
+/// Rows, and a record behind them with the sum of their first column.
+fn summed() -> Bytes {
+    let rows = data::csv(LEN);
+    let numbers = rows.split(|byte| *byte == b'\n').filter_map(|row| {
+        let first = row.split(|byte| *byte == b',').next().unwrap_or_default();
+        str::from_utf8(first).ok()?.parse::<u64>().ok()
+    });
+    [&rows[..], format!("{}\n", numbers.sum::<u64>()).as_bytes()].concat().into()
+}
+
 fn taps(criterion: &mut Criterion) {
     let rows = data::frames(data::csv(LEN), FRAME);
     let limits = Limits::default();
+    let records = RecordsSpec::Csv(DialectSpec::default());
     let mut group = criterion.benchmark_group("plumbing");
     group.throughput(Throughput::Bytes(LEN as u64));
     group.bench_function("validate_csv", |bencher| {
         let stage = || CsvValidate::new(data::csv_spec(), &limits).expect("the rules agree");
         bencher.iter(|| drain(&mut stage(), &rows));
     });
+    group.bench_function("validate_magic", |bencher| {
+        let spec = MagicSpec { types: vec![MediaType::Pdf, MediaType::Text] };
+        bencher.iter(|| drain(&mut MagicValidate::new(spec.clone()), &rows));
+    });
+    group.bench_function("validate_trailer", |bencher| {
+        let sum = SumSpec { column: ColumnRef::At(Place::Field(1)), field: Place::Field(1) };
+        let spec = TrailerSpec { records, header: true, prefix: None, count: None, sum: Some(sum) };
+        let summed = data::frames(summed(), FRAME);
+        bencher.iter(|| drain(&mut TrailerValidate::new(spec.clone(), &limits), &summed));
+    });
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));
+    });
+    group.bench_function("head", |bencher| {
+        let spec = HeadSpec { first: u64::MAX, records };
+        bencher.iter(|| drain(&mut HeadRecords::new(spec, &limits), &rows));
+    });
+    group.bench_function("drop_last", |bencher| {
+        let spec = DropSpec { first: 1, last: 1, records };
+        bencher.iter(|| drain(&mut DropRecords::new(spec, &limits), &rows));
     });
     group.bench_function("sha256", |bencher| {
         bencher.iter(|| {

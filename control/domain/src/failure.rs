@@ -62,6 +62,9 @@ codes! {
     /// Bytes follow the end of the format.
     FormatTrailing = "format.trailing", Rejected,
         "the sender removes what follows the end of the format and sends the file again";
+    /// The file is of a type the route does not take.
+    FormatUnexpected = "format.unexpected", Rejected,
+        "the sender sends a file of the type that was agreed, or the route's owner adds its type to `types`";
     /// The object is empty and the route refuses empty objects.
     SourceEmpty = "source.empty", Rejected,
         "the sender sends a file with content, or the route's owner sets `on_empty: accept`";

@@ -9,6 +9,7 @@ use super::{
     Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
+    stage::{magic, records, trailer},
 };
 use crate::ByteSize;
 
@@ -22,6 +23,13 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
             }
+            StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+                trailer::check(spec, &format!("{path}/validate/trailer"), report);
+            }
+            StageSpec::Drop(spec) => {
+                records::check_drop(spec, &route.limits, &format!("{path}/drop"), report)
+            }
+            StageSpec::Head(spec) => records::check_records(&spec.records, &format!("{path}/head"), report),
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);
                 if !u64::try_from(*level).is_ok_and(|level| range.contains(&level)) {
@@ -61,6 +69,17 @@ enum Bytes {
     Made(Codec, usize),
 }
 
+impl Bytes {
+    /// The codec they are in, and whose word that is.
+    fn codec(self) -> Option<(Codec, String)> {
+        match self {
+            Self::Unknown => None,
+            Self::Source(codec) => Some((codec, "`match.glob` says the files are".to_owned())),
+            Self::Made(codec, by) => Some((codec, format!("stage {by} has just written"))),
+        }
+    }
+}
+
 fn source(route: &Route) -> Bytes {
     let glob = route.matches.as_ref().and_then(|matches| matches.glob.as_deref()).unwrap_or_default();
     match glob.rsplit_once('.').map(|(_, extension)| extension) {
@@ -75,14 +94,17 @@ fn encodings(route: &Route, report: &mut Report) {
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match (stage, bytes) {
-            (StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
+            (StageSpec::Validate(ValidateSpec::Magic(spec)), bytes) => {
+                magic::check(spec, bytes.codec(), &format!("{path}/validate/magic"), report);
+            }
+            (StageSpec::Drop(_) | StageSpec::Head(_) | StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
                 path,
                 format!(
                     "checks the content of what stage {by} has compressed with {}; move it before stage {by}",
                     codec.as_str()
                 ),
             ),
-            (StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
+            (StageSpec::Drop(_) | StageSpec::Head(_) | StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
                 path,
                 format!(
                     "checks the content of files that `match.glob` says are {0}; decompress them first \
@@ -119,7 +141,7 @@ fn encodings(route: &Route, report: &mut Report) {
             _ => {}
         }
         bytes = match stage {
-            StageSpec::Validate(_) => bytes,
+            StageSpec::Drop(_) | StageSpec::Head(_) | StageSpec::Validate(_) => bytes,
             StageSpec::Decompress(_) => Bytes::Unknown,
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
         };

@@ -41,6 +41,10 @@ impl<'a> At<'a> {
         self.node.kind == Kind::Null
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node.kind, Kind::List(_))
+    }
+
     pub(super) fn as_text(&self) -> Option<&'a str> {
         if let Kind::Text(text) = &self.node.kind { Some(text) } else { None }
     }

@@ -9,6 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
+    stage::{magic, records, trailer},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -30,6 +31,8 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     if let Some(name) = at.as_text() {
         let problem = match name {
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
+            "drop" => "`drop` needs a number: write `drop: { first: 1 }`".to_owned(),
+            "head" => "`head` needs a number: write `head: { first: 100 }`".to_owned(),
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
             _ => unknown("stage", name, names::STAGES),
         };
@@ -39,6 +42,8 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     match name {
         "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
         "compress" => compress(&inner, report).map(StageSpec::Compress),
+        "drop" => records::decode_drop(&inner, report).map(StageSpec::Drop),
+        "head" => records::decode_head(&inner, report).map(StageSpec::Head),
         _ => validate(&inner, report).map(StageSpec::Validate),
     }
 }
@@ -73,11 +78,18 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
         return match name {
             "utf8" => Some(ValidateSpec::Utf8),
             "csv" => Some(ValidateSpec::Csv(CsvSpec::default())),
+            "magic" => at.fault(report, "`magic` needs the types: write `magic: { types: [pdf, zip] }`"),
+            "trailer" => at.fault(
+                report,
+                "`trailer` needs to know what to check: write `trailer: { records: csv, count: { field: 2 } }`",
+            ),
             _ => at.fault(report, unknown("check", name, names::VALIDATORS)),
         };
     }
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
+        "trailer" => trailer::decode(&inner, report).map(ValidateSpec::Trailer),
+        "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
         _ if inner.is_null() => {
             Some(if name == "csv" { ValidateSpec::Csv(CsvSpec::default()) } else { ValidateSpec::Utf8 })
         }
@@ -128,7 +140,7 @@ fn csv(at: &At<'_>, report: &mut Report) -> Option<CsvSpec> {
     })
 }
 
-fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
+pub(super) fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
     match at.text(report)?.as_bytes() {
         [b'\r' | b'\n'] => at.fault(report, "must not be a line end"),
         [0] => at.fault(report, "must not be NUL, which is never text"),
@@ -138,7 +150,7 @@ fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
 }
 
 /// `false` says that there is none.
-fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u8>> {
+pub(super) fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u8>> {
     match at.as_bool() {
         Some(false) => Some(None),
         Some(true) => at.fault(report, "must be one ASCII character, or false for none"),

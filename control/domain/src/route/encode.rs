@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
-    ValidateSpec, names::word,
+    ValidateSpec,
+    names::word,
+    stage::{magic, records, trailer},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -63,6 +65,14 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Decompress(spec) => json!({ "decompress": { "codec": word(spec.codec) } }),
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
+        }
+        StageSpec::Drop(spec) => json!({ "drop": records::encode_drop(spec) }),
+        StageSpec::Head(spec) => json!({ "head": records::encode_head(spec) }),
+        StageSpec::Validate(ValidateSpec::Magic(spec)) => {
+            json!({ "validate": { "magic": magic::encode(spec) } })
+        }
+        StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+            json!({ "validate": { "trailer": trailer::encode(spec) } })
         }
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),

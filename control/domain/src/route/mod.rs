@@ -18,14 +18,16 @@ mod schema_test;
 mod tests;
 
 pub use destination::{Destination, Encryption, OnExisting, S3Destination, StorageClass, StorageOptions};
-pub use errors::{RouteError, RouteErrors};
+pub use errors::{RouteError, RouteErrors, did_you_mean};
+pub use names::stage_names;
 pub use options::{
     Archive, CompleteWhen, Digest, Executor, HeadOfLine, Match, OnEmpty, Ordering, ParseCompleteWhenError,
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
-    ValidateSpec,
+    Codec, ColumnRef, ColumnType, Columns, CompressSpec, CountSpec, Counted, CsvSpec, DecompressSpec,
+    DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, MagicSpec, MediaType, Place, RecordTerminator,
+    RecordsSpec, StageSpec, SumSpec, TrailerSpec, ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

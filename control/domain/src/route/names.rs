@@ -1,6 +1,6 @@
 //! Every name of the route language, in one place: the decoder, the encoder and the schema test read it.
 
-use super::{Codec, ColumnType, RecordTerminator};
+use super::{Codec, ColumnType, Digest, RecordTerminator};
 use crate::text::Word;
 
 pub(super) const ROUTE: &[&str] = &[
@@ -22,10 +22,10 @@ pub(super) const ROUTE: &[&str] = &[
 pub(super) const MATCH: &[&str] = &["prefix", "glob"];
 pub(super) const LIMITS: &[&str] =
     &["max_input_bytes", "max_output_bytes", "max_ratio", "max_record_bytes", "max_fields", "max_errors"];
-pub(super) const STAGES: &[&str] = &["decompress", "validate", "compress"];
+pub(super) const STAGES: &[&str] = &["decompress", "drop", "head", "validate", "compress"];
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
-pub(super) const VALIDATORS: &[&str] = &["csv", "utf8"];
+pub(super) const VALIDATORS: &[&str] = &["csv", "magic", "trailer", "utf8"];
 pub(super) const CSV: &[&str] = &[
     "delimiter",
     "quote",
@@ -78,6 +78,19 @@ impl Word for RecordTerminator {
         &[("any", Self::Any), ("lf", Self::Lf), ("crlf", Self::CrLf)];
 }
 
+/// Every stage that a route can ask for, by the name it has in plans and receipts, such as `validate.csv`; in the order
+/// of the alphabet.
+pub fn stage_names() -> Vec<String> {
+    let stages = STAGES.iter().flat_map(|stage| match *stage {
+        "validate" => VALIDATORS.iter().map(|check| format!("validate.{check}")).collect(),
+        other => vec![other.to_owned()],
+    });
+    let digests = Digest::ALL.iter().map(|digest| format!("digest.{digest}"));
+    let mut names: Vec<_> = stages.chain(digests).collect();
+    names.sort();
+    names
+}
+
 /// The word for a value.
 pub(super) fn word<T: Word + PartialEq>(value: T) -> &'static str {
     // Every value stands in its own table: the test below says so.
@@ -101,6 +114,15 @@ impl ColumnType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stages_are_named_as_in_receipts() {
+        let names = stage_names();
+        assert!(
+            ["compress", "digest.sha256", "validate.csv"].iter().all(|name| names.contains(&(*name).into()))
+        );
+        assert!(!names.contains(&"validate".into()) && names.is_sorted());
+    }
 
     #[test]
     fn every_value_has_its_word() {

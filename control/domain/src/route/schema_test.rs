@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, RecordTerminator, Route, Rpo,
-    StorageClass, names,
+    Codec, ColumnType, Counted, Digest, Executor, HeadOfLine, MediaType, OnEmpty, OnExisting,
+    RecordTerminator, Route, Rpo, StorageClass, names, stage,
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -28,6 +28,12 @@ fn schema_and_decoder_know_the_same_fields() {
         ("compress", names::COMPRESS),
         ("validate", names::VALIDATORS),
         ("csv", names::CSV),
+        ("drop", stage::records::DROP),
+        ("head", stage::records::HEAD),
+        ("trailer", stage::trailer::FIELDS),
+        ("trailer_count", stage::trailer::COUNT),
+        ("trailer_sum", stage::trailer::SUM),
+        ("magic", stage::magic::FIELDS),
         ("utf8", names::UTF8),
         ("destination", names::DESTINATIONS),
         ("s3", names::S3),
@@ -56,6 +62,8 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["storage_class"]["enum"], words::<StorageClass>()),
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["magic"]["properties"]["types"]["items"]["enum"], words::<MediaType>()),
+        (&defs["trailer_count"]["properties"]["of"]["enum"], words::<Counted>()),
         (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
         (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),
         (&route["on_empty"]["enum"], words::<OnEmpty>()),

@@ -2,6 +2,14 @@
 
 use std::collections::BTreeMap;
 
+pub(super) mod magic;
+pub(super) mod records;
+pub(super) mod trailer;
+
+pub use magic::{MagicSpec, MediaType};
+pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
+pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
+
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
@@ -9,6 +17,10 @@ pub enum StageSpec {
     Decompress(DecompressSpec),
     /// Compress.
     Compress(CompressSpec),
+    /// Leave records out at the start and at the end.
+    Drop(DropSpec),
+    /// Let only the first records pass.
+    Head(HeadSpec),
     /// Check the content; bytes pass unchanged.
     Validate(ValidateSpec),
 }
@@ -43,6 +55,10 @@ pub struct CompressSpec {
 pub enum ValidateSpec {
     /// Delimiter-separated records.
     Csv(CsvSpec),
+    /// A type of file, by its first bytes.
+    Magic(MagicSpec),
+    /// A last record that says what the others are.
+    Trailer(TrailerSpec),
     /// Well-formed UTF-8 (RFC 3629), any length.
     Utf8,
 }

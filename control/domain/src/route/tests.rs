@@ -265,12 +265,50 @@ fn any_csv() -> impl Strategy<Value = CsvSpec> {
         )
 }
 
+fn any_dialect() -> impl Strategy<Value = DialectSpec> {
+    let byte = || (1u8..127).prop_filter("line end", |b| !b"\r\n".contains(b));
+    (byte(), proptest::option::of(byte()), proptest::option::of(byte()))
+        .prop_map(|(delimiter, quote, escape)| DialectSpec { delimiter, quote, escape })
+}
+
+fn any_records() -> impl Strategy<Value = RecordsSpec> {
+    prop_oneof![Just(RecordsSpec::Lines), any_dialect().prop_map(RecordsSpec::Csv)]
+}
+
+fn any_trailer() -> impl Strategy<Value = TrailerSpec> {
+    let place = || {
+        let bytes = (1u32..50, 0u32..50).prop_map(|(from, more)| Place::Bytes(from, from + more));
+        prop_oneof![(1u32..99).prop_map(Place::Field), bytes]
+    };
+    let column = prop_oneof![any_column().prop_map(ColumnRef::Name), place().prop_map(ColumnRef::At)];
+    let of = proptest::sample::select(vec![Counted::Data, Counted::All]);
+    let count = (place(), of).prop_map(|(field, of)| CountSpec { field, of });
+    let sum = (column, place()).prop_map(|(column, field)| SumSpec { column, field });
+    (any_records(), any::<bool>(), "[ -~]{1,9}", proptest::option::of(count), proptest::option::of(sum))
+        .prop_map(|(records, header, prefix, count, sum)| TrailerSpec {
+            records,
+            header,
+            prefix: Some(prefix),
+            count,
+            sum,
+        })
+}
+
 fn any_route() -> impl Strategy<Value = Route> {
     let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
     let stage = prop_oneof![
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=9).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
+        proptest::sample::subsequence(MediaType::ALL, 1..=MediaType::ALL.len())
+            .prop_map(|types| StageSpec::Validate(ValidateSpec::Magic(MagicSpec { types }))),
+        (1u64.., any_records()).prop_map(|(first, records)| StageSpec::Head(HeadSpec { first, records })),
+        (0u64..9, 1u64..9, any_records()).prop_map(|(first, last, records)| StageSpec::Drop(DropSpec {
+            first,
+            last,
+            records
+        })),
+        any_trailer().prop_map(|spec| StageSpec::Validate(ValidateSpec::Trailer(spec))),
         any_csv().prop_map(|csv| StageSpec::Validate(ValidateSpec::Csv(csv))),
     ];
     let storage = (

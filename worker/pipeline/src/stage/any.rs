@@ -6,7 +6,8 @@ use eft_domain::{
 };
 
 use super::{
-    CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State, Utf8Validate,
+    CsvValidate, Decompress, DropRecords, Flow, HeadRecords, Input, MagicValidate, Output, Sha256, Stage,
+    StageInfo, StageReport, State, TrailerValidate, Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -14,7 +15,11 @@ use super::{
 pub enum AnyStage {
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
+    Drop(Box<DropRecords>),
+    Head(Box<HeadRecords>),
+    Magic(MagicValidate),
     Sha256(Box<Sha256>),
+    Trailer(Box<TrailerValidate>),
     Utf8(Utf8Validate),
 }
 
@@ -23,7 +28,11 @@ macro_rules! each {
         match $any {
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
+            AnyStage::Drop($stage) => $body,
+            AnyStage::Head($stage) => $body,
+            AnyStage::Magic($stage) => $body,
             AnyStage::Sha256($stage) => $body,
+            AnyStage::Trailer($stage) => $body,
             AnyStage::Utf8($stage) => $body,
         }
     };
@@ -38,8 +47,16 @@ impl AnyStage {
         Ok(match spec {
             StageSpec::Compress(_) => None,
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
+            StageSpec::Drop(spec) => Some(Self::Drop(Box::new(DropRecords::new(*spec, limits)))),
+            StageSpec::Head(spec) => Some(Self::Head(Box::new(HeadRecords::new(*spec, limits)))),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
+            }
+            StageSpec::Validate(ValidateSpec::Magic(spec)) => {
+                Some(Self::Magic(MagicValidate::new(spec.clone())))
+            }
+            StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+                Some(Self::Trailer(Box::new(TrailerValidate::new(spec.clone(), limits))))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
         })

@@ -46,9 +46,9 @@ mod dialect;
 mod lanes;
 mod machine;
 mod resume;
-mod rules;
+pub(super) mod rules;
 mod scan;
-mod tally;
+pub(super) mod tally;
 mod types;
 
 use eft_domain::Failure;

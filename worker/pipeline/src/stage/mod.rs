@@ -20,19 +20,29 @@
 
 mod any;
 mod buffers;
+pub mod catalogue;
 pub mod compress;
 pub mod csv;
 pub mod decompress;
+pub mod drop;
+pub mod head;
 mod io;
+pub mod magic;
+mod records;
 mod sha256;
+pub mod trailer;
 pub mod utf8;
 
 pub use any::AnyStage;
 pub use compress::{BlockCompressor, Scratch};
 pub use csv::CsvValidate;
 pub use decompress::Decompress;
+pub use drop::DropRecords;
+pub use head::HeadRecords;
 pub use io::{Input, Output};
+pub use magic::MagicValidate;
 pub use sha256::Sha256;
+pub use trailer::TrailerValidate;
 pub use utf8::Utf8Validate;
 
 use eft_domain::{Code, Failure};
@@ -51,6 +61,18 @@ pub enum Kind {
     Seek,
 }
 
+impl Kind {
+    /// The kind as it is written in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tap => "tap",
+            Self::Slice => "slice",
+            Self::Rewrite => "rewrite",
+            Self::Seek => "seek",
+        }
+    }
+}
+
 /// How far a run can be resumed through a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResumeClass {
@@ -62,6 +84,18 @@ pub enum ResumeClass {
     R2,
     /// Not resumable: restarts from the source.
     R3,
+}
+
+impl ResumeClass {
+    /// The class as it is written in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::R0 => "R0",
+            Self::R1 => "R1",
+            Self::R2 => "R2",
+            Self::R3 => "R3",
+        }
+    }
 }
 
 /// What the planner has to know of a stage.
@@ -151,6 +185,9 @@ pub trait Stage: Send {
     /// When this is no state of this stage; the checkpoint is then not used.
     fn restore(&mut self, state: State) -> Result<(), Failure>;
 }
+
+/// Most bytes of a file that a state holds: what one request writes at once. None, reasonable default.
+pub(crate) const MAX_STATE: u64 = 1 << 20;
 
 /// A stage's own type as a [`State`].
 pub(crate) fn pack(state: &impl Serialize) -> Option<State> {
