@@ -5,7 +5,7 @@ use std::{hint::black_box, num::NonZeroUsize};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
-use eft_domain::route::{Codec, CompressSpec, DecompressSpec, Limits};
+use eft_domain::route::{self, CharsetSpec, Codec, CompressSpec, DecompressSpec, Limits, Malformed};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -16,7 +16,8 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, CsvValidate, Decompress, Flow, Input, Output, Scratch, Sha256, Stage, Utf8Validate,
+        BlockCompressor, Charset, CsvValidate, Decompress, Flow, Input, Output, Scratch, Sha256, Stage,
+        Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -146,6 +147,21 @@ fn taps(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// In bytes of the input, one thread.
+fn rewrites(criterion: &mut Criterion) {
+    let limits = Limits::default();
+    let mut group = criterion.benchmark_group("plumbing");
+    let latin = data::latin1(&data::csv(LEN));
+    group.throughput(Throughput::Bytes(latin.len() as u64));
+    let frames = data::frames(latin, FRAME);
+    group.bench_function("charset_windows_1252", |bencher| {
+        let from: route::Charset = "windows-1252".parse().expect("a label");
+        let spec = CharsetSpec { from, malformed: Malformed::Reject };
+        bencher.iter(|| drain(&mut Charset::new(spec, &limits).expect("a decoder"), &frames));
+    });
+    group.finish();
+}
+
 /// In bytes of the file with compression undone, one thread.
 fn codecs(criterion: &mut Criterion) {
     let plain = data::csv(LEN);
@@ -178,5 +194,5 @@ fn codecs(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(name = benches; config = settings(); targets = checksums, packing, waiting, taps, codecs);
+criterion_group!(name = benches; config = settings(); targets = checksums, packing, waiting, taps, rewrites, codecs);
 criterion_main!(benches);

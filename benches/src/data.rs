@@ -112,6 +112,15 @@ pub fn csv_spec() -> CsvSpec {
     }
 }
 
+/// UTF-8 text as ISO-8859-1: a byte for each character.
+///
+/// # Panics
+/// When it is no UTF-8, or has a character that ISO-8859-1 has not.
+pub fn latin1(text: &[u8]) -> Bytes {
+    let text = std::str::from_utf8(text).expect("UTF-8");
+    text.chars().map(|c| u8::try_from(c).expect("a character of ISO-8859-1")).collect::<Vec<_>>().into()
+}
+
 /// `bytes` as the one gzip member that `gzip` makes of a file.
 ///
 /// # Panics

@@ -17,7 +17,7 @@ mod stages;
 mod texts;
 
 pub use routes::{receipt, route_json, route_yaml};
-pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
+pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, utf8};
 pub use texts::{texts, uri};
 
 /// Panics when a property does not hold for the bytes.
@@ -25,6 +25,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target, with the name of its binary and of its folder in the corpus.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("charset", charset),
     ("compress", compress),
     ("csv", csv),
     ("decompress_gzip", decompress_gzip),

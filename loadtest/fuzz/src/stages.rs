@@ -9,8 +9,8 @@ use bytes::Bytes;
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{
-        Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Limits, RecordTerminator,
-        StageSpec, ValidateSpec,
+        Charset, CharsetSpec, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Limits,
+        Malformed, RecordTerminator, StageSpec, ValidateSpec,
     },
 };
 use eft_fakes::{
@@ -159,6 +159,26 @@ pub fn compress(data: &[u8]) {
     match codec {
         Codec::Gzip => decompress_gzip(&framed),
         Codec::Zstd => decompress_zstd(&framed),
+    }
+}
+
+/// `charset` in any arrival, compared with its decoder called once over all bytes.
+pub fn charset(data: &[u8]) {
+    let ([choice, seed], text) = setup(data);
+    let all: Vec<Charset> = Charset::all().collect();
+    let from = all[usize::from(choice & 0x7f) % all.len()];
+    let malformed = if choice & 0x80 == 0 { Malformed::Reject } else { Malformed::Replace };
+    let spec = StageSpec::Charset(CharsetSpec { from, malformed });
+    let outcome = any_arrival(&spec, &Limits::default(), &text, seed);
+    let encoding = encoding_rs::Encoding::for_label(from.name().as_bytes()).expect("a decoder");
+    let (expected, broken) = encoding.decode_with_bom_removal(&text);
+    let foreign = encoding_rs::Encoding::for_bom(&text).is_some_and(|(of, _)| of != encoding);
+    match outcome.verdict {
+        Ok(()) => {
+            assert!(!foreign && (malformed == Malformed::Replace || !broken), "it is not text");
+            assert!(outcome.bytes == expected.as_bytes(), "another text than the decoder's");
+        }
+        Err(_) => assert!(foreign || (malformed == Malformed::Reject && broken), "it is text"),
     }
 }
 

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
+    Charset, Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec,
+    ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
 };
@@ -16,6 +17,7 @@ use crate::ByteSize;
 pub(super) fn route(route: &Route, report: &mut Report) {
     limits(&route.limits, report);
     encodings(route, report);
+    charsets(route, report);
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match stage {
@@ -75,19 +77,21 @@ fn encodings(route: &Route, report: &mut Report) {
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match (stage, bytes) {
-            (StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
+            (StageSpec::Charset(_) | StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
                 path,
                 format!(
-                    "checks the content of what stage {by} has compressed with {}; move it before stage {by}",
+                    "{} the content of what stage {by} has compressed with {}; move it before stage {by}",
+                    reads(stage),
                     codec.as_str()
                 ),
             ),
-            (StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
+            (StageSpec::Charset(_) | StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
                 path,
                 format!(
-                    "checks the content of files that `match.glob` says are {0}; decompress them first \
+                    "{1} the content of files that `match.glob` says are {0}; decompress them first \
                      (`- decompress: {{ codec: {0} }}`) or correct the glob",
-                    codec.as_str()
+                    codec.as_str(),
+                    reads(stage)
                 ),
             ),
             (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
@@ -119,10 +123,31 @@ fn encodings(route: &Route, report: &mut Report) {
             _ => {}
         }
         bytes = match stage {
-            StageSpec::Validate(_) => bytes,
+            StageSpec::Charset(_) | StageSpec::Validate(_) => bytes,
             StageSpec::Decompress(_) => Bytes::Unknown,
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
         };
+    }
+}
+
+/// What a stage that needs plain content does to it.
+fn reads(stage: &StageSpec) -> &'static str {
+    if matches!(stage, StageSpec::Validate(_)) { "checks" } else { "rewrites" }
+}
+
+/// Text that was made UTF-8 is that from there on.
+fn charsets(route: &Route, report: &mut Report) {
+    let mut made = None;
+    for (at, stage) in route.stages.iter().enumerate() {
+        match (stage, made) {
+            (StageSpec::Charset(spec), Some(by)) if spec.from != Charset::UTF_8 => report.add(
+                format!("/stages/{at}/charset/from"),
+                format!("is {}, but stage {by} has made UTF-8; remove one of them", spec.from.name()),
+            ),
+            (StageSpec::Charset(_), _) => made = Some(at),
+            (StageSpec::Decompress(_) | StageSpec::Compress(_), _) => made = None,
+            (StageSpec::Validate(_), _) => {}
+        }
     }
 }
 

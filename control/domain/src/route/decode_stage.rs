@@ -9,6 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
+    stage::charset,
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -29,6 +30,7 @@ fn default_level(codec: Codec) -> i32 {
 pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     if let Some(name) = at.as_text() {
         let problem = match name {
+            "charset" => "`charset` needs an encoding: write `charset: { from: windows-1252 }`".to_owned(),
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
             _ => unknown("stage", name, names::STAGES),
@@ -37,6 +39,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     }
     let (name, inner) = only(at, report, "stage", names::STAGES)?;
     match name {
+        "charset" => charset::decode(&inner, report).map(StageSpec::Charset),
         "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
         "compress" => compress(&inner, report).map(StageSpec::Compress),
         _ => validate(&inner, report).map(StageSpec::Validate),

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, RecordTerminator, Route, Rpo,
-    StorageClass, names,
+    Codec, ColumnType, Digest, Executor, HeadOfLine, Malformed, OnEmpty, OnExisting, RecordTerminator, Route,
+    Rpo, StorageClass, names,
+    stage::charset,
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -24,6 +25,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("match", names::MATCH),
         ("limits", names::LIMITS),
         ("stage", names::STAGES),
+        ("charset", charset::CHARSET),
         ("decompress", names::DECOMPRESS),
         ("compress", names::COMPRESS),
         ("validate", names::VALIDATORS),
@@ -53,6 +55,7 @@ fn schema_and_decoder_know_the_same_words() {
     let route = &defs["route"]["properties"];
     for (listed, known) in [
         (&defs["codec"]["enum"], words::<Codec>()),
+        (&defs["charset"]["properties"]["malformed"]["enum"], words::<Malformed>()),
         (&defs["storage_class"]["enum"], words::<StorageClass>()),
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),

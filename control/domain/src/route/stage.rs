@@ -1,10 +1,16 @@
 //! The stages a route may name, with their parameters.
 
+pub(super) mod charset;
+
 use std::collections::BTreeMap;
+
+pub use charset::{Charset, CharsetSpec, Malformed, UnknownCharset};
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
+    /// Make UTF-8 of another encoding.
+    Charset(CharsetSpec),
     /// Undo a compression.
     Decompress(DecompressSpec),
     /// Compress.

@@ -195,8 +195,9 @@ fn any_json() -> impl Strategy<Value = Value> {
             names::S3,
             names::COMPRESS,
             names::STAGES,
+            stage::charset::CHARSET,
             names::VALIDATORS,
-            &["gzip", "utf8", "fail", "s3", "a-bucket"],
+            &["gzip", "utf8", "windows-1252", "fail", "s3", "a-bucket"],
         ]
         .concat(),
     );
@@ -267,7 +268,12 @@ fn any_csv() -> impl Strategy<Value = CsvSpec> {
 
 fn any_route() -> impl Strategy<Value = Route> {
     let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
+    let charset = (
+        proptest::sample::select(Charset::all().collect::<Vec<_>>()),
+        proptest::sample::select(vec![Malformed::Reject, Malformed::Replace]),
+    );
     let stage = prop_oneof![
+        charset.prop_map(|(from, malformed)| StageSpec::Charset(CharsetSpec { from, malformed })),
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=9).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),

@@ -6,12 +6,14 @@ use eft_domain::{
 };
 
 use super::{
-    CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State, Utf8Validate,
+    Charset, CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State,
+    Utf8Validate,
 };
 
 /// A stage of any kind.
 #[allow(missing_docs)] // Each variant is named after its stage.
 pub enum AnyStage {
+    Charset(Box<Charset>),
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
     Sha256(Box<Sha256>),
@@ -21,6 +23,7 @@ pub enum AnyStage {
 macro_rules! each {
     ($any:expr, $stage:ident => $body:expr) => {
         match $any {
+            AnyStage::Charset($stage) => $body,
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
             AnyStage::Sha256($stage) => $body,
@@ -36,6 +39,7 @@ impl AnyStage {
     /// When its parameters contradict each other.
     pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
         Ok(match spec {
+            StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
             StageSpec::Compress(_) => None,
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {

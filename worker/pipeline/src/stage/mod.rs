@@ -20,14 +20,17 @@
 
 mod any;
 mod buffers;
+pub mod charset;
 pub mod compress;
 pub mod csv;
 pub mod decompress;
 mod io;
+mod pending;
 mod sha256;
 pub mod utf8;
 
 pub use any::AnyStage;
+pub use charset::Charset;
 pub use compress::{BlockCompressor, Scratch};
 pub use csv::CsvValidate;
 pub use decompress::Decompress;
