@@ -5,7 +5,9 @@ use std::{hint::black_box, num::NonZeroUsize};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
-use eft_domain::route::{self, CharsetSpec, Codec, CompressSpec, DecompressSpec, Limits, Malformed};
+use eft_domain::route::{
+    self, CharsetSpec, Codec, CompressSpec, DecompressSpec, Limits, LineEnd, LoneCr, Malformed, NewlineSpec,
+};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -16,8 +18,8 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, Charset, CsvValidate, Decompress, Flow, Input, Output, Scratch, Sha256, Stage,
-        Utf8Validate,
+        BlockCompressor, Charset, CsvValidate, Decompress, Flow, Input, Newline, Output, Scratch, Sha256,
+        Stage, StripBom, Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -159,6 +161,13 @@ fn rewrites(criterion: &mut Criterion) {
         let spec = CharsetSpec { from, malformed: Malformed::Reject };
         bencher.iter(|| drain(&mut Charset::new(spec, &limits).expect("a decoder"), &frames));
     });
+    let rows = data::frames(data::csv(LEN), FRAME);
+    group.throughput(Throughput::Bytes(LEN as u64));
+    for (name, to) in [("newline_kept", LineEnd::Lf), ("newline_crlf", LineEnd::CrLf)] {
+        let spec = NewlineSpec { to, lone_cr: LoneCr::Keep };
+        group.bench_function(name, |bencher| bencher.iter(|| drain(&mut Newline::new(spec, &limits), &rows)));
+    }
+    group.bench_function("strip_bom", |bencher| bencher.iter(|| drain(&mut StripBom::new(), &rows)));
     group.finish();
 }
 

@@ -17,7 +17,7 @@ mod stages;
 mod texts;
 
 pub use routes::{receipt, route_json, route_yaml};
-pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, utf8};
+pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, newline, strip_bom, utf8};
 pub use texts::{texts, uri};
 
 /// Panics when a property does not hold for the bytes.
@@ -30,9 +30,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("csv", csv),
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
+    ("newline", newline),
     ("receipt", receipt),
     ("route_json", route_json),
     ("route_yaml", route_yaml),
+    ("strip_bom", strip_bom),
     ("texts", texts),
     ("uri", uri),
     ("utf8", utf8),

@@ -10,7 +10,7 @@ use eft_domain::{
     ByteSize, Code, Failure,
     route::{
         Charset, CharsetSpec, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Limits,
-        Malformed, RecordTerminator, StageSpec, ValidateSpec,
+        LineEnd, LoneCr, Malformed, NewlineSpec, RecordTerminator, StageSpec, ValidateSpec,
     },
 };
 use eft_fakes::{
@@ -180,6 +180,31 @@ pub fn charset(data: &[u8]) {
         }
         Err(_) => assert!(foreign || (malformed == Malformed::Reject && broken), "it is text"),
     }
+}
+
+/// `newline` in any arrival, compared with the same done by text replacement.
+pub fn newline(data: &[u8]) {
+    let ([choice, seed], text) = setup(data);
+    let to = if choice & 1 == 0 { LineEnd::Lf } else { LineEnd::CrLf };
+    let lone_cr = if choice & 2 == 0 { LoneCr::Keep } else { LoneCr::LineEnd };
+    let spec = StageSpec::Newline(NewlineSpec { to, lone_cr });
+    let outcome = any_arrival(&spec, &Limits::default(), &text, seed);
+    // ISO-8859-1: every byte is a character.
+    let mut unix = text.iter().copied().map(char::from).collect::<String>().replace("\r\n", "\n");
+    if lone_cr == LoneCr::LineEnd {
+        unix = unix.replace('\r', "\n");
+    }
+    let expected = if to == LineEnd::Lf { unix } else { unix.replace('\n', "\r\n") };
+    assert_eq!(outcome.verdict, Ok(()));
+    assert!(outcome.bytes.iter().copied().map(char::from).eq(expected.chars()), "other lines");
+}
+
+/// `strip_bom` in any arrival.
+pub fn strip_bom(data: &[u8]) {
+    let ([seed], text) = setup(data);
+    let outcome = any_arrival(&StageSpec::StripBom, &Limits::default(), &text, seed);
+    assert_eq!(outcome.verdict, Ok(()));
+    assert!(outcome.bytes == text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text), "other bytes");
 }
 
 /// `validate.utf8` in any arrival, compared with the standard library.

@@ -1,12 +1,15 @@
 //! `charset`: what Python reads in the same bytes, every message, and any arrival.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod resume_support;
+
 use bytes::Bytes;
 use eft_domain::route::{Charset, CharsetSpec, Limits, Malformed, StageSpec};
 use eft_domain::{ByteSize, Code, Failure};
 use eft_fakes::drive::{Arrival, Outcome, drive};
 use eft_pipeline::stage::{AnyStage, Flow, Input, Output, ResumeClass, Stage};
 use proptest::prelude::*;
+use resume_support::resume;
 
 const SINGLE: &str = include_str!("charset_fixtures/single.txt");
 const MULTI: &str = include_str!("charset_fixtures/multi.txt");
@@ -201,56 +204,14 @@ fn the_output_is_limited() {
     assert_eq!(over.bytes, "aää".as_bytes());
 }
 
-/// Run to a state at or behind byte `cut`, and on from there with a fresh stage. `None`: there was none.
-fn resume(
-    from: &str,
-    malformed: Malformed,
-    bytes: &Bytes,
-    cut: usize,
-    room: usize,
-) -> Option<(Outcome, u64)> {
-    let (mut first, mut input) = (stage(from, malformed), Input::default());
-    let (mut made, mut fed) = (Vec::new(), 0);
-    input.want_save(cut == 0);
-    let (state, offset) = loop {
-        let mut output = Output::with_room(room);
-        let flow = first.step(&mut input, &mut output);
-        made.extend(output.take().concat());
-        match flow.ok()? {
-            Flow::Boundary => break (first.save().expect("a state at a boundary"), input.offset()),
-            Flow::Hungry if fed == cut && !input.wants_save() => input.want_save(true),
-            Flow::Hungry if fed == bytes.len() => input.end(),
-            Flow::Hungry => {
-                let to = if fed < cut { cut } else { bytes.len().min(fed + 3) };
-                input.push(bytes.slice(fed..to));
-                fed = to;
-            }
-            Flow::Full => {}
-            Flow::Done => return None,
-        }
-    };
-    let (mut second, mut input) = (stage(from, malformed), Input::starting_at(offset));
-    second.restore(serde_json::from_str(&state.to_string()).unwrap()).unwrap();
-    input.push(bytes.slice(usize::try_from(offset).unwrap()..));
-    input.end();
-    let mut output = Output::with_room(1 << 20);
-    let verdict = second.step(&mut input, &mut output).map(|flow| assert_eq!(flow, Flow::Done));
-    made.extend(output.take().concat());
-    let mut outcome = drive(vec![stage(from, malformed)], &Arrival::whole(bytes));
-    outcome.bytes = made;
-    outcome.verdict = verdict;
-    outcome.stages[0].report = second.report();
-    Some((outcome, offset))
-}
-
 #[test]
 fn single_byte_encodings_have_a_state_anywhere() {
     let bytes = Bytes::from_static(b"\xe4\xf6\xfc or \x80 euro");
     for cut in 0..=bytes.len() {
         // The first bytes may be a mark.
-        let (outcome, offset) = resume("windows-1252", Malformed::Reject, &bytes, cut, 3).unwrap();
-        assert_eq!(offset, cut as u64);
-        assert_eq!(String::from_utf8(outcome.bytes).unwrap(), "äöü or € euro");
+        let resumed = resume(|| stage("windows-1252", Malformed::Reject), &bytes, cut, 3).unwrap();
+        assert_eq!(resumed.offset, cut as u64);
+        assert_eq!(String::from_utf8(resumed.bytes).unwrap(), "äöü or € euro");
     }
     assert_eq!(stage("windows-1252", Malformed::Reject).info().resume, ResumeClass::R1);
 }
@@ -301,8 +262,8 @@ fn states_are_at_the_places_the_page_names() {
         ("utf-8", b"\xe2\x82\xac\n\xe2\x82\xac\n", 1, Some(4)),
         ("euc-kr", b"\xb0\xa1\xb0\xa1", 1, Some(4)),
     ] {
-        let found = resume(from, Malformed::Replace, &Bytes::from_static(bytes), cut, 100);
-        assert_eq!(found.map(|(_, offset)| offset), at, "{from} {bytes:02x?}");
+        let found = resume(|| stage(from, Malformed::Replace), &Bytes::from_static(bytes), cut, 100);
+        assert_eq!(found.map(|found| found.offset), at, "{from} {bytes:02x?}");
     }
 }
 
@@ -372,10 +333,8 @@ proptest! {
         let cut = cut.index(bytes.len() + 1);
         let bytes = Bytes::from(bytes);
         let whole = drive(vec![stage(from, malformed)], &Arrival::whole(&bytes));
-        if let Some((outcome, _)) = resume(from, malformed, &bytes, cut, room) {
-            prop_assert_eq!(&outcome.verdict, &whole.verdict);
-            prop_assert_eq!(&outcome.bytes, &whole.bytes);
-            prop_assert_eq!(outcome.report(), whole.report());
+        if let Some(resumed) = resume(|| stage(from, malformed), &bytes, cut, room) {
+            resumed.assert_as(&whole);
         }
     }
 }

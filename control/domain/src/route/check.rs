@@ -77,21 +77,21 @@ fn encodings(route: &Route, report: &mut Report) {
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match (stage, bytes) {
-            (StageSpec::Charset(_) | StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
+            (_, Bytes::Made(codec, by)) if reads(stage).is_some() => report.add(
                 path,
                 format!(
                     "{} the content of what stage {by} has compressed with {}; move it before stage {by}",
-                    reads(stage),
+                    reads(stage).unwrap_or_default(),
                     codec.as_str()
                 ),
             ),
-            (StageSpec::Charset(_) | StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
+            (_, Bytes::Source(codec)) if reads(stage).is_some() => report.add(
                 path,
                 format!(
                     "{1} the content of files that `match.glob` says are {0}; decompress them first \
                      (`- decompress: {{ codec: {0} }}`) or correct the glob",
                     codec.as_str(),
-                    reads(stage)
+                    reads(stage).unwrap_or_default()
                 ),
             ),
             (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
@@ -123,30 +123,43 @@ fn encodings(route: &Route, report: &mut Report) {
             _ => {}
         }
         bytes = match stage {
-            StageSpec::Charset(_) | StageSpec::Validate(_) => bytes,
             StageSpec::Decompress(_) => Bytes::Unknown,
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
+            _ => bytes,
         };
     }
 }
 
 /// What a stage that needs plain content does to it.
-fn reads(stage: &StageSpec) -> &'static str {
-    if matches!(stage, StageSpec::Validate(_)) { "checks" } else { "rewrites" }
+fn reads(stage: &StageSpec) -> Option<&'static str> {
+    match stage {
+        StageSpec::Validate(_) => Some("checks"),
+        StageSpec::Charset(_) | StageSpec::Newline(_) | StageSpec::StripBom => Some("rewrites"),
+        StageSpec::Decompress(_) | StageSpec::Compress(_) => None,
+    }
 }
 
 /// Text that was made UTF-8 is that from there on.
 fn charsets(route: &Route, report: &mut Report) {
-    let mut made = None;
+    let (mut made, mut lines) = (None, None);
     for (at, stage) in route.stages.iter().enumerate() {
         match (stage, made) {
             (StageSpec::Charset(spec), Some(by)) if spec.from != Charset::UTF_8 => report.add(
                 format!("/stages/{at}/charset/from"),
                 format!("is {}, but stage {by} has made UTF-8; remove one of them", spec.from.name()),
             ),
-            (StageSpec::Charset(_), _) => made = Some(at),
-            (StageSpec::Decompress(_) | StageSpec::Compress(_), _) => made = None,
-            (StageSpec::Validate(_), _) => {}
+            (StageSpec::Charset(spec), _) => {
+                if let (Some(by), true) = (lines, spec.from.is_wide()) {
+                    report.add(
+                        format!("/stages/{by}"),
+                        format!("looks for single bytes in {}; move it behind stage {at}", spec.from.name()),
+                    );
+                }
+                made = Some(at);
+            }
+            (StageSpec::Newline(_), None) => lines = Some(at),
+            (StageSpec::Decompress(_) | StageSpec::Compress(_), _) => (made, lines) = (None, None),
+            _ => {}
         }
     }
 }

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
-    ValidateSpec, names::word, stage::charset,
+    ValidateSpec,
+    names::word,
+    stage::{charset, newline},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -65,6 +67,8 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
         }
+        StageSpec::Newline(spec) => json!({ "newline": newline::encode(spec) }),
+        StageSpec::StripBom => json!({ "strip_bom": {} }),
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),
     }

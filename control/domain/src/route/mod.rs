@@ -24,8 +24,8 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Charset, CharsetSpec, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Malformed,
-    RecordTerminator, StageSpec, UnknownCharset, ValidateSpec,
+    Charset, CharsetSpec, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, LineEnd, LoneCr,
+    Malformed, NewlineSpec, RecordTerminator, StageSpec, UnknownCharset, ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Codec, ColumnType, Digest, Executor, HeadOfLine, Malformed, OnEmpty, OnExisting, RecordTerminator, Route,
-    Rpo, StorageClass, names,
-    stage::charset,
+    Codec, ColumnType, Digest, Executor, HeadOfLine, LineEnd, LoneCr, Malformed, OnEmpty, OnExisting,
+    RecordTerminator, Route, Rpo, StorageClass, names,
+    stage::{charset, newline},
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -28,6 +28,8 @@ fn schema_and_decoder_know_the_same_fields() {
         ("charset", charset::CHARSET),
         ("decompress", names::DECOMPRESS),
         ("compress", names::COMPRESS),
+        ("newline", newline::NEWLINE),
+        ("strip_bom", names::STRIP_BOM),
         ("validate", names::VALIDATORS),
         ("csv", names::CSV),
         ("utf8", names::UTF8),
@@ -56,6 +58,8 @@ fn schema_and_decoder_know_the_same_words() {
     for (listed, known) in [
         (&defs["codec"]["enum"], words::<Codec>()),
         (&defs["charset"]["properties"]["malformed"]["enum"], words::<Malformed>()),
+        (&defs["newline"]["properties"]["to"]["enum"], words::<LineEnd>()),
+        (&defs["newline"]["properties"]["lone_cr"]["enum"], words::<LoneCr>()),
         (&defs["storage_class"]["enum"], words::<StorageClass>()),
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),

@@ -1,10 +1,12 @@
 //! The stages a route may name, with their parameters.
 
 pub(super) mod charset;
+pub(super) mod newline;
 
 use std::collections::BTreeMap;
 
 pub use charset::{Charset, CharsetSpec, Malformed, UnknownCharset};
+pub use newline::{LineEnd, LoneCr, NewlineSpec};
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +17,10 @@ pub enum StageSpec {
     Decompress(DecompressSpec),
     /// Compress.
     Compress(CompressSpec),
+    /// Make all line ends alike.
+    Newline(NewlineSpec),
+    /// Drop a UTF-8 byte-order mark at the start.
+    StripBom,
     /// Check the content; bytes pass unchanged.
     Validate(ValidateSpec),
 }

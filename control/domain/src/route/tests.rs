@@ -196,6 +196,7 @@ fn any_json() -> impl Strategy<Value = Value> {
             names::COMPRESS,
             names::STAGES,
             stage::charset::CHARSET,
+            stage::newline::NEWLINE,
             names::VALIDATORS,
             &["gzip", "utf8", "windows-1252", "fail", "s3", "a-bucket"],
         ]
@@ -272,7 +273,13 @@ fn any_route() -> impl Strategy<Value = Route> {
         proptest::sample::select(Charset::all().collect::<Vec<_>>()),
         proptest::sample::select(vec![Malformed::Reject, Malformed::Replace]),
     );
+    let newline = (
+        proptest::sample::select(vec![LineEnd::Lf, LineEnd::CrLf]),
+        proptest::sample::select(vec![LoneCr::Keep, LoneCr::LineEnd]),
+    );
     let stage = prop_oneof![
+        Just(StageSpec::StripBom),
+        newline.prop_map(|(to, lone_cr)| StageSpec::Newline(NewlineSpec { to, lone_cr })),
         charset.prop_map(|(from, malformed)| StageSpec::Charset(CharsetSpec { from, malformed })),
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=9).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),

@@ -6,8 +6,8 @@ use eft_domain::{
 };
 
 use super::{
-    Charset, CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State,
-    Utf8Validate,
+    Charset, CsvValidate, Decompress, Flow, Input, Newline, Output, Sha256, Stage, StageInfo, StageReport,
+    State, StripBom, Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -16,7 +16,9 @@ pub enum AnyStage {
     Charset(Box<Charset>),
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
+    Newline(Newline),
     Sha256(Box<Sha256>),
+    StripBom(StripBom),
     Utf8(Utf8Validate),
 }
 
@@ -26,7 +28,9 @@ macro_rules! each {
             AnyStage::Charset($stage) => $body,
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
+            AnyStage::Newline($stage) => $body,
             AnyStage::Sha256($stage) => $body,
+            AnyStage::StripBom($stage) => $body,
             AnyStage::Utf8($stage) => $body,
         }
     };
@@ -42,6 +46,8 @@ impl AnyStage {
             StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
             StageSpec::Compress(_) => None,
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
+            StageSpec::Newline(spec) => Some(Self::Newline(Newline::new(*spec, limits))),
+            StageSpec::StripBom => Some(Self::StripBom(StripBom::new())),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
             }

@@ -25,8 +25,10 @@ pub mod compress;
 pub mod csv;
 pub mod decompress;
 mod io;
+pub mod newline;
 mod pending;
 mod sha256;
+pub mod strip_bom;
 pub mod utf8;
 
 pub use any::AnyStage;
@@ -35,7 +37,9 @@ pub use compress::{BlockCompressor, Scratch};
 pub use csv::CsvValidate;
 pub use decompress::Decompress;
 pub use io::{Input, Output};
+pub use newline::Newline;
 pub use sha256::Sha256;
+pub use strip_bom::StripBom;
 pub use utf8::Utf8Validate;
 
 use eft_domain::{Code, Failure};

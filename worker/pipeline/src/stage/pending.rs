@@ -1,26 +1,63 @@
-//! New bytes of a stage that wait until the output has room.
+//! New bytes on their way to the output.
 //!
-//! A stage that rewrites small pieces fills a buffer that stays in the cache and hands it over. The limit on the output
-//! is kept here: not a byte over it is handed over, whatever the room.
+//! Here the limit on the output is kept: not a byte over it is handed over, whatever the room.
 
 use eft_domain::{Code, Failure, route::Limits};
 
 use super::Output;
 
-/// Bytes waiting, and how many there were before them.
+/// Counts new bytes against the limit on them.
+#[derive(Debug)]
+pub(super) struct Capped {
+    made: u64,
+    max: u64,
+}
+
+impl Capped {
+    /// Nothing was made.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { made: 0, max: limits.max_output_bytes.0 }
+    }
+
+    /// Bytes handed over since the start of the stream.
+    pub(super) fn made(&self) -> u64 {
+        self.made
+    }
+
+    /// Go on after `made` bytes.
+    pub(super) fn resume(&mut self, made: u64) {
+        self.made = made;
+    }
+
+    /// Append as much of `bytes` as there is room for; returns how much that was.
+    ///
+    /// # Errors
+    /// `limit.max_output_bytes`, once exactly as many bytes as are allowed were handed over.
+    pub(super) fn put(&mut self, bytes: &[u8], output: &mut Output) -> Result<usize, Failure> {
+        let allowed = usize::try_from(self.max.saturating_sub(self.made)).unwrap_or(usize::MAX);
+        let put = output.put(&bytes[..bytes.len().min(allowed)]);
+        self.made += put as u64;
+        if put < bytes.len() && self.made >= self.max {
+            let observed = format!("at least {} bytes", self.max.saturating_add(1));
+            return Err(Failure::limit(Code::LimitOutputBytes, observed, self.max));
+        }
+        Ok(put)
+    }
+}
+
+/// Bytes of a stage that makes them in small pieces: they wait in a buffer that stays in the cache.
 #[derive(Debug)]
 pub(super) struct Pending {
     bytes: Vec<u8>,
     from: usize,
     to: usize,
-    made: u64,
-    max: u64,
+    capped: Capped,
 }
 
 impl Pending {
     /// Nothing waits; there will be `room` bytes for what does.
     pub(super) fn new(room: usize, limits: &Limits) -> Self {
-        Self { bytes: vec![0; room], from: 0, to: 0, made: 0, max: limits.max_output_bytes.0 }
+        Self { bytes: vec![0; room], from: 0, to: 0, capped: Capped::new(limits) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -34,12 +71,12 @@ impl Pending {
 
     /// Bytes handed over since the start of the stream.
     pub(super) fn made(&self) -> u64 {
-        self.made
+        self.capped.made()
     }
 
     /// Go on after `made` bytes.
     pub(super) fn resume(&mut self, made: u64) {
-        self.made = made;
+        self.capped.resume(made);
     }
 
     /// Where the next bytes go; see [`Pending::fill`].
@@ -62,22 +99,13 @@ impl Pending {
     /// Hand over what waits, as far as the output has room; returns whether nothing waits any more.
     ///
     /// # Errors
-    /// `limit.max_output_bytes`, once exactly as many bytes as are allowed were handed over.
+    /// As [`Capped::put`].
     pub(super) fn hand_over(&mut self, output: &mut Output) -> Result<bool, Failure> {
-        let allowed = usize::try_from(self.max.saturating_sub(self.made)).unwrap_or(usize::MAX);
-        let waiting = &self.bytes[self.from..self.to];
-        let put = output.put(&waiting[..waiting.len().min(allowed)]);
-        self.from += put;
-        self.made += put as u64;
+        self.from += self.capped.put(&self.bytes[self.from..self.to], output)?;
         if self.is_empty() {
             (self.from, self.to) = (0, 0);
-            return Ok(true);
         }
-        if self.made == self.max {
-            let observed = format!("at least {} bytes", self.max.saturating_add(1));
-            return Err(Failure::limit(Code::LimitOutputBytes, observed, self.max));
-        }
-        Ok(false)
+        Ok(self.is_empty())
     }
 }
 

@@ -59,6 +59,11 @@ impl Charset {
         self.0
     }
 
+    /// Its code units are larger than a byte: no byte of it is a character.
+    pub fn is_wide(self) -> bool {
+        self.0.starts_with("UTF-16")
+    }
+
     /// What else it is called, in lower case; the name itself, in lower case, is one of them.
     pub fn labels(self) -> &'static [&'static str] {
         LABELS.iter().find(|(name, _)| *name == self.0).map_or(&[], |(_, labels)| labels)
