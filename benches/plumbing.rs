@@ -18,8 +18,8 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, Charset, CsvValidate, Decompress, Flow, Input, Newline, Output, Scratch, Sha256,
-        Stage, StripBom, Utf8Validate,
+        BlockCompressor, Charset, CsvValidate, Decompress, Ebcdic, Flow, Input, Newline, Output, Scratch,
+        Sha256, Stage, StripBom, Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -161,6 +161,14 @@ fn rewrites(criterion: &mut Criterion) {
         let spec = CharsetSpec { from, malformed: Malformed::Reject };
         bencher.iter(|| drain(&mut Charset::new(spec, &limits).expect("a decoder"), &frames));
     });
+    let records = data::mainframe(LEN);
+    group.throughput(Throughput::Bytes(records.len() as u64));
+    let frames = data::frames(records, FRAME);
+    for (name, spec) in [("ebcdic_lines", data::ebcdic_spec(false)), ("ebcdic_csv", data::ebcdic_spec(true))]
+    {
+        let stage = || Ebcdic::new(spec.clone(), &limits).expect("the layout fits");
+        group.bench_function(name, |bencher| bencher.iter(|| drain(&mut stage(), &frames)));
+    }
     let rows = data::frames(data::csv(LEN), FRAME);
     group.throughput(Throughput::Bytes(LEN as u64));
     for (name, to) in [("newline_kept", LineEnd::Lf), ("newline_crlf", LineEnd::CrLf)] {

@@ -12,10 +12,12 @@
 //! that fails is written to `artifacts/csv/`: minimise it (`cargo fuzz tmin`) and commit it to the corpus with the fix.
 //! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
 
+mod records;
 mod routes;
 mod stages;
 mod texts;
 
+pub use records::ebcdic;
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, newline, strip_bom, utf8};
 pub use texts::{texts, uri};
@@ -30,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("csv", csv),
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
+    ("ebcdic", ebcdic),
     ("newline", newline),
     ("receipt", receipt),
     ("route_json", route_json),

@@ -10,6 +10,7 @@ use super::{
     ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
+    stage::ebcdic,
 };
 use crate::ByteSize;
 
@@ -24,6 +25,7 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
             }
+            StageSpec::Ebcdic(spec) => ebcdic::check(spec, &route.limits, &format!("{path}/ebcdic"), report),
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);
                 if !u64::try_from(*level).is_ok_and(|level| range.contains(&level)) {
@@ -134,7 +136,9 @@ fn encodings(route: &Route, report: &mut Report) {
 fn reads(stage: &StageSpec) -> Option<&'static str> {
     match stage {
         StageSpec::Validate(_) => Some("checks"),
-        StageSpec::Charset(_) | StageSpec::Newline(_) | StageSpec::StripBom => Some("rewrites"),
+        StageSpec::Charset(_) | StageSpec::Ebcdic(_) | StageSpec::Newline(_) | StageSpec::StripBom => {
+            Some("rewrites")
+        }
         StageSpec::Decompress(_) | StageSpec::Compress(_) => None,
     }
 }
@@ -148,6 +152,11 @@ fn charsets(route: &Route, report: &mut Report) {
                 format!("/stages/{at}/charset/from"),
                 format!("is {}, but stage {by} has made UTF-8; remove one of them", spec.from.name()),
             ),
+            (StageSpec::Ebcdic(_), Some(by)) => report.add(
+                format!("/stages/{at}/ebcdic"),
+                format!("reads EBCDIC, but stage {by} has made UTF-8; remove one of them"),
+            ),
+            (StageSpec::Ebcdic(_), _) => made = Some(at),
             (StageSpec::Charset(spec), _) => {
                 if let (Some(by), true) = (lines, spec.from.is_wide()) {
                     report.add(
@@ -218,7 +227,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
 }
 
 /// Names that stood before, with their places.
-fn repeated(names: &[String]) -> impl Iterator<Item = (usize, &String)> {
+pub(super) fn repeated(names: &[String]) -> impl Iterator<Item = (usize, &String)> {
     let mut seen = HashSet::new();
     names.iter().enumerate().filter(move |(_, name)| !seen.insert(name.as_str()))
 }

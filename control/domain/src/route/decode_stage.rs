@@ -9,7 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::{charset, newline},
+    stage::{charset, ebcdic, newline},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -31,6 +31,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     if let Some(name) = at.as_text() {
         let problem = match name {
             "charset" => "`charset` needs an encoding: write `charset: { from: windows-1252 }`".to_owned(),
+            "ebcdic" => "`ebcdic` needs a code page and records: write `ebcdic: { from: cp037, records: { fixed: 80 } }`".to_owned(),
             "newline" => "`newline` needs a line end: write `newline: { to: lf }`".to_owned(),
             "strip_bom" => return Some(StageSpec::StripBom),
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
@@ -43,6 +44,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     match name {
         "charset" => charset::decode(&inner, report).map(StageSpec::Charset),
         "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
+        "ebcdic" => ebcdic::decode(&inner, report).map(StageSpec::Ebcdic),
         "newline" => newline::decode(&inner, report).map(StageSpec::Newline),
         "strip_bom" if inner.is_null() => Some(StageSpec::StripBom),
         "strip_bom" => inner.fields(report, names::STRIP_BOM).map(|_| StageSpec::StripBom),

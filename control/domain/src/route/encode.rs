@@ -6,7 +6,7 @@ use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
     ValidateSpec,
     names::word,
-    stage::{charset, newline},
+    stage::{charset, ebcdic, newline},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -67,6 +67,7 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
         }
+        StageSpec::Ebcdic(spec) => json!({ "ebcdic": ebcdic::encode(spec) }),
         StageSpec::Newline(spec) => json!({ "newline": newline::encode(spec) }),
         StageSpec::StripBom => json!({ "strip_bom": {} }),
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),

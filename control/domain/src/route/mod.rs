@@ -24,8 +24,9 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Charset, CharsetSpec, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, LineEnd, LoneCr,
-    Malformed, NewlineSpec, RecordTerminator, StageSpec, UnknownCharset, ValidateSpec,
+    Charset, CharsetSpec, CodePage, Codec, ColumnType, Columns, CompressSpec, CsvSpec, Decimal,
+    DecompressSpec, EbcdicRecords, EbcdicSpec, EbcdicType, LineEnd, LoneCr, Malformed, NewlineSpec, Placed,
+    RecordTerminator, StageSpec, UnknownCharset, ValidateSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

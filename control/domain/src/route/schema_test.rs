@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Codec, ColumnType, Digest, Executor, HeadOfLine, LineEnd, LoneCr, Malformed, OnEmpty, OnExisting,
-    RecordTerminator, Route, Rpo, StorageClass, names,
-    stage::{charset, newline},
+    CodePage, Codec, ColumnType, Digest, Executor, HeadOfLine, LineEnd, LoneCr, Malformed, OnEmpty,
+    OnExisting, RecordTerminator, Route, Rpo, StorageClass, names,
+    stage::{charset, ebcdic, newline},
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -28,6 +28,9 @@ fn schema_and_decoder_know_the_same_fields() {
         ("charset", charset::CHARSET),
         ("decompress", names::DECOMPRESS),
         ("compress", names::COMPRESS),
+        ("ebcdic", ebcdic::EBCDIC),
+        ("ebcdic_records", ebcdic::RECORDS),
+        ("ebcdic_field", ebcdic::FIELD),
         ("newline", newline::NEWLINE),
         ("strip_bom", names::STRIP_BOM),
         ("validate", names::VALIDATORS),
@@ -60,6 +63,8 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["charset"]["properties"]["malformed"]["enum"], words::<Malformed>()),
         (&defs["newline"]["properties"]["to"]["enum"], words::<LineEnd>()),
         (&defs["newline"]["properties"]["lone_cr"]["enum"], words::<LoneCr>()),
+        (&defs["ebcdic"]["properties"]["from"]["enum"], words::<CodePage>()),
+        (&defs["ebcdic_field"]["properties"]["type"]["enum"], words::<ebcdic::Kind>()),
         (&defs["storage_class"]["enum"], words::<StorageClass>()),
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),

@@ -1,11 +1,15 @@
 //! The stages a route may name, with their parameters.
 
 pub(super) mod charset;
+pub(super) mod ebcdic;
+mod layout;
 pub(super) mod newline;
 
 use std::collections::BTreeMap;
 
 pub use charset::{Charset, CharsetSpec, Malformed, UnknownCharset};
+pub use ebcdic::{CodePage, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType};
+pub use layout::{Placed, width};
 pub use newline::{LineEnd, LoneCr, NewlineSpec};
 
 /// One stage of a route.
@@ -17,6 +21,8 @@ pub enum StageSpec {
     Decompress(DecompressSpec),
     /// Compress.
     Compress(CompressSpec),
+    /// Make text of the records of a mainframe.
+    Ebcdic(EbcdicSpec),
     /// Make all line ends alike.
     Newline(NewlineSpec),
     /// Drop a UTF-8 byte-order mark at the start.

@@ -6,8 +6,8 @@ use eft_domain::{
 };
 
 use super::{
-    Charset, CsvValidate, Decompress, Flow, Input, Newline, Output, Sha256, Stage, StageInfo, StageReport,
-    State, StripBom, Utf8Validate,
+    Charset, CsvValidate, Decompress, Ebcdic, Flow, Input, Newline, Output, Sha256, Stage, StageInfo,
+    StageReport, State, StripBom, Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -16,6 +16,7 @@ pub enum AnyStage {
     Charset(Box<Charset>),
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
+    Ebcdic(Box<Ebcdic>),
     Newline(Newline),
     Sha256(Box<Sha256>),
     StripBom(StripBom),
@@ -28,6 +29,7 @@ macro_rules! each {
             AnyStage::Charset($stage) => $body,
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
+            AnyStage::Ebcdic($stage) => $body,
             AnyStage::Newline($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::StripBom($stage) => $body,
@@ -46,6 +48,7 @@ impl AnyStage {
             StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
             StageSpec::Compress(_) => None,
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
+            StageSpec::Ebcdic(spec) => Some(Self::Ebcdic(Box::new(Ebcdic::new(spec.clone(), limits)?))),
             StageSpec::Newline(spec) => Some(Self::Newline(Newline::new(*spec, limits))),
             StageSpec::StripBom => Some(Self::StripBom(StripBom::new())),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use self::labels::LABELS;
+use super::ebcdic::CodePage;
 use crate::{
     route::{
         cursor::At,
@@ -78,7 +79,13 @@ pub struct UnknownCharset(String);
 impl UnknownCharset {
     fn says(&self) -> String {
         let known = LABELS.iter().flat_map(|(_, labels)| labels.iter().copied());
-        let hint = did_you_mean(&self.0, known);
+        let lower = self.0.to_lowercase();
+        let ebcdic =
+            lower.contains("ebcdic") || CodePage::ALL.iter().any(|page| lower.ends_with(&page.as_str()[2..]));
+        let hint = match did_you_mean(&self.0, known) {
+            _ if ebcdic => "; EBCDIC is read by the stage `ebcdic`".to_owned(),
+            hint => hint,
+        };
         format!(
             "{} is not an encoding of the WHATWG standard, such as windows-1252, iso-8859-15, shift_jis or utf-16le{hint}",
             quoted(&self.0)
@@ -139,6 +146,7 @@ mod tests {
         let refusal = |text: &str| text.parse::<Charset>().unwrap_err().to_string();
         assert!(refusal("windows1252").ends_with("; did you mean `windows-1252`?"));
         assert!(refusal("shift-jiss").ends_with("; did you mean `shift-jis`?"));
+        assert!(refusal("IBM037").ends_with("; EBCDIC is read by the stage `ebcdic`"));
         assert!(!refusal("hz-gb-2312-and-what-not").contains("did you mean"));
         assert!(!refusal(&"\u{1b}x".repeat(10_000)).contains(char::is_control));
     }
