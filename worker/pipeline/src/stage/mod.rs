@@ -21,27 +21,36 @@
 mod any;
 mod buffers;
 pub mod catalogue;
+pub mod charset;
 pub mod compress;
 pub mod csv;
 pub mod decompress;
 pub mod drop;
+pub mod ebcdic;
 pub mod head;
 mod io;
 pub mod magic;
+pub mod newline;
+mod pending;
 mod records;
 mod sha256;
+pub mod strip_bom;
 pub mod trailer;
 pub mod utf8;
 
 pub use any::AnyStage;
+pub use charset::Charset;
 pub use compress::{BlockCompressor, Scratch};
 pub use csv::CsvValidate;
 pub use decompress::Decompress;
 pub use drop::DropRecords;
+pub use ebcdic::Ebcdic;
 pub use head::HeadRecords;
 pub use io::{Input, Output};
 pub use magic::MagicValidate;
+pub use newline::Newline;
 pub use sha256::Sha256;
+pub use strip_bom::StripBom;
 pub use trailer::TrailerValidate;
 pub use utf8::Utf8Validate;
 
