@@ -9,6 +9,7 @@ use super::{
     Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
+    stage::jsonl,
 };
 use crate::ByteSize;
 
@@ -21,6 +22,9 @@ pub(super) fn route(route: &Route, report: &mut Report) {
         match stage {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
+            }
+            StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
+                jsonl::check(spec, route.limits.max_depth, &format!("{path}/validate/jsonl"), report);
             }
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);

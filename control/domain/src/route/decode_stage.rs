@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
-    ValidateSpec,
+    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, JsonlSpec, RecordTerminator,
+    StageSpec, ValidateSpec,
     cursor::{At, Fields},
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
+    stage::jsonl,
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -73,15 +74,19 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
         return match name {
             "utf8" => Some(ValidateSpec::Utf8),
             "csv" => Some(ValidateSpec::Csv(CsvSpec::default())),
+            "jsonl" => Some(ValidateSpec::Jsonl(JsonlSpec::default())),
             _ => at.fault(report, unknown("check", name, names::VALIDATORS)),
         };
     }
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
-        _ if inner.is_null() => {
-            Some(if name == "csv" { ValidateSpec::Csv(CsvSpec::default()) } else { ValidateSpec::Utf8 })
-        }
+        _ if inner.is_null() => Some(match name {
+            "csv" => ValidateSpec::Csv(CsvSpec::default()),
+            "jsonl" => ValidateSpec::Jsonl(JsonlSpec::default()),
+            _ => ValidateSpec::Utf8,
+        }),
         "csv" => csv(&inner, report).map(ValidateSpec::Csv),
+        "jsonl" => jsonl::decode(&inner, report).map(ValidateSpec::Jsonl),
         _ => inner.fields(report, names::UTF8).map(|_| ValidateSpec::Utf8),
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
-    ValidateSpec, names::word,
+    Columns, CompleteWhen, CsvSpec, Destination, Encryption, Limits, Ordering, Route, S3Destination,
+    StageSpec, ValidateSpec, names::word, stage::jsonl,
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -31,6 +31,10 @@ pub(super) fn route(route: &Route) -> Value {
         },
         "rpo": route.rpo,
     }));
+    // Said only where it is not the default: a route of before this limit keeps its revision, and its delivery ids.
+    if limits.max_depth != Limits::default().max_depth {
+        map["limits"]["max_depth"] = limits.max_depth.into();
+    }
     put(&mut map, "id", &route.id);
     put(&mut map, "tenant", &route.tenant);
     if let Some(matches) = &route.matches {
@@ -65,6 +69,9 @@ fn stage(stage: &StageSpec) -> Value {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
         }
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
+        StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
+            json!({ "validate": { "jsonl": jsonl::encode(spec) } })
+        }
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),
     }
 }

@@ -24,8 +24,8 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
-    ValidateSpec,
+    BlankLines, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Invalid, JsonSchema,
+    JsonlSpec, RecordTerminator, SchemaFault, StageSpec, ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 
@@ -191,6 +191,8 @@ pub struct Limits {
     pub max_record_bytes: ByteSize,
     /// Most fields of a record. Default 4,096.
     pub max_fields: u32,
+    /// Deepest nesting of objects, arrays or elements; a scalar has depth 0. Default 64.
+    pub max_depth: u32,
     /// Most records that may break a rule before the file is rejected. Default 0.
     pub max_errors: u64,
 }
@@ -203,6 +205,7 @@ impl Default for Limits {
             max_ratio: 200,
             max_record_bytes: ByteSize::mib(1),
             max_fields: 4_096,
+            max_depth: 64,
             max_errors: 0,
         }
     }

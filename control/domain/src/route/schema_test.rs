@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, RecordTerminator, Route, Rpo,
-    StorageClass, names,
+    BlankLines, Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, RecordTerminator,
+    Route, Rpo, StorageClass, names, stage,
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -28,6 +28,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("compress", names::COMPRESS),
         ("validate", names::VALIDATORS),
         ("csv", names::CSV),
+        ("jsonl", stage::jsonl::FIELDS),
         ("utf8", names::UTF8),
         ("destination", names::DESTINATIONS),
         ("s3", names::S3),
@@ -56,6 +57,7 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["storage_class"]["enum"], words::<StorageClass>()),
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["jsonl"]["properties"]["blank_lines"]["enum"], words::<BlankLines>()),
         (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
         (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),
         (&route["on_empty"]["enum"], words::<OnEmpty>()),
@@ -71,7 +73,15 @@ fn schema_and_decoder_know_the_same_words() {
 fn the_full_example_uses_every_field() {
     let (_, text) = examples("examples").into_iter().find(|(name, _)| name == "full.yaml").unwrap();
     let used = text.as_str();
-    for known in [names::ROUTE, names::MATCH, names::LIMITS, names::S3, names::ARCHIVE, names::COMPRESS] {
+    for known in [
+        names::ROUTE,
+        names::MATCH,
+        names::LIMITS,
+        stage::jsonl::FIELDS,
+        names::S3,
+        names::ARCHIVE,
+        names::COMPRESS,
+    ] {
         for field in known {
             assert!(used.contains(&format!("{field}:")), "examples/full.yaml does not use `{field}`");
         }

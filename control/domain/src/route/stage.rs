@@ -2,6 +2,12 @@
 
 use std::collections::BTreeMap;
 
+mod json_schema;
+pub(super) mod jsonl;
+
+pub use json_schema::{Invalid, JsonSchema, SchemaFault};
+pub use jsonl::{BlankLines, JsonlSpec};
+
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
@@ -43,6 +49,8 @@ pub struct CompressSpec {
 pub enum ValidateSpec {
     /// Delimiter-separated records.
     Csv(CsvSpec),
+    /// JSON Lines.
+    Jsonl(JsonlSpec),
     /// Well-formed UTF-8 (RFC 3629), any length.
     Utf8,
 }

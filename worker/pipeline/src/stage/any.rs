@@ -6,7 +6,8 @@ use eft_domain::{
 };
 
 use super::{
-    CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State, Utf8Validate,
+    CsvValidate, Decompress, Flow, Input, JsonlValidate, Output, Sha256, Stage, StageInfo, StageReport,
+    State, Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -14,6 +15,7 @@ use super::{
 pub enum AnyStage {
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
+    Jsonl(Box<JsonlValidate>),
     Sha256(Box<Sha256>),
     Utf8(Utf8Validate),
 }
@@ -23,6 +25,7 @@ macro_rules! each {
         match $any {
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
+            AnyStage::Jsonl($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Utf8($stage) => $body,
         }
@@ -40,6 +43,9 @@ impl AnyStage {
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
+            }
+            StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
+                Some(Self::Jsonl(Box::new(JsonlValidate::new(spec.clone(), limits))))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
         })

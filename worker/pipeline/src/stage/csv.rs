@@ -43,12 +43,12 @@
 
 mod block;
 mod dialect;
-mod lanes;
+pub(super) mod lanes;
 mod machine;
 mod resume;
-mod rules;
+pub(super) mod rules;
 mod scan;
-mod tally;
+pub(super) mod tally;
 mod types;
 
 use eft_domain::Failure;
