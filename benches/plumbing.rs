@@ -5,7 +5,7 @@ use std::{hint::black_box, num::NonZeroUsize};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
-use eft_domain::route::{Codec, CompressSpec, DecompressSpec, Limits};
+use eft_domain::route::{Codec, CompressSpec, DecompressSpec, JsonlSpec, Limits};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -16,7 +16,8 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, CsvValidate, Decompress, Flow, Input, Output, Scratch, Sha256, Stage, Utf8Validate,
+        BlockCompressor, CsvValidate, Decompress, Flow, Input, JsonlValidate, Output, Scratch, Sha256, Stage,
+        Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -132,6 +133,26 @@ fn taps(criterion: &mut Criterion) {
     group.bench_function("validate_csv", |bencher| {
         let stage = || CsvValidate::new(data::csv_spec(), &limits).expect("the rules agree");
         bencher.iter(|| drain(&mut stage(), &rows));
+    });
+    let lines = data::frames(data::jsonl(LEN), FRAME);
+    for (name, spec) in [
+        ("validate_jsonl", JsonlSpec::default()),
+        ("validate_jsonl_unique_keys", JsonlSpec { unique_keys: true, ..JsonlSpec::default() }),
+        ("validate_jsonl_schema", data::jsonl_spec()),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| drain(&mut JsonlValidate::new(spec.clone(), &limits), &lines));
+        });
+    }
+    // The syntax alone as serde_json checks it, line by line of one text: what ours is held to.
+    let text = data::jsonl(LEN);
+    group.bench_function("jsonl_by_serde_json", |bencher| {
+        bencher.iter(|| {
+            let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            lines.for_each(|line| {
+                serde_json::from_slice::<serde::de::IgnoredAny>(line).expect("the file is sound");
+            });
+        });
     });
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));

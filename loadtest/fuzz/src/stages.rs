@@ -23,7 +23,7 @@ use eft_pipeline::stage::{AnyStage, BlockCompressor, Scratch};
 const MAX_OUTPUT: usize = 1 << 20;
 
 /// The first `N` bytes, zeros where there are fewer, and the rest.
-fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
+pub(crate) fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
     let mut first = [0; N];
     let (head, rest) = data.split_at(data.len().min(N));
     first[..head.len()].copy_from_slice(head);
@@ -31,7 +31,7 @@ fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
 }
 
 /// One stage over the bytes: whole, byte by byte, and as the seed says. All must come to the same end.
-fn any_arrival(spec: &StageSpec, limits: &Limits, bytes: &Bytes, seed: u8) -> Outcome {
+pub(crate) fn any_arrival(spec: &StageSpec, limits: &Limits, bytes: &Bytes, seed: u8) -> Outcome {
     let run = |arrival: &Arrival| {
         let stage = AnyStage::new(spec, limits).expect("a sound spec").expect("a stage");
         drive(vec![stage], arrival)

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::stage::csv::lanes::{V, eq, load, splat};
+use crate::stage::csv::lanes::{V, digit, eq, load, splat};
 use crate::stage::csv::rules::show;
 
 /// Bytes of a line that are shown where something else was expected.
@@ -104,8 +104,13 @@ fn byte(bytes: &[u8], at: usize) -> u8 {
     bytes.get(at).copied().unwrap_or(b'\n')
 }
 
+/// The index of the first byte from `at` that is no white space. Most JSON in lines has none.
 #[inline(always)]
-fn skip(bytes: &[u8], mut at: usize) -> usize {
+fn skip(bytes: &[u8], at: usize) -> usize {
+    if byte(bytes, at) > b' ' { at } else { skip_more(bytes, at) }
+}
+
+fn skip_more(bytes: &[u8], mut at: usize) -> usize {
     while let b' ' | b'\t' | b'\r' = byte(bytes, at) {
         at += 1;
     }
@@ -230,11 +235,23 @@ fn colon(bytes: &[u8], at: usize) -> Step {
     if byte(bytes, at) == b':' { Ok(at + 1) } else { broken(at, What::Colon) }
 }
 
-/// The index behind the closing quote of the string whose text starts at `at`.
-#[inline]
-fn string(bytes: &[u8], mut at: usize) -> Step {
+/// The index behind the closing quote of the string whose text starts at `at`. Most are short and plain.
+#[inline(always)]
+fn string(bytes: &[u8], at: usize) -> Step {
+    if let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let special = ends_run(load(block)).to_bitmask();
+        let end = at + special.trailing_zeros() as usize;
+        if special != 0 && bytes[end] == b'"' {
+            return Ok(end + 1);
+        }
+    }
+    string_on(bytes, at)
+}
+
+#[inline(never)]
+fn string_on(bytes: &[u8], mut at: usize) -> Step {
     loop {
-        while let Some(block) = bytes[at..].first_chunk::<16>() {
+        while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
             let special = ends_run(load(block)).to_bitmask();
             if special != 0 {
                 at += special.trailing_zeros() as usize;
@@ -293,17 +310,16 @@ fn hex(bytes: &[u8], at: usize) -> Result<u32, Broken> {
     Ok(code)
 }
 
-#[inline]
+#[inline(always)]
 fn number(bytes: &[u8], mut at: usize) -> Step {
-    if byte(bytes, at) == b'-' {
-        at += 1;
-    }
+    at += usize::from(byte(bytes, at) == b'-');
     at = match byte(bytes, at) {
         b'0' if byte(bytes, at + 1).is_ascii_digit() => return broken(at + 1, What::LeadingZero),
         b'0' => at + 1,
         _ => digits(bytes, at)?,
     };
-    if byte(bytes, at) == b'.' {
+    let next = byte(bytes, at);
+    if next == b'.' {
         at = digits(bytes, at + 1)?;
     }
     if let b'e' | b'E' = byte(bytes, at) {
@@ -313,12 +329,26 @@ fn number(bytes: &[u8], mut at: usize) -> Step {
     Ok(at)
 }
 
-/// The index behind one digit or more.
-#[inline]
+/// The index behind one digit or more. A block at a time: how many there are is hard to predict for a loop.
+#[inline(always)]
 fn digits(bytes: &[u8], at: usize) -> Step {
     let mut end = at;
-    while byte(bytes, end).is_ascii_digit() {
-        end += 1;
+    loop {
+        match bytes.get(end..).and_then(|rest| rest.first_chunk()) {
+            Some(block) => {
+                let run = (!digit(load(block)).to_bitmask()).trailing_zeros() as usize;
+                end += run.min(16);
+                if run < 16 {
+                    break;
+                }
+            }
+            None => {
+                while byte(bytes, end).is_ascii_digit() {
+                    end += 1;
+                }
+                break;
+            }
+        }
     }
     if end > at { Ok(end) } else { broken(at, What::Digit) }
 }
