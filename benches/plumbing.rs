@@ -10,6 +10,7 @@ use eft_domain::route::{
     Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec, Place, RecordsSpec, SumSpec,
     TrailerSpec,
 };
+use eft_domain::route::{Codec, CompressSpec, DecompressSpec, JsonlSpec, Limits};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -21,7 +22,8 @@ use eft_pipeline::{
     schedule::PartSchedule,
     stage::{
         BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, Flow, HeadRecords, Input,
-        MagicValidate, Newline, Output, Scratch, Sha256, Stage, StripBom, TrailerValidate, Utf8Validate,
+        JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256, Stage, StripBom, TrailerValidate,
+        Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -158,6 +160,26 @@ fn taps(criterion: &mut Criterion) {
         let spec = TrailerSpec { records, header: true, prefix: None, count: None, sum: Some(sum) };
         let summed = data::frames(summed(), FRAME);
         bencher.iter(|| drain(&mut TrailerValidate::new(spec.clone(), &limits), &summed));
+    });
+    let lines = data::frames(data::jsonl(LEN), FRAME);
+    for (name, spec) in [
+        ("validate_jsonl", JsonlSpec::default()),
+        ("validate_jsonl_unique_keys", JsonlSpec { unique_keys: true, ..JsonlSpec::default() }),
+        ("validate_jsonl_schema", data::jsonl_spec()),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| drain(&mut JsonlValidate::new(spec.clone(), &limits), &lines));
+        });
+    }
+    // The syntax alone as serde_json checks it, line by line of one text: what ours is held to.
+    let text = data::jsonl(LEN);
+    group.bench_function("jsonl_by_serde_json", |bencher| {
+        bencher.iter(|| {
+            let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            lines.for_each(|line| {
+                serde_json::from_slice::<serde::de::IgnoredAny>(line).expect("the file is sound");
+            });
+        });
     });
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use eft_domain::route::{
     CodePage, ColumnType, Columns, CsvSpec, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType, Placed,
 };
+use eft_domain::route::{JsonSchema, JsonlSpec};
 use eft_fakes::Pattern;
 use libdeflater::{CompressionLvl, Compressor};
 
@@ -166,6 +167,62 @@ pub fn ebcdic_spec(layout: bool) -> EbcdicSpec {
         header: true,
         trim: true,
     }
+}
+
+/// About `len` bytes of JSON Lines, what [`csv`] says with its names: flat records of some 240 bytes.
+pub fn jsonl(len: usize) -> Bytes {
+    let mut pattern = Pattern::new(3);
+    let mut text = String::with_capacity(len + 512);
+    while text.len() < len {
+        write_record(&mut text, pattern.word(), pattern.word()).expect("a string takes all text");
+    }
+    text.into()
+}
+
+fn write_record(text: &mut String, first: u64, second: u64) -> std::fmt::Result {
+    let pick = |word: u64, shift: u32, of: usize| (word >> shift) as usize % of;
+    let (month, day) = (pick(first, 0, 12) + 1, pick(first, 4, 28) + 1);
+    let (dest, distance) = DESTINATIONS[pick(first, 10, DESTINATIONS.len())];
+    let (carrier, origin) = (CARRIERS[pick(first, 16, 8)], ORIGINS[pick(first, 20, 3)]);
+    let (flight, tail) = (pick(first, 24, 6_000), pick(first, 40, 4_000));
+    let (left, arrived, late) =
+        (pick(second, 0, 2_400), pick(second, 12, 2_400), pick(second, 24, 90) as i64 - 15);
+    let remark = ["null", "null", "\"\"", "\"on time\"", "\"late, \\\"crew\\\"\"", "\"Zürich connection\""]
+        [pick(second, 40, 6)];
+    write!(
+        text,
+        r#"{{"scheduled":"2013-{month:02}-{day:02} 05:15:00","dep_time":{left},"dep_delay":{late}.0,"#
+    )?;
+    write!(
+        text,
+        r#""arr_time":{arrived},"carrier":"{carrier}","flight":{flight},"tailnum":"N{tail}{carrier}","#
+    )?;
+    writeln!(
+        text,
+        r#""origin":"{origin}","dest":"{dest}","distance":{distance},"late":{},"remark":{remark}}}"#,
+        late > 0
+    )
+}
+
+/// A schema for [`jsonl`], as a careful partner writes it.
+///
+/// # Panics
+/// Never: the schema is sound.
+pub fn jsonl_spec() -> JsonlSpec {
+    let schema = serde_json::json!({
+        "type": "object",
+        "required": ["scheduled", "carrier", "flight", "origin", "dest"],
+        "properties": {
+            "dep_time": { "type": "integer", "maximum": 2400 },
+            "dep_delay": { "type": "number" },
+            "carrier": { "type": "string", "pattern": "^[A-Z0-9]{2}$" },
+            "flight": { "type": "integer" },
+            "origin": { "enum": ORIGINS },
+            "late": { "type": "boolean" },
+            "remark": { "type": ["string", "null"] },
+        },
+    });
+    JsonlSpec { schema: Some(JsonSchema::new(schema).expect("a sound schema")), ..JsonlSpec::default() }
 }
 
 /// `bytes` as the one gzip member that `gzip` makes of a file.

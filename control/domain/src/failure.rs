@@ -83,6 +83,9 @@ codes! {
     /// A record has more fields than `limits.max_fields`.
     LimitFields = "limit.max_fields", Rejected,
         "the sender checks the delimiter, or the route's owner raises `limits.max_fields`";
+    /// Objects, arrays or elements are nested deeper than `limits.max_depth`.
+    LimitDepth = "limit.max_depth", Rejected,
+        "the sender flattens the data, or the route's owner raises `limits.max_depth` if it is meant to be that deep";
     /// The format asks for more memory than a stage may use (a zstd window).
     LimitWindow = "limit.max_window", Rejected,
         "the sender compresses with a smaller window (zstd without `--long` or `--ultra`)";

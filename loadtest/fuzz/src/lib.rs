@@ -12,12 +12,14 @@
 //! that fails is written to `artifacts/csv/`: minimise it (`cargo fuzz tmin`) and commit it to the corpus with the fix.
 //! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
 
+mod documents;
 mod ebcdic;
 mod records;
 mod routes;
 mod stages;
 mod texts;
 
+pub use documents::jsonl;
 pub use ebcdic::ebcdic;
 pub use records::{magic, slices, trailer};
 pub use routes::{receipt, route_json, route_yaml};
@@ -35,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
     ("ebcdic", ebcdic),
+    ("jsonl", jsonl),
     ("magic", magic),
     ("newline", newline),
     ("receipt", receipt),

@@ -10,7 +10,7 @@ use super::{
     ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::{ebcdic, magic, records, trailer},
+    stage::{ebcdic, jsonl, magic, records, trailer},
 };
 use crate::ByteSize;
 
@@ -33,6 +33,9 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             }
             StageSpec::Head(spec) => records::check_records(&spec.records, &format!("{path}/head"), report),
             StageSpec::Ebcdic(spec) => ebcdic::check(spec, &route.limits, &format!("{path}/ebcdic"), report),
+            StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
+                jsonl::check(spec, route.limits.max_depth, &format!("{path}/validate/jsonl"), report);
+            }
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);
                 if !u64::try_from(*level).is_ok_and(|level| range.contains(&level)) {

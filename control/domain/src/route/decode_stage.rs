@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
-    ValidateSpec,
+    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, JsonlSpec, RecordTerminator,
+    StageSpec, ValidateSpec,
     cursor::{At, Fields},
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
+    stage::jsonl,
     stage::{charset, ebcdic, magic, newline, records, trailer},
 };
 
@@ -92,6 +93,7 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
                 report,
                 "`trailer` needs to know what to check: write `trailer: { records: csv, count: { field: 2 } }`",
             ),
+            "jsonl" => Some(ValidateSpec::Jsonl(JsonlSpec::default())),
             _ => at.fault(report, unknown("check", name, names::VALIDATORS)),
         };
     }
@@ -102,7 +104,13 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
         _ if inner.is_null() => {
             Some(if name == "csv" { ValidateSpec::Csv(CsvSpec::default()) } else { ValidateSpec::Utf8 })
         }
+        _ if inner.is_null() => Some(match name {
+            "csv" => ValidateSpec::Csv(CsvSpec::default()),
+            "jsonl" => ValidateSpec::Jsonl(JsonlSpec::default()),
+            _ => ValidateSpec::Utf8,
+        }),
         "csv" => csv(&inner, report).map(ValidateSpec::Csv),
+        "jsonl" => jsonl::decode(&inner, report).map(ValidateSpec::Jsonl),
         _ => inner.fields(report, names::UTF8).map(|_| ValidateSpec::Utf8),
     }
 }

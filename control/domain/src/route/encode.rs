@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
-    ValidateSpec,
+    Columns, CompleteWhen, CsvSpec, Destination, Encryption, Limits, Ordering, Route, S3Destination,
+    StageSpec, ValidateSpec,
     names::word,
+    stage::jsonl,
     stage::{charset, ebcdic, magic, newline, records, trailer},
 };
 
@@ -33,6 +34,10 @@ pub(super) fn route(route: &Route) -> Value {
         },
         "rpo": route.rpo,
     }));
+    // Said only where it is not the default: a route of before this limit keeps its revision, and its delivery ids.
+    if limits.max_depth != Limits::default().max_depth {
+        map["limits"]["max_depth"] = limits.max_depth.into();
+    }
     put(&mut map, "id", &route.id);
     put(&mut map, "tenant", &route.tenant);
     if let Some(matches) = &route.matches {
@@ -79,6 +84,9 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Newline(spec) => json!({ "newline": newline::encode(spec) }),
         StageSpec::StripBom => json!({ "strip_bom": {} }),
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
+        StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
+            json!({ "validate": { "jsonl": jsonl::encode(spec) } })
+        }
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),
     }
 }

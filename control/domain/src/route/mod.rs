@@ -25,10 +25,11 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnType, Columns, CompressSpec, CountSpec, Counted,
-    CsvSpec, Decimal, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType, HeadSpec,
-    LineEnd, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, Place, Placed,
-    RecordTerminator, RecordsSpec, StageSpec, SumSpec, TrailerSpec, UnknownCharset, ValidateSpec, width,
+    BlankLines, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnType, Columns, CompressSpec,
+    CountSpec, Counted, CsvSpec, Decimal, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec,
+    EbcdicType, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd, LoneCr, MAX_HELD, MAX_LAST, MagicSpec,
+    Malformed, MediaType, NewlineSpec, Place, Placed, RecordTerminator, RecordsSpec, SchemaFault, StageSpec,
+    SumSpec, TrailerSpec, UnknownCharset, ValidateSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 
@@ -194,6 +195,8 @@ pub struct Limits {
     pub max_record_bytes: ByteSize,
     /// Most fields of a record. Default 4,096.
     pub max_fields: u32,
+    /// Deepest nesting of objects, arrays or elements; a scalar has depth 0. Default 64.
+    pub max_depth: u32,
     /// Most records that may break a rule before the file is rejected. Default 0.
     pub max_errors: u64,
 }
@@ -206,6 +209,7 @@ impl Default for Limits {
             max_ratio: 200,
             max_record_bytes: ByteSize::mib(1),
             max_fields: 4_096,
+            max_depth: 64,
             max_errors: 0,
         }
     }

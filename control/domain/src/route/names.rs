@@ -20,13 +20,20 @@ pub(super) const ROUTE: &[&str] = &[
     "rpo",
 ];
 pub(super) const MATCH: &[&str] = &["prefix", "glob"];
-pub(super) const LIMITS: &[&str] =
-    &["max_input_bytes", "max_output_bytes", "max_ratio", "max_record_bytes", "max_fields", "max_errors"];
+pub(super) const LIMITS: &[&str] = &[
+    "max_input_bytes",
+    "max_output_bytes",
+    "max_ratio",
+    "max_record_bytes",
+    "max_fields",
+    "max_depth",
+    "max_errors",
+];
 pub(super) const STAGES: &[&str] =
     &["decompress", "charset", "drop", "ebcdic", "head", "newline", "strip_bom", "validate", "compress"];
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
-pub(super) const VALIDATORS: &[&str] = &["csv", "magic", "trailer", "utf8"];
+pub(super) const VALIDATORS: &[&str] = &["csv", "jsonl", "magic", "trailer", "utf8"];
 pub(super) const CSV: &[&str] = &[
     "delimiter",
     "quote",

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    CodePage, Codec, ColumnType, Counted, Digest, Executor, HeadOfLine, LineEnd, LoneCr, Malformed,
-    MediaType, OnEmpty, OnExisting, RecordTerminator, Route, Rpo, StorageClass, names,
+    BlankLines, CodePage, Codec, ColumnType, Counted, Digest, Executor, HeadOfLine, LineEnd, LoneCr,
+    Malformed, MediaType, OnEmpty, OnExisting, RecordTerminator, Route, Rpo, StorageClass, names,
     stage::{self, charset, ebcdic, newline},
     tests::{examples, profile},
 };
@@ -41,6 +41,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("trailer_count", stage::trailer::COUNT),
         ("trailer_sum", stage::trailer::SUM),
         ("magic", stage::magic::FIELDS),
+        ("jsonl", stage::jsonl::FIELDS),
         ("utf8", names::UTF8),
         ("destination", names::DESTINATIONS),
         ("s3", names::S3),
@@ -76,6 +77,7 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
         (&defs["magic"]["properties"]["types"]["items"]["enum"], words::<MediaType>()),
         (&defs["trailer_count"]["properties"]["of"]["enum"], words::<Counted>()),
+        (&defs["jsonl"]["properties"]["blank_lines"]["enum"], words::<BlankLines>()),
         (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
         (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),
         (&route["on_empty"]["enum"], words::<OnEmpty>()),
@@ -91,7 +93,15 @@ fn schema_and_decoder_know_the_same_words() {
 fn the_full_example_uses_every_field() {
     let (_, text) = examples("examples").into_iter().find(|(name, _)| name == "full.yaml").unwrap();
     let used = text.as_str();
-    for known in [names::ROUTE, names::MATCH, names::LIMITS, names::S3, names::ARCHIVE, names::COMPRESS] {
+    for known in [
+        names::ROUTE,
+        names::MATCH,
+        names::LIMITS,
+        stage::jsonl::FIELDS,
+        names::S3,
+        names::ARCHIVE,
+        names::COMPRESS,
+    ] {
         for field in known {
             assert!(used.contains(&format!("{field}:")), "examples/full.yaml does not use `{field}`");
         }

@@ -18,6 +18,11 @@ pub use magic::{MagicSpec, MediaType};
 pub use newline::{LineEnd, LoneCr, NewlineSpec};
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
+mod json_schema;
+pub(super) mod jsonl;
+
+pub use json_schema::{Invalid, JsonSchema, SchemaFault};
+pub use jsonl::{BlankLines, JsonlSpec};
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +81,8 @@ pub enum ValidateSpec {
     Magic(MagicSpec),
     /// A last record that says what the others are.
     Trailer(TrailerSpec),
+    /// JSON Lines.
+    Jsonl(JsonlSpec),
     /// Well-formed UTF-8 (RFC 3629), any length.
     Utf8,
 }

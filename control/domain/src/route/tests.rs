@@ -194,6 +194,7 @@ fn any_json() -> impl Strategy<Value = Value> {
             names::CSV,
             names::S3,
             names::COMPRESS,
+            stage::jsonl::FIELDS,
             names::STAGES,
             stage::charset::CHARSET,
             stage::newline::NEWLINE,
@@ -327,6 +328,21 @@ fn any_ebcdic() -> impl Strategy<Value = EbcdicSpec> {
     )
 }
 
+fn any_jsonl() -> impl Strategy<Value = JsonlSpec> {
+    let schema = proptest::sample::select(vec![
+        "{}",
+        r#"{ "type": "object", "required": ["a", "é"], "properties": { "a": { "multipleOf": 0.25, "minimum": -1e3 } } }"#,
+        r##"{ "items": { "$ref": "#/$defs/x" }, "$defs": { "x": { "enum": [null, 1.5, "~", []] } } }"##,
+    ]);
+    let schema = schema.prop_map(|text| JsonSchema::new(serde_json::from_str(text).unwrap()).unwrap());
+    (
+        proptest::option::of(schema),
+        any::<bool>(),
+        proptest::sample::select(vec![BlankLines::Reject, BlankLines::Skip]),
+    )
+        .prop_map(|(schema, unique_keys, blank_lines)| JsonlSpec { schema, unique_keys, blank_lines })
+}
+
 fn any_route() -> impl Strategy<Value = Route> {
     let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
     let charset = (
@@ -354,6 +370,7 @@ fn any_route() -> impl Strategy<Value = Route> {
             records
         })),
         any_trailer().prop_map(|spec| StageSpec::Validate(ValidateSpec::Trailer(spec))),
+        any_jsonl().prop_map(|jsonl| StageSpec::Validate(ValidateSpec::Jsonl(jsonl))),
         any_csv().prop_map(|csv| StageSpec::Validate(ValidateSpec::Csv(csv))),
     ];
     let storage = (
@@ -397,7 +414,7 @@ fn any_route() -> impl Strategy<Value = Route> {
         proptest::collection::vec(destination, 0..3),
         complete_when,
         proptest::option::of((".{1,9}", proptest::option::of(".{1,9}"))),
-        (1u64.., 1u64.., 1u32..1000, any::<u64>()),
+        (1u64.., 1u64.., 1u32..1000, any::<u64>(), 1u32..=1000),
         proptest::sample::select(vec![
             Ordering::None,
             Ordering::Strict(HeadOfLine::Block),
@@ -415,6 +432,7 @@ fn any_route() -> impl Strategy<Value = Route> {
                 max_output_bytes: ByteSize(limits.1),
                 max_ratio: limits.2,
                 max_errors: limits.3,
+                max_depth: limits.4,
                 ..Limits::default()
             },
             ordering,

@@ -6,8 +6,9 @@ use eft_domain::{
 };
 
 use super::{
-    Charset, CsvValidate, Decompress, DropRecords, Ebcdic, Flow, HeadRecords, Input, MagicValidate, Newline,
-    Output, Sha256, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate, Utf8Validate,
+    Charset, CsvValidate, Decompress, DropRecords, Ebcdic, Flow, HeadRecords, Input, JsonlValidate,
+    MagicValidate, Newline, Output, Sha256, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate,
+    Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -19,6 +20,7 @@ pub enum AnyStage {
     Drop(Box<DropRecords>),
     Head(Box<HeadRecords>),
     Magic(MagicValidate),
+    Jsonl(Box<JsonlValidate>),
     Sha256(Box<Sha256>),
     Trailer(Box<TrailerValidate>),
     Ebcdic(Box<Ebcdic>),
@@ -36,6 +38,7 @@ macro_rules! each {
             AnyStage::Drop($stage) => $body,
             AnyStage::Head($stage) => $body,
             AnyStage::Magic($stage) => $body,
+            AnyStage::Jsonl($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Trailer($stage) => $body,
             AnyStage::Ebcdic($stage) => $body,
@@ -69,6 +72,9 @@ impl AnyStage {
             }
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 Some(Self::Trailer(Box::new(TrailerValidate::new(spec.clone(), limits))))
+            }
+            StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
+                Some(Self::Jsonl(Box::new(JsonlValidate::new(spec.clone(), limits))))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
         })

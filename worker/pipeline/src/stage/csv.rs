@@ -43,7 +43,7 @@
 
 mod block;
 mod dialect;
-mod lanes;
+pub(super) mod lanes;
 mod machine;
 mod resume;
 pub(super) mod rules;
