@@ -1,11 +1,14 @@
 //! Whole transfers over memory.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 use bytes::Bytes;
 use eft_domain::{
     ByteSize,
-    route::{Codec, CompressSpec, DecompressSpec, Limits, StageSpec, ValidateSpec},
+    route::{
+        Change, Codec, ColumnSource, CompressSpec, CsvOutput, CsvProjectSpec, CsvSpec, DecompressSpec,
+        Limits, OnError, OutputColumn, StageSpec, ValidateSpec,
+    },
 };
 use eft_fakes::MemorySource;
 use eft_pipeline::{
@@ -16,6 +19,7 @@ use eft_pipeline::{
     port::{ObjectSink, SinkLimits},
     progress::{Progress, Snapshot},
     retry::RetryPolicy,
+    secrets::HeldSecrets,
     transfer::Transfer,
 };
 use tokio_util::sync::CancellationToken;
@@ -79,6 +83,11 @@ impl Route {
         Self { stages: vec![csv()], ..Self::over("csv", data::csv(len)) }
     }
 
+    /// Columns are selected, one is masked and one hashed.
+    pub fn csv_project(len: usize) -> Self {
+        Self { stages: vec![project()], ..Self::over("csv_project", data::csv(len)) }
+    }
+
     /// gunzip → CSV validation → `zstd -3`, of `len` bytes of rows.
     pub fn gunzip_csv_zstd(len: usize) -> Self {
         let stages = vec![
@@ -108,6 +117,7 @@ impl Route {
             part_size: None,
             refuse_empty: false,
             threads: pool.threads(),
+            secrets: Arc::new(HeldSecrets::new([("bench".to_owned(), vec![7; 32])])),
         });
         let plan = plan.expect("the worker's defaults carry these routes");
         Transfer {
@@ -152,6 +162,24 @@ impl Machine {
         }
         Ran { progress: transfer.progress.snapshot(), sinks }
     }
+}
+
+fn project() -> StageSpec {
+    let column = |name: &str, change| OutputColumn {
+        name: name.to_owned(),
+        source: ColumnSource::Column(name.to_owned(), change),
+    };
+    let plain = ["flight", "carrier", "dep_time", "arr_time", "origin", "dest", "distance", "remark"];
+    let changed = [
+        column("tailnum", Change::Mask { keep_last: 3, with: b'*' }),
+        column("scheduled", Change::Hash { key: "bench".to_owned() }),
+    ];
+    StageSpec::CsvProject(CsvProjectSpec {
+        input: CsvSpec { types: BTreeMap::new(), ..data::csv_spec() },
+        on_error: OnError::Fail,
+        columns: plain.into_iter().map(|name| column(name, Change::None)).chain(changed).collect(),
+        output: CsvOutput::default(),
+    })
 }
 
 fn csv() -> StageSpec {

@@ -4,6 +4,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,6 +21,7 @@ use eft_worker::{
     place,
     run::Job,
     s3::{Client, crc_to_text},
+    secrets,
     sign::{SigningKey, check},
 };
 use tokio_util::sync::CancellationToken;
@@ -79,6 +81,9 @@ struct What {
     /// Stream every byte, also where no stage reads them and S3 could copy the object itself.
     #[arg(long)]
     no_server_copy: bool,
+    /// Secrets that the route names: NAME.key in this folder.
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
     /// s3://bucket/key[?versionId=…], a path, or - for standard input.
     #[arg(value_name = "SRC")]
     source: ObjectUri,
@@ -97,8 +102,10 @@ impl What {
             let message = format!("{}: a version cannot be written; leave out ?versionId=", self.destination);
             return Err(configuration(message));
         }
+        let secrets = Arc::new(secrets::read(self.keys.as_deref(), &route)?);
         Ok(Job {
             route,
+            secrets,
             source: self.source,
             destination: self.destination,
             memory: self.memory,

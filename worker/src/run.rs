@@ -18,6 +18,7 @@ use eft_pipeline::{
     port::{Committed, SinkLimits},
     progress::Progress,
     retry::RetryPolicy,
+    secrets::Secrets,
     transfer::{Outcome, Stopped, Transfer},
 };
 use tokio::time::Instant;
@@ -44,6 +45,8 @@ pub struct Job {
     pub concurrency: usize,
     /// Size of the first parts.
     pub part_size: Option<ByteSize>,
+    /// The secrets the route names.
+    pub secrets: Arc<dyn Secrets>,
     /// S3 may copy the object itself when no stage reads it.
     pub server_copy: bool,
 }
@@ -77,6 +80,7 @@ impl Job {
             part_size: self.part_size,
             threads,
             refuse_empty: self.route.on_empty != OnEmpty::Accept,
+            secrets: Arc::clone(&self.secrets),
         };
         match self.memory {
             Some(_) => Plan::new(&request),

@@ -9,6 +9,7 @@ use super::{
     Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
+    stage::csv_project,
 };
 use crate::ByteSize;
 
@@ -20,7 +21,10 @@ pub(super) fn route(route: &Route, report: &mut Report) {
         let path = format!("/stages/{at}");
         match stage {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
-                csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
+                csv(spec, "columns", &route.limits, &format!("{path}/validate/csv"), report);
+            }
+            StageSpec::CsvProject(spec) => {
+                csv_project::check(spec, &route.limits, &format!("{path}/csv_project"), report);
             }
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);
@@ -70,24 +74,31 @@ fn source(route: &Route) -> Bytes {
     }
 }
 
+/// What a stage that needs the bytes uncompressed does with them.
+fn verb(stage: &StageSpec) -> &'static str {
+    if let StageSpec::Validate(_) = stage { "checks" } else { "reads" }
+}
+
 fn encodings(route: &Route, report: &mut Report) {
     let mut bytes = source(route);
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match (stage, bytes) {
-            (StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
+            (StageSpec::CsvProject(_) | StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
                 path,
                 format!(
-                    "checks the content of what stage {by} has compressed with {}; move it before stage {by}",
+                    "{} the content of what stage {by} has compressed with {}; move it before stage {by}",
+                    verb(stage),
                     codec.as_str()
                 ),
             ),
-            (StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
+            (StageSpec::CsvProject(_) | StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
                 path,
                 format!(
-                    "checks the content of files that `match.glob` says are {0}; decompress them first \
+                    "{1} the content of files that `match.glob` says are {0}; decompress them first \
                      (`- decompress: {{ codec: {0} }}`) or correct the glob",
-                    codec.as_str()
+                    codec.as_str(),
+                    verb(stage),
                 ),
             ),
             (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
@@ -120,13 +131,14 @@ fn encodings(route: &Route, report: &mut Report) {
         }
         bytes = match stage {
             StageSpec::Validate(_) => bytes,
-            StageSpec::Decompress(_) => Bytes::Unknown,
+            StageSpec::CsvProject(_) | StageSpec::Decompress(_) => Bytes::Unknown,
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
         };
     }
 }
 
-fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
+/// A dialect, its columns and its rules; `named` is the field with the names of a file without a header.
+pub(super) fn csv(spec: &CsvSpec, named: &str, limits: &Limits, path: &str, report: &mut Report) {
     if spec.quote == Some(spec.delimiter) {
         report.add(join(path, "quote"), "is the delimiter as well; choose another, or `quote: false`");
     }
@@ -144,7 +156,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
     }
     let (field, names) = match &spec.columns {
         Columns::Header(names) => ("header", Some(names)),
-        Columns::Named(names) => ("columns", Some(names)),
+        Columns::Named(names) => (named, Some(names)),
         Columns::FromFile | Columns::Unnamed => ("header", None),
     };
     if let Some(names) = names {
@@ -172,7 +184,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
             }
             (Columns::Unnamed, _) => report.add(
                 at,
-                format!("column {} has no name: say `header: true` or name the `columns`", quoted(name)),
+                format!("column {} has no name: say `header: true` or name the `{named}`", quoted(name)),
             ),
             _ => {}
         }

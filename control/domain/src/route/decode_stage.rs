@@ -9,6 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
+    stage::csv_project,
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -30,6 +31,10 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     if let Some(name) = at.as_text() {
         let problem = match name {
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
+            "csv_project" => {
+                "`csv_project` needs columns: write `csv_project: { header: true, columns: [a, b] }`"
+                    .to_owned()
+            }
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
             _ => unknown("stage", name, names::STAGES),
         };
@@ -39,6 +44,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     match name {
         "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
         "compress" => compress(&inner, report).map(StageSpec::Compress),
+        "csv_project" => csv_project::decode(&inner, report).map(StageSpec::CsvProject),
         _ => validate(&inner, report).map(StageSpec::Validate),
     }
 }
@@ -105,14 +111,18 @@ impl Default for CsvSpec {
 
 fn csv(at: &At<'_>, report: &mut Report) -> Option<CsvSpec> {
     let fields = at.fields(report, names::CSV)?;
+    let spec = csv_dialect(&fields, "columns", report);
+    csv_rules(&fields, spec, report)
+}
+
+/// The dialect and the columns, without rules; `named` is the field with the names of a file without a header.
+pub(super) fn csv_dialect(fields: &Fields<'_>, named: &str, report: &mut Report) -> Option<CsvSpec> {
     let default = CsvSpec::default();
     let delimiter = fields.or("delimiter", default.delimiter, |at| byte(at, report));
     let quote = fields.or("quote", default.quote, |at| optional_byte(at, report));
     let escape = fields.or("escape", default.escape, |at| optional_byte(at, report));
     let terminator = fields.or("terminator", default.terminator, |at| at.word(report));
-    let columns = columns(&fields, report);
-    let types = fields.or("types", default.types, |at| types(at, report));
-    let not_null = fields.or("not_null", default.not_null, |at| at.texts(report));
+    let columns = columns(fields, named, report);
     let null_values = fields.or("null_values", default.null_values, |at| at.texts(report));
     let utf8 = fields.or("utf8", default.utf8, |at| at.boolean(report));
     Some(CsvSpec {
@@ -121,14 +131,21 @@ fn csv(at: &At<'_>, report: &mut Report) -> Option<CsvSpec> {
         escape: escape?,
         terminator: terminator?,
         columns: columns?,
-        types: types?,
-        not_null: not_null?,
         null_values: null_values?,
         utf8: utf8?,
+        types: default.types,
+        not_null: default.not_null,
     })
 }
 
-fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
+/// The spec with its rules: types and what may not be null.
+pub(super) fn csv_rules(fields: &Fields<'_>, spec: Option<CsvSpec>, report: &mut Report) -> Option<CsvSpec> {
+    let types = fields.or("types", BTreeMap::new(), |at| types(at, report));
+    let not_null = fields.or("not_null", Vec::new(), |at| at.texts(report));
+    Some(CsvSpec { types: types?, not_null: not_null?, ..spec? })
+}
+
+pub(super) fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
     match at.text(report)?.as_bytes() {
         [b'\r' | b'\n'] => at.fault(report, "must not be a line end"),
         [0] => at.fault(report, "must not be NUL, which is never text"),
@@ -146,22 +163,24 @@ fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u8>> {
     }
 }
 
-fn columns(fields: &Fields<'_>, report: &mut Report) -> Option<Columns> {
+fn columns(fields: &Fields<'_>, named: &str, report: &mut Report) -> Option<Columns> {
     let header = fields.get("header").map(|at| match at.as_bool() {
         Some(true) => Some(Columns::FromFile),
         Some(false) => Some(Columns::Unnamed),
         None => names_of(at, report).map(Columns::Header),
     });
-    let named = fields.get("columns").map(|at| {
+    let names = fields.get(named).map(|at| {
         let names = names_of(at, report).map(Columns::Named);
         if !matches!(header, None | Some(Some(Columns::Unnamed))) {
-            return at
-                .fault(report, "columns are for a file without a header: keep either `header` or `columns`");
+            return at.fault(
+                report,
+                format!("{named} are for a file without a header: keep either `header` or `{named}`"),
+            );
         }
         names
     });
-    match (named, header) {
-        (Some(named), _) => named,
+    match (names, header) {
+        (Some(names), _) => names,
         (None, Some(header)) => header,
         (None, None) => Some(Columns::Unnamed),
     }

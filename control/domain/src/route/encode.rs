@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
-    ValidateSpec, names::word,
+    ValidateSpec, names::word, stage::csv_project,
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -60,6 +60,7 @@ fn put<T: ToString>(map: &mut Map<String, Value>, name: &str, value: &Option<T>)
 
 fn stage(stage: &StageSpec) -> Value {
     match stage {
+        StageSpec::CsvProject(spec) => json!({ "csv_project": csv_project::encode(spec) }),
         StageSpec::Decompress(spec) => json!({ "decompress": { "codec": word(spec.codec) } }),
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
@@ -70,27 +71,38 @@ fn stage(stage: &StageSpec) -> Value {
 }
 
 fn csv(spec: &CsvSpec) -> Value {
-    let byte = |byte: Option<u8>| byte.map_or(json!(false), |byte| json!(char::from(byte).to_string()));
+    let mut map = csv_dialect(spec, "columns");
+    csv_rules(spec, &mut map);
+    map.into()
+}
+
+/// Types and what may not be null.
+pub(super) fn csv_rules(spec: &CsvSpec, map: &mut Map<String, Value>) {
     let types: Map<String, Value> =
         spec.types.iter().map(|(column, kind)| (column.clone(), word(*kind).into())).collect();
+    map.insert("types".to_owned(), types.into());
+    map.insert("not_null".to_owned(), json!(spec.not_null));
+}
+
+/// The dialect and the columns; `named` is the field with the names of a file without a header.
+pub(super) fn csv_dialect(spec: &CsvSpec, named: &str) -> Map<String, Value> {
+    let byte = |byte: Option<u8>| byte.map_or(json!(false), |byte| json!(char::from(byte).to_string()));
     let mut map = object(json!({
         "delimiter": byte(Some(spec.delimiter)),
         "quote": byte(spec.quote),
         "escape": byte(spec.escape),
         "terminator": word(spec.terminator),
-        "types": types,
-        "not_null": spec.not_null,
         "null_values": spec.null_values,
         "utf8": spec.utf8,
     }));
     let (name, columns) = match &spec.columns {
         Columns::Header(names) => ("header", json!(names)),
         Columns::FromFile => ("header", json!(true)),
-        Columns::Named(names) => ("columns", json!(names)),
+        Columns::Named(names) => (named, json!(names)),
         Columns::Unnamed => ("header", json!(false)),
     };
     map.insert(name.to_owned(), columns);
-    map.into()
+    map
 }
 
 fn destination(destination: &Destination) -> Value {

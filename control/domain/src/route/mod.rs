@@ -24,8 +24,8 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
-    ValidateSpec,
+    Change, Codec, ColumnSource, ColumnType, Columns, CompressSpec, CsvOutput, CsvProjectSpec, CsvSpec,
+    DecompressSpec, LineEnd, OnError, OutputColumn, QuoteStyle, RecordTerminator, StageSpec, ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, RecordTerminator, Route, Rpo,
-    StorageClass, names,
+    Codec, ColumnType, Digest, Executor, HeadOfLine, LineEnd, OnEmpty, OnError, OnExisting, QuoteStyle,
+    RecordTerminator, Route, Rpo, StorageClass, names,
+    stage::csv_project,
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -28,6 +29,11 @@ fn schema_and_decoder_know_the_same_fields() {
         ("compress", names::COMPRESS),
         ("validate", names::VALIDATORS),
         ("csv", names::CSV),
+        ("csv_column", csv_project::COLUMN),
+        ("csv_hash", csv_project::HASH),
+        ("csv_mask", csv_project::MASK),
+        ("csv_output", csv_project::OUTPUT),
+        ("csv_project", csv_project::FIELDS),
         ("utf8", names::UTF8),
         ("destination", names::DESTINATIONS),
         ("s3", names::S3),
@@ -56,6 +62,10 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["storage_class"]["enum"], words::<StorageClass>()),
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["csv_output"]["properties"]["quote"]["enum"], words::<QuoteStyle>()),
+        (&defs["csv_output"]["properties"]["terminator"]["enum"], words::<LineEnd>()),
+        (&defs["csv_project"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["on_error"]["enum"], words::<OnError>()),
         (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
         (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),
         (&route["on_empty"]["enum"], words::<OnEmpty>()),

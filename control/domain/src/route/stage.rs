@@ -1,10 +1,20 @@
 //! The stages a route may name, with their parameters.
 
+mod csv_input;
+pub(super) mod csv_project;
+#[cfg(test)]
+mod csv_tests;
+
 use std::collections::BTreeMap;
+
+pub use csv_input::OnError;
+pub use csv_project::{Change, ColumnSource, CsvOutput, CsvProjectSpec, LineEnd, OutputColumn, QuoteStyle};
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
+    /// Select, order, rename, mask, hash and add columns.
+    CsvProject(CsvProjectSpec),
     /// Undo a compression.
     Decompress(DecompressSpec),
     /// Compress.

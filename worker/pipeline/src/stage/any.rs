@@ -6,13 +6,16 @@ use eft_domain::{
 };
 
 use super::{
-    CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State, Utf8Validate,
+    CsvProject, CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State,
+    Utf8Validate,
 };
+use crate::secrets::{NoSecrets, Secrets};
 
 /// A stage of any kind.
 #[allow(missing_docs)] // Each variant is named after its stage.
 pub enum AnyStage {
     Csv(Box<CsvValidate>),
+    CsvProject(Box<CsvProject>),
     Decompress(Box<Decompress>),
     Sha256(Box<Sha256>),
     Utf8(Utf8Validate),
@@ -22,6 +25,7 @@ macro_rules! each {
     ($any:expr, $stage:ident => $body:expr) => {
         match $any {
             AnyStage::Csv($stage) => $body,
+            AnyStage::CsvProject($stage) => $body,
             AnyStage::Decompress($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Utf8($stage) => $body,
@@ -30,13 +34,28 @@ macro_rules! each {
 }
 
 impl AnyStage {
+    /// As [`AnyStage::with_secrets`], of a stage that uses none.
+    ///
+    /// # Errors
+    /// When its parameters contradict each other, or it uses a secret.
+    pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
+        Self::with_secrets(spec, limits, &NoSecrets)
+    }
+
     /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`).
     ///
     /// # Errors
-    /// When its parameters contradict each other.
-    pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
+    /// When its parameters contradict each other, or a secret is missing.
+    pub fn with_secrets(
+        spec: &StageSpec,
+        limits: &Limits,
+        secrets: &dyn Secrets,
+    ) -> Result<Option<Self>, Failure> {
         Ok(match spec {
             StageSpec::Compress(_) => None,
+            StageSpec::CsvProject(spec) => {
+                Some(Self::CsvProject(Box::new(CsvProject::new(spec.clone(), limits, secrets)?)))
+            }
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))

@@ -43,8 +43,10 @@
 
 mod block;
 mod dialect;
+mod fields;
 mod lanes;
 mod machine;
+pub(super) mod records;
 mod resume;
 mod rules;
 mod scan;

@@ -1,0 +1,98 @@
+//! What the tests of the stages that read CSV share.
+#![allow(dead_code, reason = "not every test uses all of it")]
+
+use bytes::Bytes;
+use eft_fakes::drive::{Arrival, Outcome};
+use eft_pipeline::stage::{AnyStage, Flow, Input, Output, Stage};
+use proptest::prelude::*;
+
+/// A text that may stand in quotes.
+pub(crate) fn field() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z0-9 ]{0,12}",
+        "[a-zé東\u{1f980}\",;\\\\\r\n'-]{0,30}",
+        prop::sample::select(vec!["", "NA", "1,2", "\"", "\r\n"]).prop_map(str::to_owned),
+    ]
+}
+
+/// Records of so many fields, some of them broken.
+pub(crate) fn rows(width: usize) -> impl Strategy<Value = Vec<u8>> {
+    let value = (field(), any::<bool>()).prop_map(|(text, bare)| {
+        let plain = !text.contains(['"', ',', '\r', '\n', '\\']);
+        if bare && plain { text } else { format!("\"{}\"", text.replace('"', "\"\"").replace('\\', "\\\\")) }
+    });
+    let sound = prop::collection::vec(value, width).prop_map(|fields| fields.join(",").into_bytes());
+    let broken = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..20),
+        (0usize..3).prop_map(|at| [&b"\"a\0,b,c"[..], b"a,\"b\"\",\0\",c", b"a,b,\"\\\0"][at].to_vec()),
+        prop::collection::vec(prop::sample::select(b"a,\"\r\n\xc3\xa9\xff\x00\\".to_vec()), 0..12),
+    ];
+    let row = prop_oneof![8 => sound, 1 => broken];
+    let end = prop_oneof![4 => Just(&b"\n"[..]), 4 => Just(&b"\r\n"[..]), 1 => Just(&b"\r"[..])];
+    prop::collection::vec((row, end), 0..20)
+        .prop_map(|rows| rows.into_iter().flat_map(|(row, end)| [&row[..], end].concat()).collect())
+}
+
+/// Runs the stage in pieces and asks for its state all the time: wherever it has one, a fresh stage goes on from it.
+/// The end must be that of `whole`.
+pub(crate) fn resumed_anywhere(stage: impl Fn() -> AnyStage, bytes: &Bytes, seed: u64, whole: &Outcome) {
+    let arrival = Arrival::seeded(bytes, seed, 1 + bytes.len() / 200);
+    let (mut current, mut made) = (stage(), Vec::new());
+    let mut input = Input::default();
+    let mut chunks = arrival.chunks.iter().cloned();
+    let mut rooms = arrival.rooms.iter().copied().cycle();
+    let mut saves = 0;
+    let verdict = loop {
+        input.want_save(true);
+        let mut output = Output::with_room(rooms.next().unwrap());
+        let flow = current.step(&mut input, &mut output);
+        made.extend(output.take().concat());
+        match flow {
+            Err(failure) => break Err(failure),
+            Ok(Flow::Full) => {}
+            Ok(Flow::Boundary) => {
+                let state = current.save().expect("a state at a boundary");
+                let text = serde_json::to_string(&state).unwrap();
+                saves += 1;
+                current = stage();
+                current.restore(serde_json::from_str(&text).unwrap()).unwrap();
+                // What waits goes to the next stage; it starts where the state was saved.
+                let mut next = Input::starting_at(input.offset());
+                while let Some(rest) = input.take_chunk() {
+                    next.push(rest);
+                }
+                if input.is_ended() {
+                    next.end();
+                }
+                input = next;
+                input.want_save(false);
+                // On to somewhere within the next records.
+                let mut output = Output::with_room(rooms.next().unwrap());
+                match current.step(&mut input, &mut output) {
+                    Err(failure) => break Err(failure),
+                    Ok(Flow::Done) => {
+                        made.extend(output.take().concat());
+                        break Ok(());
+                    }
+                    Ok(_) => made.extend(output.take().concat()),
+                }
+            }
+            Ok(Flow::Hungry) => match chunks.next() {
+                Some(chunk) => input.push(chunk),
+                None => input.end(),
+            },
+            Ok(Flow::Done) => break Ok(()),
+        }
+        if input.is_empty() && !input.is_ended() {
+            match chunks.next() {
+                Some(chunk) => input.push(chunk),
+                None => input.end(),
+            }
+        }
+    };
+    assert_eq!(verdict, whole.verdict, "after {saves} saves");
+    assert_eq!(current.report(), whole.stages[0].report, "after {saves} saves");
+    if verdict.is_ok() {
+        assert!(made == whole.bytes, "another output after {saves} saves");
+    }
+}
