@@ -12,10 +12,12 @@
 //! that fails is written to `artifacts/csv/`: minimise it (`cargo fuzz tmin`) and commit it to the corpus with the fix.
 //! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
 
+mod rewrites;
 mod routes;
 mod stages;
 mod texts;
 
+pub use rewrites::csv_project;
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
 pub use texts::{texts, uri};
@@ -27,6 +29,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("compress", compress),
     ("csv", csv),
+    ("csv_project", csv_project),
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
     ("receipt", receipt),
