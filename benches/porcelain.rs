@@ -19,13 +19,14 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// Eight parts.
 const LEN: usize = 64 << 20;
 
-fn routes() -> [Route; 6] {
+fn routes() -> [Route; 7] {
     [
         Route::identity(LEN),
         Route::sha256(LEN),
         Route::tee(LEN),
         Route::csv(LEN),
         Route::csv_project(LEN),
+        Route::csv_to_jsonl(LEN),
         Route::gunzip_csv_zstd(LEN),
     ]
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use eft_domain::{
     ByteSize,
     route::{
-        Change, Codec, ColumnSource, CompressSpec, CsvOutput, CsvProjectSpec, CsvSpec, DecompressSpec,
-        Limits, OnError, OutputColumn, StageSpec, ValidateSpec,
+        Change, Codec, ColumnSource, CompressSpec, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec,
+        DecompressSpec, Limits, OnError, OutputColumn, StageSpec, ValidateSpec,
     },
 };
 use eft_fakes::MemorySource;
@@ -86,6 +86,12 @@ impl Route {
     /// Columns are selected, one is masked and one hashed.
     pub fn csv_project(len: usize) -> Self {
         Self { stages: vec![project()], ..Self::over("csv_project", data::csv(len)) }
+    }
+
+    /// Records become JSON objects.
+    pub fn csv_to_jsonl(len: usize) -> Self {
+        let spec = CsvToJsonlSpec { input: data::csv_spec(), on_error: OnError::Fail, omit_null: false };
+        Self { stages: vec![StageSpec::CsvToJsonl(spec)], ..Self::over("csv_to_jsonl", data::csv(len)) }
     }
 
     /// gunzip → CSV validation → `zstd -3`, of `len` bytes of rows.

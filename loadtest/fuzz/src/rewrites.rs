@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use eft_domain::route::{
-    Change, ColumnSource, Columns, CsvOutput, CsvProjectSpec, CsvSpec, Limits, LineEnd, OnError,
-    OutputColumn, QuoteStyle, RecordTerminator, StageSpec, ValidateSpec,
+    Change, ColumnSource, Columns, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec, Limits, LineEnd,
+    OnError, OutputColumn, QuoteStyle, RecordTerminator, StageSpec, ValidateSpec,
 };
 use eft_fakes::{
     csv_oracle,
@@ -84,5 +84,27 @@ pub fn csv_project(data: &[u8]) {
         assert_eq!(read.verdict, Ok(()));
         let sound = outcome.report().records.map(|records| records - outcome.report().errors);
         assert_eq!(read.report().records, sound);
+    }
+}
+
+/// `csv_to_jsonl` in any arrival: judged as the oracle does, and every line is JSON.
+pub fn csv_to_jsonl(data: &[u8]) {
+    let ([seed, dialect, columns, bounds, write, rules @ ..], text) = setup::<11>(data);
+    let input = CsvSpec { utf8: true, ..input([dialect, columns], &rules, true) };
+    let limits = csv_limits(bounds);
+    let on_error = if write & 1 == 0 { OnError::Drop } else { OnError::Fail };
+    let spec = CsvToJsonlSpec { input: input.clone(), on_error, omit_null: write & 2 != 0 };
+    let outcome = any_arrival(&StageSpec::CsvToJsonl(spec), &limits, &text, seed);
+    judged(&input, on_error, &limits, &text, &outcome);
+    if outcome.verdict.is_ok() {
+        let lines = std::str::from_utf8(&outcome.bytes).expect("JSON is UTF-8").lines();
+        let objects = lines.map(|line| match serde_json::from_str(line) {
+            Ok(serde_json::Value::Object(_)) => 1,
+            // Numbers are any size in JSON, and not in `serde_json`.
+            Err(error) if error.to_string().starts_with("number out of range") => 1,
+            other => panic!("{line}: {other:?}"),
+        });
+        let sound = outcome.report().records.map(|records| records - outcome.report().errors);
+        assert_eq!(Some(objects.sum()), sound);
     }
 }

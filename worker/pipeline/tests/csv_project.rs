@@ -53,16 +53,7 @@ fn stage(spec: &CsvProjectSpec, limits: &Limits) -> AnyStage {
 
 /// The same whole, byte by byte, and a little at a time.
 fn outcome(spec: &CsvProjectSpec, limits: &Limits, input: &[u8]) -> Outcome {
-    let input = Bytes::copy_from_slice(input);
-    let whole = drive(vec![stage(spec, limits)], &Arrival::whole(&input));
-    if input.len() < 5_000 {
-        whole.assert_same(&drive(vec![stage(spec, limits)], &Arrival::bytewise(&input)));
-    }
-    for seed in 0..8 {
-        let arrival = Arrival::seeded(&input, seed, 1 + whole.bytes.len() / 500);
-        whole.assert_same(&drive(vec![stage(spec, limits)], &arrival));
-    }
-    whole
+    csv_support::outcome(|| stage(spec, limits), input)
 }
 
 fn made(spec: &CsvProjectSpec, input: &str) -> String {

@@ -9,7 +9,7 @@ use super::{
     Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::csv_project,
+    stage::{csv_project, csv_to_jsonl},
 };
 use crate::ByteSize;
 
@@ -25,6 +25,9 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             }
             StageSpec::CsvProject(spec) => {
                 csv_project::check(spec, &route.limits, &format!("{path}/csv_project"), report);
+            }
+            StageSpec::CsvToJsonl(spec) => {
+                csv_to_jsonl::check(spec, &route.limits, &format!("{path}/csv_to_jsonl"), report);
             }
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);
@@ -84,7 +87,10 @@ fn encodings(route: &Route, report: &mut Report) {
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match (stage, bytes) {
-            (StageSpec::CsvProject(_) | StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
+            (
+                StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::Validate(_),
+                Bytes::Made(codec, by),
+            ) => report.add(
                 path,
                 format!(
                     "{} the content of what stage {by} has compressed with {}; move it before stage {by}",
@@ -92,7 +98,10 @@ fn encodings(route: &Route, report: &mut Report) {
                     codec.as_str()
                 ),
             ),
-            (StageSpec::CsvProject(_) | StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
+            (
+                StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::Validate(_),
+                Bytes::Source(codec),
+            ) => report.add(
                 path,
                 format!(
                     "{1} the content of files that `match.glob` says are {0}; decompress them first \
@@ -131,7 +140,7 @@ fn encodings(route: &Route, report: &mut Report) {
         }
         bytes = match stage {
             StageSpec::Validate(_) => bytes,
-            StageSpec::CsvProject(_) | StageSpec::Decompress(_) => Bytes::Unknown,
+            StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::Decompress(_) => Bytes::Unknown,
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
         };
     }

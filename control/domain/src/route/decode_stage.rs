@@ -9,7 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::csv_project,
+    stage::{csv_project, csv_to_jsonl},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -35,6 +35,10 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
                 "`csv_project` needs columns: write `csv_project: { header: true, columns: [a, b] }`"
                     .to_owned()
             }
+            "csv_to_jsonl" => {
+                "`csv_to_jsonl` needs the names of the columns: write `csv_to_jsonl: { header: true }`"
+                    .to_owned()
+            }
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
             _ => unknown("stage", name, names::STAGES),
         };
@@ -45,6 +49,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
         "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
         "compress" => compress(&inner, report).map(StageSpec::Compress),
         "csv_project" => csv_project::decode(&inner, report).map(StageSpec::CsvProject),
+        "csv_to_jsonl" => csv_to_jsonl::decode(&inner, report).map(StageSpec::CsvToJsonl),
         _ => validate(&inner, report).map(StageSpec::Validate),
     }
 }
@@ -124,7 +129,11 @@ pub(super) fn csv_dialect(fields: &Fields<'_>, named: &str, report: &mut Report)
     let terminator = fields.or("terminator", default.terminator, |at| at.word(report));
     let columns = columns(fields, named, report);
     let null_values = fields.or("null_values", default.null_values, |at| at.texts(report));
-    let utf8 = fields.or("utf8", default.utf8, |at| at.boolean(report));
+    // What has no such field reads nothing else than UTF-8.
+    let utf8 = match fields.knows("utf8") {
+        true => fields.or("utf8", default.utf8, |at| at.boolean(report)),
+        false => Some(true),
+    };
     Some(CsvSpec {
         delimiter: delimiter?,
         quote: quote?,

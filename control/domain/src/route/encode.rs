@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
-    ValidateSpec, names::word, stage::csv_project,
+    ValidateSpec,
+    names::word,
+    stage::{csv_project, csv_to_jsonl},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -61,6 +63,7 @@ fn put<T: ToString>(map: &mut Map<String, Value>, name: &str, value: &Option<T>)
 fn stage(stage: &StageSpec) -> Value {
     match stage {
         StageSpec::CsvProject(spec) => json!({ "csv_project": csv_project::encode(spec) }),
+        StageSpec::CsvToJsonl(spec) => json!({ "csv_to_jsonl": csv_to_jsonl::encode(spec) }),
         StageSpec::Decompress(spec) => json!({ "decompress": { "codec": word(spec.codec) } }),
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })

@@ -25,7 +25,8 @@ pub use options::{
 };
 pub use stage::{
     Change, Codec, ColumnSource, ColumnType, Columns, CompressSpec, CsvOutput, CsvProjectSpec, CsvSpec,
-    DecompressSpec, LineEnd, OnError, OutputColumn, QuoteStyle, RecordTerminator, StageSpec, ValidateSpec,
+    CsvToJsonlSpec, DecompressSpec, LineEnd, OnError, OutputColumn, QuoteStyle, RecordTerminator, StageSpec,
+    ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Codec, ColumnType, Digest, Executor, HeadOfLine, LineEnd, OnEmpty, OnError, OnExisting, QuoteStyle,
     RecordTerminator, Route, Rpo, StorageClass, names,
-    stage::csv_project,
+    stage::{csv_project, csv_to_jsonl},
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -34,6 +34,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("csv_mask", csv_project::MASK),
         ("csv_output", csv_project::OUTPUT),
         ("csv_project", csv_project::FIELDS),
+        ("csv_to_jsonl", csv_to_jsonl::FIELDS),
         ("utf8", names::UTF8),
         ("destination", names::DESTINATIONS),
         ("s3", names::S3),
@@ -65,6 +66,8 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["csv_output"]["properties"]["quote"]["enum"], words::<QuoteStyle>()),
         (&defs["csv_output"]["properties"]["terminator"]["enum"], words::<LineEnd>()),
         (&defs["csv_project"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["csv_to_jsonl"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
+        (&defs["csv_to_jsonl"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
         (&defs["on_error"]["enum"], words::<OnError>()),
         (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
         (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),

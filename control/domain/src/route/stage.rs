@@ -4,17 +4,21 @@ mod csv_input;
 pub(super) mod csv_project;
 #[cfg(test)]
 mod csv_tests;
+pub(super) mod csv_to_jsonl;
 
 use std::collections::BTreeMap;
 
 pub use csv_input::OnError;
 pub use csv_project::{Change, ColumnSource, CsvOutput, CsvProjectSpec, LineEnd, OutputColumn, QuoteStyle};
+pub use csv_to_jsonl::CsvToJsonlSpec;
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
     /// Select, order, rename, mask, hash and add columns.
     CsvProject(CsvProjectSpec),
+    /// Write a JSON object a record.
+    CsvToJsonl(CsvToJsonlSpec),
     /// Undo a compression.
     Decompress(DecompressSpec),
     /// Compress.

@@ -6,8 +6,8 @@ use eft_domain::{
 };
 
 use super::{
-    CsvProject, CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State,
-    Utf8Validate,
+    CsvProject, CsvToJsonl, CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo,
+    StageReport, State, Utf8Validate,
 };
 use crate::secrets::{NoSecrets, Secrets};
 
@@ -16,6 +16,7 @@ use crate::secrets::{NoSecrets, Secrets};
 pub enum AnyStage {
     Csv(Box<CsvValidate>),
     CsvProject(Box<CsvProject>),
+    CsvToJsonl(Box<CsvToJsonl>),
     Decompress(Box<Decompress>),
     Sha256(Box<Sha256>),
     Utf8(Utf8Validate),
@@ -26,6 +27,7 @@ macro_rules! each {
         match $any {
             AnyStage::Csv($stage) => $body,
             AnyStage::CsvProject($stage) => $body,
+            AnyStage::CsvToJsonl($stage) => $body,
             AnyStage::Decompress($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Utf8($stage) => $body,
@@ -55,6 +57,9 @@ impl AnyStage {
             StageSpec::Compress(_) => None,
             StageSpec::CsvProject(spec) => {
                 Some(Self::CsvProject(Box::new(CsvProject::new(spec.clone(), limits, secrets)?)))
+            }
+            StageSpec::CsvToJsonl(spec) => {
+                Some(Self::CsvToJsonl(Box::new(CsvToJsonl::new(spec.clone(), limits)?)))
             }
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {

@@ -2,9 +2,69 @@
 #![allow(dead_code, reason = "not every test uses all of it")]
 
 use bytes::Bytes;
-use eft_fakes::drive::{Arrival, Outcome};
+use eft_domain::route::ColumnType;
+use eft_fakes::drive::{Arrival, Outcome, drive};
 use eft_pipeline::stage::{AnyStage, Flow, Input, Output, Stage};
 use proptest::prelude::*;
+
+/// All of them.
+pub(crate) const TYPES: [ColumnType; 8] = [
+    ColumnType::Text,
+    ColumnType::Integer,
+    ColumnType::Decimal,
+    ColumnType::Float,
+    ColumnType::Boolean,
+    ColumnType::Date,
+    ColumnType::Timestamp,
+    ColumnType::Uuid,
+];
+
+/// The stage's end of the bytes: the same whole, byte by byte, and a little at a time.
+pub(crate) fn outcome(stage: impl Fn() -> AnyStage, input: &[u8]) -> Outcome {
+    let input = Bytes::copy_from_slice(input);
+    let whole = drive(vec![stage()], &Arrival::whole(&input));
+    if input.len() < 5_000 {
+        whole.assert_same(&drive(vec![stage()], &Arrival::bytewise(&input)));
+    }
+    for seed in 0..8 {
+        let arrival = Arrival::seeded(&input, seed, 1 + whole.bytes.len() / 500);
+        whole.assert_same(&drive(vec![stage()], &arrival));
+    }
+    whole
+}
+
+/// Records of so many values that are of many types.
+pub(crate) fn typed(width: usize) -> impl Strategy<Value = Vec<u8>> {
+    let value = prop_oneof![
+        "[+-]?[0-9]{1,4}",
+        "[+-]?[0-9]{1,20}",
+        "[+-]?0{0,3}[0-9]{1,20}([.][0-9]{1,8})?",
+        "[+-]?[0-9]{1,3}([.][0-9]{1,3})?[eE][+-]?[0-9]{1,3}",
+        "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9])",
+        "[0-9]{3}[1-9]-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9])[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,7})?(Z|[+-]0[0-9]:30)",
+        "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9A-F]{4}-[0-9a-f]{12}",
+        prop::sample::select(vec![
+            "",
+            "NA",
+            "true",
+            "F",
+            "yes",
+            "N",
+            "1",
+            "x",
+            "\"1\"",
+            "\"\"",
+            "\"a\"\"b\""
+        ])
+        .prop_map(str::to_owned),
+    ];
+    // Most records are of one kind of values, so that some of them pass.
+    let row = (value, 0usize..4).prop_map(move |(value, others)| {
+        let fields: Vec<_> = (0..width).map(|at| if at < others { value.as_str() } else { "1" }).collect();
+        fields.join(",") + "\n"
+    });
+    prop::collection::vec(row, 0..20).prop_map(|rows| rows.concat().into_bytes())
+}
 
 /// A text that may stand in quotes.
 pub(crate) fn field() -> impl Strategy<Value = String> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Change, ColumnSource, CsvOutput, LineEnd, OnError, QuoteStyle, StageSpec};
-use crate::route::{Columns, Profile, Route, schema_test::fault_of};
+use crate::route::{ColumnType, Columns, Profile, Route, schema_test::fault_of};
 
 /// Parsed, and the same again from its canonical form, which the schema accepts.
 fn stage(text: &str) -> StageSpec {
@@ -137,6 +137,44 @@ fn a_projection_that_cannot_be_is_refused() {
         ),
     ] {
         assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn json_lines_have_types_and_names() {
+    let StageSpec::CsvToJsonl(spec) = stage(
+        "csv_to_jsonl: { columns: [a, b], types: { a: integer }, not_null: [a], null_values: [NA], on_error: drop, \
+         omit_null: true }",
+    ) else {
+        panic!("another stage")
+    };
+    assert_eq!((spec.input.types["a"], spec.input.utf8, spec.omit_null), (ColumnType::Integer, true, true));
+    assert_eq!(
+        (spec.input.not_null.len(), spec.input.null_values.len(), spec.on_error),
+        (1, 1, OnError::Drop)
+    );
+    let StageSpec::CsvToJsonl(spec) = stage("csv_to_jsonl: { header: true }") else {
+        panic!("another stage")
+    };
+    assert_eq!((spec.omit_null, spec.on_error), (false, OnError::Fail));
+    for (inner, expected) in [
+        (
+            json!({}),
+            "csv_to_jsonl: needs the names of the columns: write `header: true`, or name them in `columns`",
+        ),
+        (
+            json!({ "header": true, "utf8": false, "types": { "a": "int" } }),
+            "csv_to_jsonl/utf8: unknown field `utf8`, known are delimiter, quote, escape, terminator, header, columns, \
+             types, not_null, null_values, on_error, omit_null\n\
+             csv_to_jsonl/types/a: `int` is not one of text, integer, decimal, float, boolean, date, timestamp, uuid",
+        ),
+        (
+            json!({ "header": ["a", "a"], "types": { "b": "text" } }),
+            "csv_to_jsonl/header/1: column `a` is named twice\n\
+             csv_to_jsonl/types/b: column `b` is not in `header`",
+        ),
+    ] {
+        assert_eq!(faults(json!({ "csv_to_jsonl": inner })), expected);
     }
 }
 

@@ -162,6 +162,17 @@ impl Records {
         self.validate.machine.dialect.max_record
     }
 
+    /// The most bytes the names of the columns may have.
+    pub(in crate::stage) fn max_names(&self) -> u64 {
+        let dialect = &self.validate.machine.dialect;
+        match dialect.columns() {
+            Columns::Header(names) | Columns::Named(names) => {
+                names.iter().map(|name| name.len() as u64).sum()
+            }
+            Columns::FromFile | Columns::Unnamed => dialect.max_header,
+        }
+    }
+
     pub(in crate::stage) fn report(&self) -> StageReport {
         let tally = &self.validate.machine.tally;
         StageReport {
@@ -337,6 +348,17 @@ impl Records {
 
 fn bytes_of(input: &Input, len: usize) -> &[u8] {
     &input.chunk()[..len]
+}
+
+/// No two columns have one name.
+///
+/// # Errors
+/// When they have, in words for the header; `taker` takes only one.
+pub(in crate::stage) fn distinct(names: &[String], taker: &str) -> Result<(), String> {
+    let mut seen = std::collections::HashSet::new();
+    let Some(again) = names.iter().find(|name| !seen.insert(name.as_str())) else { return Ok(()) };
+    let count = names.iter().filter(|name| *name == again).count();
+    Err(format!("{count} columns are named {}, {taker} takes one of a name", quoted(again)))
 }
 
 /// The column of this name.
