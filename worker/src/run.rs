@@ -175,6 +175,7 @@ impl Job {
                     plan,
                     pool,
                     retry: RetryPolicy::DEFAULT,
+                    keeper: None,
                     progress: Arc::clone(&desk.progress),
                     cancel,
                 };
