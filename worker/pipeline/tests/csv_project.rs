@@ -12,7 +12,7 @@ use eft_domain::{
         OutputColumn, QuoteStyle, RecordTerminator, StageSpec, ValidateSpec,
     },
 };
-use eft_fakes::drive::{Arrival, Outcome, drive};
+use eft_fakes::drive::{Arrival, Outcome, drive, resumed};
 use eft_pipeline::{
     secrets::{HeldSecrets, NoSecrets},
     stage::{AnyStage, Stage},
@@ -251,6 +251,20 @@ fn memory_counts_a_column_as_often_as_it_is_written() {
     };
     let record = Limits::default().max_record_bytes.bytes();
     assert!(memory(1) > 4 * record && memory(5) > memory(1) + 16 * record);
+}
+
+/// With whatever record the place falls into the state waits for its end.
+#[test]
+fn it_goes_on_from_wherever_it_was_saved() {
+    let spec = spec(vec![column("flight"), changed("tailnum", hash())]);
+    let input = Bytes::from_static(include_bytes!("csv_rewrite_fixtures/flights.csv"));
+    let arrival = Arrival {
+        chunks: input.chunks(97).map(|chunk| input.slice_ref(chunk)).collect(),
+        ..Arrival::whole(&input)
+    };
+    let (outcome, saved) = resumed(|| vec![stage(&spec, &Limits::default())], &arrival);
+    assert_eq!(outcome.verdict, Ok(()));
+    assert!(saved > 150, "{saved} places");
 }
 
 fn specs() -> impl Strategy<Value = CsvProjectSpec> {

@@ -9,7 +9,7 @@ use eft_domain::{
     ByteSize, Failure,
     route::{ColumnType, Columns, CsvSpec, CsvToJsonlSpec, Limits, OnError, StageSpec, ValidateSpec},
 };
-use eft_fakes::drive::{Arrival, Outcome, drive};
+use eft_fakes::drive::{Arrival, Outcome, drive, resumed};
 use eft_pipeline::stage::{AnyStage, Stage};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -142,6 +142,20 @@ fn limits_hold_while_records_are_read() {
     );
     let (small, large) = (stage(&spec(&[]), &limits).info(), stage(&spec(&[]), &Limits::default()).info());
     assert!(small.memory < 2 << 20 && large.memory > 12 << 20, "{small:?} {large:?}");
+}
+
+/// With whatever record the place falls into the state waits for its end.
+#[test]
+fn it_goes_on_from_wherever_it_was_saved() {
+    let spec = spec(&[("flight", ColumnType::Integer)]);
+    let input = Bytes::from_static(include_bytes!("csv_rewrite_fixtures/flights.csv"));
+    let arrival = Arrival {
+        chunks: input.chunks(97).map(|chunk| input.slice_ref(chunk)).collect(),
+        ..Arrival::whole(&input)
+    };
+    let (outcome, saved) = resumed(|| vec![stage(&spec, &Limits::default())], &arrival);
+    assert_eq!(outcome.verdict, Ok(()));
+    assert!(saved > 150, "{saved} places");
 }
 
 fn specs() -> impl Strategy<Value = CsvToJsonlSpec> {

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use eft_domain::route::ColumnType;
-use eft_fakes::drive::{Arrival, Outcome, drive};
-use eft_pipeline::stage::{AnyStage, Flow, Input, Output, Stage};
+use eft_fakes::drive::{Arrival, Outcome, drive, resumed};
+use eft_pipeline::stage::AnyStage;
 use proptest::prelude::*;
 
 /// All of them.
@@ -93,66 +93,9 @@ pub(crate) fn rows(width: usize) -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|rows| rows.into_iter().flat_map(|(row, end)| [&row[..], end].concat()).collect())
 }
 
-/// Runs the stage in pieces and asks for its state all the time: wherever it has one, a fresh stage goes on from it.
-/// The end must be that of `whole`.
+/// Saved wherever a chunk ends, and gone on from there: the end must be that of `whole`.
 pub(crate) fn resumed_anywhere(stage: impl Fn() -> AnyStage, bytes: &Bytes, seed: u64, whole: &Outcome) {
-    let arrival = Arrival::seeded(bytes, seed, 1 + bytes.len() / 200);
-    let (mut current, mut made) = (stage(), Vec::new());
-    let mut input = Input::default();
-    let mut chunks = arrival.chunks.iter().cloned();
-    let mut rooms = arrival.rooms.iter().copied().cycle();
-    let mut saves = 0;
-    let verdict = loop {
-        input.want_save(true);
-        let mut output = Output::with_room(rooms.next().unwrap());
-        let flow = current.step(&mut input, &mut output);
-        made.extend(output.take().concat());
-        match flow {
-            Err(failure) => break Err(failure),
-            Ok(Flow::Full) => {}
-            Ok(Flow::Boundary) => {
-                let state = current.save().expect("a state at a boundary");
-                let text = serde_json::to_string(&state).unwrap();
-                saves += 1;
-                current = stage();
-                current.restore(serde_json::from_str(&text).unwrap()).unwrap();
-                // What waits goes to the next stage; it starts where the state was saved.
-                let mut next = Input::starting_at(input.offset());
-                while let Some(rest) = input.take_chunk() {
-                    next.push(rest);
-                }
-                if input.is_ended() {
-                    next.end();
-                }
-                input = next;
-                input.want_save(false);
-                // On to somewhere within the next records.
-                let mut output = Output::with_room(rooms.next().unwrap());
-                match current.step(&mut input, &mut output) {
-                    Err(failure) => break Err(failure),
-                    Ok(Flow::Done) => {
-                        made.extend(output.take().concat());
-                        break Ok(());
-                    }
-                    Ok(_) => made.extend(output.take().concat()),
-                }
-            }
-            Ok(Flow::Hungry) => match chunks.next() {
-                Some(chunk) => input.push(chunk),
-                None => input.end(),
-            },
-            Ok(Flow::Done) => break Ok(()),
-        }
-        if input.is_empty() && !input.is_ended() {
-            match chunks.next() {
-                Some(chunk) => input.push(chunk),
-                None => input.end(),
-            }
-        }
-    };
-    assert_eq!(verdict, whole.verdict, "after {saves} saves");
-    assert_eq!(current.report(), whole.stages[0].report, "after {saves} saves");
-    if verdict.is_ok() {
-        assert!(made == whole.bytes, "another output after {saves} saves");
-    }
+    let arrival = Arrival::seeded(bytes, seed, 1 + whole.bytes.len() / 200);
+    let (outcome, _) = resumed(|| vec![stage()], &arrival);
+    whole.assert_same(&outcome);
 }
