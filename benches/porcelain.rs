@@ -19,7 +19,7 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// Eight parts.
 const LEN: usize = 64 << 20;
 
-fn routes() -> [Route; 7] {
+fn routes() -> [Route; 8] {
     [
         Route::identity(LEN),
         Route::sha256(LEN),
@@ -27,6 +27,7 @@ fn routes() -> [Route; 7] {
         Route::csv(LEN),
         Route::csv_project(LEN),
         Route::csv_to_jsonl(LEN),
+        Route::csv_to_parquet(LEN),
         Route::gunzip_csv_zstd(LEN),
     ]
 }

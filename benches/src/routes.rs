@@ -6,8 +6,9 @@ use bytes::Bytes;
 use eft_domain::{
     ByteSize,
     route::{
-        Change, Codec, ColumnSource, CompressSpec, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec,
-        DecompressSpec, Limits, OnError, OutputColumn, StageSpec, ValidateSpec,
+        Change, Codec, ColumnSource, ColumnType, CompressSpec, CsvOutput, CsvProjectSpec, CsvSpec,
+        CsvToJsonlSpec, CsvToParquetSpec, DecimalSize, DecompressSpec, Limits, OnError, OutputColumn,
+        ParquetCompression, StageSpec, ValidateSpec,
     },
 };
 use eft_fakes::MemorySource;
@@ -92,6 +93,22 @@ impl Route {
     pub fn csv_to_jsonl(len: usize) -> Self {
         let spec = CsvToJsonlSpec { input: data::csv_spec(), on_error: OnError::Fail, omit_null: false };
         Self { stages: vec![StageSpec::CsvToJsonl(spec)], ..Self::over("csv_to_jsonl", data::csv(len)) }
+    }
+
+    /// Records become a Parquet file.
+    pub fn csv_to_parquet(len: usize) -> Self {
+        let input = data::csv_spec();
+        let decimal = input.types.iter().filter(|(_, ty)| **ty == ColumnType::Decimal);
+        let size = DecimalSize { precision: 9, scale: 2 };
+        let spec = CsvToParquetSpec {
+            decimals: decimal.map(|(name, _)| (name.clone(), size)).collect(),
+            input,
+            on_error: OnError::Fail,
+            compression: ParquetCompression::Zstd,
+            row_group_rows: 1_000_000,
+            row_group_bytes: ByteSize::mib(8),
+        };
+        Self { stages: vec![StageSpec::CsvToParquet(spec)], ..Self::over("csv_to_parquet", data::csv(len)) }
     }
 
     /// gunzip → CSV validation → `zstd -3`, of `len` bytes of rows.

@@ -4,7 +4,7 @@ import pathlib
 
 corpus = pathlib.Path(__file__).parent / "corpus"
 # Bytes that each target takes besides the ten of `csv`, behind its first four.
-EXTRA = {"csv_project": 2, "csv_to_jsonl": 1}
+EXTRA = {"csv_project": 2, "csv_to_jsonl": 1, "csv_to_parquet": 1}
 
 for target, extra in EXTRA.items():
     folder = corpus / target

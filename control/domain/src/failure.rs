@@ -80,6 +80,9 @@ codes! {
     /// A record has more fields than `limits.max_fields`.
     LimitFields = "limit.max_fields", Rejected,
         "the sender checks the delimiter, or the route's owner raises `limits.max_fields`";
+    /// A Parquet file would have more row groups than its description may hold.
+    LimitRowGroups = "limit.max_row_groups", Rejected,
+        "the route's owner raises `row_group_bytes`, or the sender splits the file";
     /// The format asks for more memory than a stage may use (a zstd window).
     LimitWindow = "limit.max_window", Rejected,
         "the sender compresses with a smaller window (zstd without `--long` or `--ultra`)";

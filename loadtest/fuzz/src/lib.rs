@@ -17,7 +17,7 @@ mod routes;
 mod stages;
 mod texts;
 
-pub use rewrites::{csv_project, csv_to_jsonl};
+pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
 pub use texts::{texts, uri};
@@ -31,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("csv", csv),
     ("csv_project", csv_project),
     ("csv_to_jsonl", csv_to_jsonl),
+    ("csv_to_parquet", csv_to_parquet),
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
     ("receipt", receipt),

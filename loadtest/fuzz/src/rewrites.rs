@@ -1,9 +1,11 @@
 //! The stages that read CSV and write something else: any dialect, any bytes, any arrival.
 
 use bytes::Bytes;
+use eft_domain::ByteSize;
 use eft_domain::route::{
-    Change, ColumnSource, Columns, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec, Limits, LineEnd,
-    OnError, OutputColumn, QuoteStyle, RecordTerminator, StageSpec, ValidateSpec,
+    Change, ColumnSource, ColumnType, Columns, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec,
+    CsvToParquetSpec, DecimalSize, Limits, LineEnd, OnError, OutputColumn, ParquetCompression, QuoteStyle,
+    RecordTerminator, StageSpec, ValidateSpec,
 };
 use eft_fakes::{
     csv_oracle,
@@ -106,5 +108,35 @@ pub fn csv_to_jsonl(data: &[u8]) {
         });
         let sound = outcome.report().records.map(|records| records - outcome.report().errors);
         assert_eq!(Some(objects.sum()), sound);
+    }
+}
+
+/// `csv_to_parquet` in any arrival: what the oracle refuses is refused, and a file starts and ends as Parquet does.
+pub fn csv_to_parquet(data: &[u8]) {
+    let ([seed, dialect, columns, bounds, write, rules @ ..], text) = setup::<11>(data);
+    let input = CsvSpec { utf8: true, ..input([dialect, columns], &rules, true) };
+    let limits = csv_limits(bounds);
+    let on_error = if write & 1 == 0 { OnError::Drop } else { OnError::Fail };
+    let decimal = input.types.iter().filter(|(_, ty)| **ty == ColumnType::Decimal);
+    let size = DecimalSize { precision: 1 + (write >> 3), scale: (write >> 3) / 2 };
+    let spec = CsvToParquetSpec {
+        decimals: decimal.map(|(name, _)| (name.clone(), size)).collect(),
+        input: input.clone(),
+        on_error,
+        compression: [ParquetCompression::None, ParquetCompression::Snappy, ParquetCompression::Zstd]
+            [usize::from(write >> 1 & 3) % 3],
+        row_group_rows: 1 + u64::from(seed % 5),
+        row_group_bytes: ByteSize(64 << 10),
+    };
+    let outcome = any_arrival(&StageSpec::CsvToParquet(spec), &limits, &text, seed);
+    match &outcome.verdict {
+        Err(failure) => assert!(!failure.message.contains(char::is_control), "{:?}", failure.message),
+        Ok(()) => {
+            assert!(outcome.bytes.starts_with(b"PAR1") && outcome.bytes.ends_with(b"PAR1"));
+            // It refuses more than the oracle, and never less.
+            let (_, report) = csv_oracle::judge(&input, &limits, &text);
+            assert_eq!(outcome.report().records, report.records);
+            assert!(outcome.report().errors >= report.errors);
+        }
     }
 }

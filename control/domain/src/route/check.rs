@@ -9,7 +9,7 @@ use super::{
     Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::{csv_project, csv_to_jsonl},
+    stage::{csv_project, csv_to_jsonl, csv_to_parquet},
 };
 use crate::ByteSize;
 
@@ -28,6 +28,9 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             }
             StageSpec::CsvToJsonl(spec) => {
                 csv_to_jsonl::check(spec, &route.limits, &format!("{path}/csv_to_jsonl"), report);
+            }
+            StageSpec::CsvToParquet(spec) => {
+                csv_to_parquet::check(spec, &route.limits, &format!("{path}/csv_to_parquet"), report);
             }
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);
@@ -66,6 +69,8 @@ enum Bytes {
     Source(Codec),
     /// The stage with this number made it.
     Made(Codec, usize),
+    /// The stage with this number made a Parquet file.
+    Parquet(usize),
 }
 
 fn source(route: &Route) -> Bytes {
@@ -77,37 +82,47 @@ fn source(route: &Route) -> Bytes {
     }
 }
 
-/// What a stage that needs the bytes uncompressed does with them.
-fn verb(stage: &StageSpec) -> &'static str {
-    if let StageSpec::Validate(_) = stage { "checks" } else { "reads" }
+/// What a stage that needs text does with it; `None` for one that takes any bytes.
+fn verb(stage: &StageSpec) -> Option<&'static str> {
+    match stage {
+        StageSpec::Compress(_) | StageSpec::Decompress(_) => None,
+        StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::CsvToParquet(_) => Some("reads"),
+        StageSpec::Validate(_) => Some("checks"),
+    }
+}
+
+/// Why text cannot be read from such bytes.
+fn unreadable(verb: &str, bytes: Bytes) -> Option<String> {
+    match bytes {
+        Bytes::Unknown => None,
+        Bytes::Source(codec) => Some(format!(
+            "{verb} the content of files that `match.glob` says are {0}; decompress them first \
+             (`- decompress: {{ codec: {0} }}`) or correct the glob",
+            codec.as_str(),
+        )),
+        Bytes::Made(codec, by) => Some(format!(
+            "{verb} the content of what stage {by} has compressed with {}; move it before stage {by}",
+            codec.as_str()
+        )),
+        Bytes::Parquet(by) => {
+            Some(format!("{verb} text, and stage {by} has written Parquet; move it before stage {by}"))
+        }
+    }
 }
 
 fn encodings(route: &Route, report: &mut Report) {
     let mut bytes = source(route);
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
+        if let Some(problem) = verb(stage).and_then(|verb| unreadable(verb, bytes)) {
+            report.add(path.clone(), problem);
+        }
         match (stage, bytes) {
-            (
-                StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::Validate(_),
-                Bytes::Made(codec, by),
-            ) => report.add(
+            (StageSpec::Decompress(spec), Bytes::Parquet(by)) => report.add(
                 path,
                 format!(
-                    "{} the content of what stage {by} has compressed with {}; move it before stage {by}",
-                    verb(stage),
-                    codec.as_str()
-                ),
-            ),
-            (
-                StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::Validate(_),
-                Bytes::Source(codec),
-            ) => report.add(
-                path,
-                format!(
-                    "{1} the content of files that `match.glob` says are {0}; decompress them first \
-                     (`- decompress: {{ codec: {0} }}`) or correct the glob",
-                    codec.as_str(),
-                    verb(stage),
+                    "reads {}, but stage {by} has just written Parquet; remove one of them",
+                    spec.codec.as_str()
                 ),
             ),
             (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
@@ -141,6 +156,7 @@ fn encodings(route: &Route, report: &mut Report) {
         bytes = match stage {
             StageSpec::Validate(_) => bytes,
             StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::Decompress(_) => Bytes::Unknown,
+            StageSpec::CsvToParquet(_) => Bytes::Parquet(at),
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
         };
     }

@@ -9,7 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::{csv_project, csv_to_jsonl},
+    stage::{csv_project, csv_to_jsonl, csv_to_parquet},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -39,6 +39,10 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
                 "`csv_to_jsonl` needs the names of the columns: write `csv_to_jsonl: { header: true }`"
                     .to_owned()
             }
+            "csv_to_parquet" => {
+                "`csv_to_parquet` needs the names of the columns: write `csv_to_parquet: { header: true }`"
+                    .to_owned()
+            }
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
             _ => unknown("stage", name, names::STAGES),
         };
@@ -50,6 +54,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
         "compress" => compress(&inner, report).map(StageSpec::Compress),
         "csv_project" => csv_project::decode(&inner, report).map(StageSpec::CsvProject),
         "csv_to_jsonl" => csv_to_jsonl::decode(&inner, report).map(StageSpec::CsvToJsonl),
+        "csv_to_parquet" => csv_to_parquet::decode(&inner, report).map(StageSpec::CsvToParquet),
         _ => validate(&inner, report).map(StageSpec::Validate),
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
     ValidateSpec,
     names::word,
-    stage::{csv_project, csv_to_jsonl},
+    stage::{csv_project, csv_to_jsonl, csv_to_parquet},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -64,6 +64,7 @@ fn stage(stage: &StageSpec) -> Value {
     match stage {
         StageSpec::CsvProject(spec) => json!({ "csv_project": csv_project::encode(spec) }),
         StageSpec::CsvToJsonl(spec) => json!({ "csv_to_jsonl": csv_to_jsonl::encode(spec) }),
+        StageSpec::CsvToParquet(spec) => json!({ "csv_to_parquet": csv_to_parquet::encode(spec) }),
         StageSpec::Decompress(spec) => json!({ "decompress": { "codec": word(spec.codec) } }),
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })

@@ -25,8 +25,8 @@ pub use options::{
 };
 pub use stage::{
     Change, Codec, ColumnSource, ColumnType, Columns, CompressSpec, CsvOutput, CsvProjectSpec, CsvSpec,
-    CsvToJsonlSpec, DecompressSpec, LineEnd, OnError, OutputColumn, QuoteStyle, RecordTerminator, StageSpec,
-    ValidateSpec,
+    CsvToJsonlSpec, CsvToParquetSpec, DecimalSize, DecompressSpec, LineEnd, OnError, OutputColumn,
+    ParquetCompression, QuoteStyle, RecordTerminator, StageSpec, ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

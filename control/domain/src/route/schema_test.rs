@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Codec, ColumnType, Digest, Executor, HeadOfLine, LineEnd, OnEmpty, OnError, OnExisting, QuoteStyle,
-    RecordTerminator, Route, Rpo, StorageClass, names,
-    stage::{csv_project, csv_to_jsonl},
+    Codec, ColumnType, Digest, Executor, HeadOfLine, LineEnd, OnEmpty, OnError, OnExisting,
+    ParquetCompression, QuoteStyle, RecordTerminator, Route, Rpo, StorageClass, names,
+    stage::{csv_project, csv_to_jsonl, csv_to_parquet},
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -25,6 +25,8 @@ fn schema_and_decoder_know_the_same_fields() {
         ("match", names::MATCH),
         ("limits", names::LIMITS),
         ("stage", names::STAGES),
+        ("csv_to_parquet", csv_to_parquet::FIELDS),
+        ("parquet_decimal", csv_to_parquet::DECIMAL),
         ("decompress", names::DECOMPRESS),
         ("compress", names::COMPRESS),
         ("validate", names::VALIDATORS),
@@ -68,6 +70,12 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["csv_project"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
         (&defs["csv_to_jsonl"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv_to_jsonl"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (
+            &defs["csv_to_parquet"]["properties"]["types"]["additionalProperties"]["enum"],
+            words::<ColumnType>(),
+        ),
+        (&defs["csv_to_parquet"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["csv_to_parquet"]["properties"]["compression"]["enum"], words::<ParquetCompression>()),
         (&defs["on_error"]["enum"], words::<OnError>()),
         (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
         (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),

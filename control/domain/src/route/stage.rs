@@ -5,12 +5,14 @@ pub(super) mod csv_project;
 #[cfg(test)]
 mod csv_tests;
 pub(super) mod csv_to_jsonl;
+pub(super) mod csv_to_parquet;
 
 use std::collections::BTreeMap;
 
 pub use csv_input::OnError;
 pub use csv_project::{Change, ColumnSource, CsvOutput, CsvProjectSpec, LineEnd, OutputColumn, QuoteStyle};
 pub use csv_to_jsonl::CsvToJsonlSpec;
+pub use csv_to_parquet::{CsvToParquetSpec, DecimalSize, ParquetCompression};
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,8 @@ pub enum StageSpec {
     CsvProject(CsvProjectSpec),
     /// Write a JSON object a record.
     CsvToJsonl(CsvToJsonlSpec),
+    /// Write an Apache Parquet file.
+    CsvToParquet(CsvToParquetSpec),
     /// Undo a compression.
     Decompress(DecompressSpec),
     /// Compress.

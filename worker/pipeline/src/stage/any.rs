@@ -6,8 +6,8 @@ use eft_domain::{
 };
 
 use super::{
-    CsvProject, CsvToJsonl, CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo,
-    StageReport, State, Utf8Validate,
+    CsvProject, CsvToJsonl, CsvToParquet, CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage,
+    StageInfo, StageReport, State, Utf8Validate,
 };
 use crate::secrets::{NoSecrets, Secrets};
 
@@ -17,6 +17,7 @@ pub enum AnyStage {
     Csv(Box<CsvValidate>),
     CsvProject(Box<CsvProject>),
     CsvToJsonl(Box<CsvToJsonl>),
+    CsvToParquet(Box<CsvToParquet>),
     Decompress(Box<Decompress>),
     Sha256(Box<Sha256>),
     Utf8(Utf8Validate),
@@ -28,6 +29,7 @@ macro_rules! each {
             AnyStage::Csv($stage) => $body,
             AnyStage::CsvProject($stage) => $body,
             AnyStage::CsvToJsonl($stage) => $body,
+            AnyStage::CsvToParquet($stage) => $body,
             AnyStage::Decompress($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Utf8($stage) => $body,
@@ -60,6 +62,9 @@ impl AnyStage {
             }
             StageSpec::CsvToJsonl(spec) => {
                 Some(Self::CsvToJsonl(Box::new(CsvToJsonl::new(spec.clone(), limits)?)))
+            }
+            StageSpec::CsvToParquet(spec) => {
+                Some(Self::CsvToParquet(Box::new(CsvToParquet::new(spec.clone(), limits)?)))
             }
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {

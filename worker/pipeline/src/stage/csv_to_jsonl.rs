@@ -218,7 +218,7 @@ fn put_number(text: &[u8], to: &mut Vec<u8>) {
 }
 
 /// Of the words that are a boolean, those that are true.
-fn is_true(text: &[u8]) -> bool {
+pub(super) fn is_true(text: &[u8]) -> bool {
     matches!(text.first(), Some(b'1' | b't' | b'T' | b'y' | b'Y'))
 }
 

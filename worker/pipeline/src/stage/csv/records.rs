@@ -18,6 +18,7 @@ use eft_domain::{Code, Failure};
 
 use super::dialect::{list, quoted};
 use super::fields::{Field, Split, Splitter};
+pub(in crate::stage) use super::rules::show;
 use super::{BOM, CsvValidate};
 use crate::stage::{Input, Reject, StageReport};
 
@@ -111,6 +112,8 @@ pub(in crate::stage) struct Records {
     pub(super) names: Option<Vec<String>>,
     pub(super) started: bool,
     ended: bool,
+    /// The stage has no state between records.
+    never_saved: bool,
     utf8: bool,
 }
 
@@ -145,6 +148,7 @@ impl Records {
             names: None,
             started: false,
             ended: false,
+            never_saved: false,
         })
     }
 
@@ -160,6 +164,11 @@ impl Records {
     /// Largest record, in bytes.
     pub(in crate::stage) fn max_record(&self) -> u64 {
         self.validate.machine.dialect.max_record
+    }
+
+    /// Never stop for somebody who waits for the state.
+    pub(in crate::stage) fn never_saved(&mut self) {
+        self.never_saved = true;
     }
 
     /// The most bytes the names of the columns may have.
@@ -207,7 +216,7 @@ impl Records {
             if rows.is_full() {
                 return Ok(Stop::Full);
             }
-            if input.wants_save() && self.is_between() {
+            if input.wants_save() && !self.never_saved && self.is_between() {
                 return Ok(Stop::Boundary);
             }
             if !input.is_empty() {

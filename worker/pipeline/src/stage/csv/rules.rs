@@ -133,7 +133,7 @@ impl Rules {
 }
 
 /// Text for a message: in quotes, control characters and bytes that are not UTF-8 escaped, a cut marked.
-pub(super) fn show(text: &[u8], cut: bool) -> String {
+pub(in crate::stage) fn show(text: &[u8], cut: bool) -> String {
     let mut shown = String::from('"');
     let mut chunks = text.utf8_chunks().peekable();
     while let Some(chunk) = chunks.next() {
