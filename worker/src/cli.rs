@@ -4,6 +4,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -25,6 +26,7 @@ use eft_worker::{
     place,
     run::Job,
     s3::{Client, crc_to_text},
+    secrets,
     sign::{SigningKey, check},
 };
 use tokio_util::sync::CancellationToken;
@@ -98,6 +100,9 @@ struct What {
     /// How much of the source a resumed run may read again [default: 256MiB, or twice the memory].
     #[arg(long, value_name = "SIZE", requires = "checkpoint")]
     checkpoint_interval: Option<ByteSize>,
+    /// Secrets that the route names: NAME.key in this folder.
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
     /// s3://bucket/key[?versionId=…], a path, or - for standard input.
     #[arg(value_name = "SRC")]
     source: ObjectUri,
@@ -116,8 +121,10 @@ impl What {
             let message = format!("{}: a version cannot be written; leave out ?versionId=", self.destination);
             return Err(configuration(message));
         }
+        let secrets = Arc::new(secrets::read(self.keys.as_deref(), &route)?);
         Ok(Job {
             route,
+            secrets,
             source: self.source,
             destination: self.destination,
             memory: self.memory,

@@ -86,6 +86,9 @@ codes! {
     /// Objects, arrays or elements are nested deeper than `limits.max_depth`.
     LimitDepth = "limit.max_depth", Rejected,
         "the sender flattens the data, or the route's owner raises `limits.max_depth` if it is meant to be that deep";
+    /// A Parquet file would have more row groups than its description may hold.
+    LimitRowGroups = "limit.max_row_groups", Rejected,
+        "the route's owner raises `row_group_bytes`, or the sender splits the file";
     /// The format asks for more memory than a stage may use (a zstd window).
     LimitWindow = "limit.max_window", Rejected,
         "the sender compresses with a smaller window (zstd without `--long` or `--ultra`)";

@@ -15,6 +15,7 @@
 mod documents;
 mod ebcdic;
 mod records;
+mod rewrites;
 mod routes;
 mod stages;
 mod texts;
@@ -22,6 +23,7 @@ mod texts;
 pub use documents::jsonl;
 pub use ebcdic::ebcdic;
 pub use records::{magic, slices, trailer};
+pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, newline, strip_bom, utf8};
 pub use texts::{texts, uri};
@@ -34,6 +36,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("charset", charset),
     ("compress", compress),
     ("csv", csv),
+    ("csv_project", csv_project),
+    ("csv_to_jsonl", csv_to_jsonl),
+    ("csv_to_parquet", csv_to_parquet),
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
     ("ebcdic", ebcdic),

@@ -9,6 +9,8 @@ use eft_domain::{
 use eft_pipeline::stage::AnyStage;
 use serde_json::Value;
 
+use crate::stages::AnySecret;
+
 type Parse = fn(&str, Profile) -> Result<Route, RouteErrors>;
 
 /// A route in YAML.
@@ -50,7 +52,7 @@ fn route(text: &str, parse: Parse) {
     assert_eq!(route.effective_id().as_str().parse(), Ok(route.effective_id()));
     // A route that was saved can be run.
     for spec in &route.stages {
-        let stage = AnyStage::new(spec, &route.limits).map(|stage| stage.is_some());
+        let stage = AnyStage::with_secrets(spec, &route.limits, &AnySecret).map(|stage| stage.is_some());
         assert_eq!(stage, Ok(!matches!(spec, StageSpec::Compress(_))), "{spec:?}");
     }
 }

@@ -17,10 +17,23 @@ use eft_fakes::{
     csv_oracle,
     drive::{Arrival, Outcome, drive},
 };
-use eft_pipeline::stage::{AnyStage, BlockCompressor, Scratch};
+use eft_pipeline::{
+    secrets::Secrets,
+    stage::{AnyStage, BlockCompressor, Scratch},
+};
 
 /// Most bytes a target decompresses: larger than any block or window edge a small input reaches, and quick.
 const MAX_OUTPUT: usize = 1 << 20;
+
+/// Has every secret there may be.
+#[derive(Debug)]
+pub(crate) struct AnySecret;
+
+impl Secrets for AnySecret {
+    fn secret_bytes(&self, _: &str) -> Result<&[u8], Failure> {
+        Ok(b"0123456789abcdef0123456789abcdef")
+    }
+}
 
 /// The first `N` bytes, zeros where there are fewer, and the rest.
 pub(crate) fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
@@ -33,7 +46,7 @@ pub(crate) fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
 /// One stage over the bytes: whole, byte by byte, and as the seed says. All must come to the same end.
 pub(crate) fn any_arrival(spec: &StageSpec, limits: &Limits, bytes: &Bytes, seed: u8) -> Outcome {
     let run = |arrival: &Arrival| {
-        let stage = AnyStage::new(spec, limits).expect("a sound spec").expect("a stage");
+        let stage = AnyStage::with_secrets(spec, limits, &AnySecret).expect("a sound spec").expect("a stage");
         drive(vec![stage], arrival)
     };
     let whole = run(&Arrival::whole(bytes));
@@ -241,7 +254,7 @@ pub fn csv(data: &[u8]) {
 }
 
 /// Always a sound one: rules for the columns `c0`, `c1`, …, and of these at most as many as there are `rules`.
-fn csv_spec(dialect: u8, columns: u8, rules: &[u8]) -> CsvSpec {
+pub(crate) fn csv_spec(dialect: u8, columns: u8, rules: &[u8]) -> CsvSpec {
     const TYPES: [ColumnType; 8] = [
         ColumnType::Text,
         ColumnType::Integer,
@@ -285,7 +298,7 @@ fn csv_spec(dialect: u8, columns: u8, rules: &[u8]) -> CsvSpec {
     }
 }
 
-fn csv_limits(bounds: u8) -> Limits {
+pub(crate) fn csv_limits(bounds: u8) -> Limits {
     let record = [1 << 20, 400, 64, u64::from(bounds) + 1][usize::from(bounds & 3)];
     Limits {
         max_errors: [0, 1000, 1, 2][usize::from(bounds >> 2 & 3)],

@@ -32,3 +32,4 @@ pub mod port;
 pub mod progress;
 pub mod resume;
 pub mod retry;
+pub mod secrets;

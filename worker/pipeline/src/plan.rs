@@ -8,6 +8,8 @@
 
 mod draft;
 
+use std::sync::Arc;
+
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{Limits, StageSpec},
@@ -16,6 +18,7 @@ use eft_domain::{
 use crate::{
     port::SinkLimits,
     schedule::PartSchedule,
+    secrets::Secrets,
     stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo},
 };
 
@@ -59,6 +62,8 @@ pub struct Request<'a> {
     pub threads: usize,
     /// An empty source is no file.
     pub refuse_empty: bool,
+    /// The secrets that stages use.
+    pub secrets: Arc<dyn Secrets>,
 }
 
 /// A stage of a serial step.
@@ -128,6 +133,7 @@ pub struct Plan {
     pub infos: Vec<StageInfo>,
     limits: Limits,
     sink: SinkLimits,
+    secrets: Arc<dyn Secrets>,
 }
 
 impl Plan {
@@ -230,14 +236,14 @@ impl Plan {
     /// # Errors
     /// When parameters contradict each other; found when planning already.
     pub fn stages(&self, stages: &[Serial]) -> Result<Vec<AnyStage>, Failure> {
-        build(stages, &self.limits)
+        build(stages, &self.limits, &*self.secrets)
     }
 }
 
-fn build(stages: &[Serial], limits: &Limits) -> Result<Vec<AnyStage>, Failure> {
+fn build(stages: &[Serial], limits: &Limits, secrets: &dyn Secrets) -> Result<Vec<AnyStage>, Failure> {
     let stages = stages.iter().map(|stage| match stage {
         Serial::Sha256 => Ok(Some(AnyStage::Sha256(Box::default()))),
-        Serial::Spec(spec) => AnyStage::new(spec, limits),
+        Serial::Spec(spec) => AnyStage::with_secrets(spec, limits, secrets),
     });
     stages.filter_map(Result::transpose).collect()
 }

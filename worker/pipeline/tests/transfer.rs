@@ -41,6 +41,7 @@ fn request<'a>(size: Option<u64>, stages: &'a [StageSpec], limits: &'a Limits) -
         part_size: Some(ByteSize::mib(1)),
         threads: 2,
         refuse_empty: false,
+        secrets: eft_pipeline::secrets::none(),
     }
 }
 

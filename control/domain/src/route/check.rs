@@ -10,7 +10,7 @@ use super::{
     ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::{ebcdic, jsonl, magic, records, trailer},
+    stage::{csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, jsonl, magic, records, trailer},
 };
 use crate::ByteSize;
 
@@ -23,7 +23,16 @@ pub(super) fn route(route: &Route, report: &mut Report) {
         let path = format!("/stages/{at}");
         match stage {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
-                csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
+                csv(spec, "columns", &route.limits, &format!("{path}/validate/csv"), report);
+            }
+            StageSpec::CsvProject(spec) => {
+                csv_project::check(spec, &route.limits, &format!("{path}/csv_project"), report);
+            }
+            StageSpec::CsvToJsonl(spec) => {
+                csv_to_jsonl::check(spec, &route.limits, &format!("{path}/csv_to_jsonl"), report);
+            }
+            StageSpec::CsvToParquet(spec) => {
+                csv_to_parquet::check(spec, &route.limits, &format!("{path}/csv_to_parquet"), report);
             }
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 trailer::check(spec, &format!("{path}/validate/trailer"), report);
@@ -73,6 +82,8 @@ enum Bytes {
     Source(Codec),
     /// The stage with this number made it.
     Made(Codec, usize),
+    /// The stage with this number made a Parquet file.
+    Parquet(usize),
 }
 
 impl Bytes {
@@ -81,6 +92,7 @@ impl Bytes {
         match self {
             Self::Unknown => None,
             Self::Source(codec) => Some((codec, "`match.glob` says the files are".to_owned())),
+            Self::Parquet(_) => None,
             Self::Made(codec, by) => Some((codec, format!("stage {by} has just written"))),
         }
     }
@@ -95,29 +107,56 @@ fn source(route: &Route) -> Bytes {
     }
 }
 
+/// What a stage that needs text does with it; `None` for one that takes any bytes.
+fn verb(stage: &StageSpec) -> Option<&'static str> {
+    match stage {
+        StageSpec::Compress(_) | StageSpec::Decompress(_) => None,
+        StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::CsvToParquet(_) => Some("reads"),
+        // Its own check knows which types are no text.
+        StageSpec::Validate(ValidateSpec::Magic(_)) => None,
+        StageSpec::Validate(_) => Some("checks"),
+        StageSpec::Drop(_) | StageSpec::Head(_) => Some("cuts"),
+        StageSpec::Charset(_) | StageSpec::Ebcdic(_) | StageSpec::Newline(_) | StageSpec::StripBom => {
+            Some("rewrites")
+        }
+    }
+}
+
+/// Why text cannot be read from such bytes.
+fn unreadable(verb: &str, bytes: Bytes) -> Option<String> {
+    match bytes {
+        Bytes::Unknown => None,
+        Bytes::Source(codec) => Some(format!(
+            "{verb} the content of files that `match.glob` says are {0}; decompress them first \
+             (`- decompress: {{ codec: {0} }}`) or correct the glob",
+            codec.as_str(),
+        )),
+        Bytes::Made(codec, by) => Some(format!(
+            "{verb} the content of what stage {by} has compressed with {}; move it before stage {by}",
+            codec.as_str()
+        )),
+        Bytes::Parquet(by) => {
+            Some(format!("{verb} text, and stage {by} has written Parquet; move it before stage {by}"))
+        }
+    }
+}
+
 fn encodings(route: &Route, report: &mut Report) {
     let mut bytes = source(route);
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
+        if let Some(problem) = verb(stage).and_then(|verb| unreadable(verb, bytes)) {
+            report.add(path.clone(), problem);
+        }
         match (stage, bytes) {
             (StageSpec::Validate(ValidateSpec::Magic(spec)), bytes) => {
                 magic::check(spec, bytes.codec(), &format!("{path}/validate/magic"), report);
             }
-            (_, Bytes::Made(codec, by)) if reads(stage).is_some() => report.add(
+            (StageSpec::Decompress(spec), Bytes::Parquet(by)) => report.add(
                 path,
                 format!(
-                    "{} the content of what stage {by} has compressed with {}; move it before stage {by}",
-                    reads(stage).unwrap_or_default(),
-                    codec.as_str()
-                ),
-            ),
-            (_, Bytes::Source(codec)) if reads(stage).is_some() => report.add(
-                path,
-                format!(
-                    "{1} the content of files that `match.glob` says are {0}; decompress them first \
-                     (`- decompress: {{ codec: {0} }}`) or correct the glob",
-                    codec.as_str(),
-                    reads(stage).unwrap_or_default()
+                    "reads {}, but stage {by} has just written Parquet; remove one of them",
+                    spec.codec.as_str()
                 ),
             ),
             (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
@@ -149,22 +188,11 @@ fn encodings(route: &Route, report: &mut Report) {
             _ => {}
         }
         bytes = match stage {
-            StageSpec::Decompress(_) => Bytes::Unknown,
+            StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::Decompress(_) => Bytes::Unknown,
+            StageSpec::CsvToParquet(_) => Bytes::Parquet(at),
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
             _ => bytes,
         };
-    }
-}
-
-/// What a stage that needs plain content does to it.
-fn reads(stage: &StageSpec) -> Option<&'static str> {
-    match stage {
-        StageSpec::Validate(_) => Some("checks"),
-        StageSpec::Drop(_) | StageSpec::Head(_) => Some("cuts"),
-        StageSpec::Charset(_) | StageSpec::Ebcdic(_) | StageSpec::Newline(_) | StageSpec::StripBom => {
-            Some("rewrites")
-        }
-        StageSpec::Decompress(_) | StageSpec::Compress(_) => None,
     }
 }
 
@@ -198,7 +226,8 @@ fn charsets(route: &Route, report: &mut Report) {
     }
 }
 
-fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
+/// A dialect, its columns and its rules; `named` is the field with the names of a file without a header.
+pub(super) fn csv(spec: &CsvSpec, named: &str, limits: &Limits, path: &str, report: &mut Report) {
     if spec.quote == Some(spec.delimiter) {
         report.add(join(path, "quote"), "is the delimiter as well; choose another, or `quote: false`");
     }
@@ -216,7 +245,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
     }
     let (field, names) = match &spec.columns {
         Columns::Header(names) => ("header", Some(names)),
-        Columns::Named(names) => ("columns", Some(names)),
+        Columns::Named(names) => (named, Some(names)),
         Columns::FromFile | Columns::Unnamed => ("header", None),
     };
     if let Some(names) = names {
@@ -244,7 +273,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
             }
             (Columns::Unnamed, _) => report.add(
                 at,
-                format!("column {} has no name: say `header: true` or name the `columns`", quoted(name)),
+                format!("column {} has no name: say `header: true` or name the `{named}`", quoted(name)),
             ),
             _ => {}
         }

@@ -184,6 +184,17 @@ impl<'a> Fields<'a> {
         self.entries.iter().find(|(key, at)| *key == name && !at.is_null()).map(|(_, at)| at)
     }
 
+    /// The mapping may have the field.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.known.contains(&name)
+    }
+
+    /// A fault of the mapping itself.
+    pub(super) fn fault<T>(&self, report: &mut Report, problem: impl Into<String>) -> Option<T> {
+        report.add(self.path.clone(), problem);
+        None
+    }
+
     /// The field; a fault if it is not there.
     pub(super) fn need(&self, report: &mut Report, name: &str) -> Option<&At<'a>> {
         let found = self.get(name);

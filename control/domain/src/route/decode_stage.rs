@@ -10,7 +10,7 @@ use super::{
     errors::{Report, did_you_mean, quoted},
     names,
     stage::jsonl,
-    stage::{charset, ebcdic, magic, newline, records, trailer},
+    stage::{charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, magic, newline, records, trailer},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -38,6 +38,18 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
             "drop" => "`drop` needs a number: write `drop: { first: 1 }`".to_owned(),
             "head" => "`head` needs a number: write `head: { first: 100 }`".to_owned(),
+            "csv_project" => {
+                "`csv_project` needs columns: write `csv_project: { header: true, columns: [a, b] }`"
+                    .to_owned()
+            }
+            "csv_to_jsonl" => {
+                "`csv_to_jsonl` needs the names of the columns: write `csv_to_jsonl: { header: true }`"
+                    .to_owned()
+            }
+            "csv_to_parquet" => {
+                "`csv_to_parquet` needs the names of the columns: write `csv_to_parquet: { header: true }`"
+                    .to_owned()
+            }
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
             _ => unknown("stage", name, names::STAGES),
         };
@@ -54,6 +66,9 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
         "compress" => compress(&inner, report).map(StageSpec::Compress),
         "drop" => records::decode_drop(&inner, report).map(StageSpec::Drop),
         "head" => records::decode_head(&inner, report).map(StageSpec::Head),
+        "csv_project" => csv_project::decode(&inner, report).map(StageSpec::CsvProject),
+        "csv_to_jsonl" => csv_to_jsonl::decode(&inner, report).map(StageSpec::CsvToJsonl),
+        "csv_to_parquet" => csv_to_parquet::decode(&inner, report).map(StageSpec::CsvToParquet),
         _ => validate(&inner, report).map(StageSpec::Validate),
     }
 }
@@ -134,27 +149,42 @@ impl Default for CsvSpec {
 
 fn csv(at: &At<'_>, report: &mut Report) -> Option<CsvSpec> {
     let fields = at.fields(report, names::CSV)?;
+    let spec = csv_dialect(&fields, "columns", report);
+    csv_rules(&fields, spec, report)
+}
+
+/// The dialect and the columns, without rules; `named` is the field with the names of a file without a header.
+pub(super) fn csv_dialect(fields: &Fields<'_>, named: &str, report: &mut Report) -> Option<CsvSpec> {
     let default = CsvSpec::default();
     let delimiter = fields.or("delimiter", default.delimiter, |at| byte(at, report));
     let quote = fields.or("quote", default.quote, |at| optional_byte(at, report));
     let escape = fields.or("escape", default.escape, |at| optional_byte(at, report));
     let terminator = fields.or("terminator", default.terminator, |at| at.word(report));
-    let columns = columns(&fields, report);
-    let types = fields.or("types", default.types, |at| types(at, report));
-    let not_null = fields.or("not_null", default.not_null, |at| at.texts(report));
+    let columns = columns(fields, named, report);
     let null_values = fields.or("null_values", default.null_values, |at| at.texts(report));
-    let utf8 = fields.or("utf8", default.utf8, |at| at.boolean(report));
+    // What has no such field reads nothing else than UTF-8.
+    let utf8 = match fields.knows("utf8") {
+        true => fields.or("utf8", default.utf8, |at| at.boolean(report)),
+        false => Some(true),
+    };
     Some(CsvSpec {
         delimiter: delimiter?,
         quote: quote?,
         escape: escape?,
         terminator: terminator?,
         columns: columns?,
-        types: types?,
-        not_null: not_null?,
         null_values: null_values?,
         utf8: utf8?,
+        types: default.types,
+        not_null: default.not_null,
     })
+}
+
+/// The spec with its rules: types and what may not be null.
+pub(super) fn csv_rules(fields: &Fields<'_>, spec: Option<CsvSpec>, report: &mut Report) -> Option<CsvSpec> {
+    let types = fields.or("types", BTreeMap::new(), |at| types(at, report));
+    let not_null = fields.or("not_null", Vec::new(), |at| at.texts(report));
+    Some(CsvSpec { types: types?, not_null: not_null?, ..spec? })
 }
 
 pub(super) fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
@@ -175,22 +205,24 @@ pub(super) fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u
     }
 }
 
-fn columns(fields: &Fields<'_>, report: &mut Report) -> Option<Columns> {
+fn columns(fields: &Fields<'_>, named: &str, report: &mut Report) -> Option<Columns> {
     let header = fields.get("header").map(|at| match at.as_bool() {
         Some(true) => Some(Columns::FromFile),
         Some(false) => Some(Columns::Unnamed),
         None => names_of(at, report).map(Columns::Header),
     });
-    let named = fields.get("columns").map(|at| {
+    let names = fields.get(named).map(|at| {
         let names = names_of(at, report).map(Columns::Named);
         if !matches!(header, None | Some(Some(Columns::Unnamed))) {
-            return at
-                .fault(report, "columns are for a file without a header: keep either `header` or `columns`");
+            return at.fault(
+                report,
+                format!("{named} are for a file without a header: keep either `header` or `{named}`"),
+            );
         }
         names
     });
-    match (named, header) {
-        (Some(named), _) => named,
+    match (names, header) {
+        (Some(names), _) => names,
         (None, Some(header)) => header,
         (None, None) => Some(Columns::Unnamed),
     }

@@ -7,7 +7,7 @@ use super::{
     StageSpec, ValidateSpec,
     names::word,
     stage::jsonl,
-    stage::{charset, ebcdic, magic, newline, records, trailer},
+    stage::{charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, magic, newline, records, trailer},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -68,6 +68,9 @@ fn put<T: ToString>(map: &mut Map<String, Value>, name: &str, value: &Option<T>)
 fn stage(stage: &StageSpec) -> Value {
     match stage {
         StageSpec::Charset(spec) => json!({ "charset": charset::encode(spec) }),
+        StageSpec::CsvProject(spec) => json!({ "csv_project": csv_project::encode(spec) }),
+        StageSpec::CsvToJsonl(spec) => json!({ "csv_to_jsonl": csv_to_jsonl::encode(spec) }),
+        StageSpec::CsvToParquet(spec) => json!({ "csv_to_parquet": csv_to_parquet::encode(spec) }),
         StageSpec::Decompress(spec) => json!({ "decompress": { "codec": word(spec.codec) } }),
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
@@ -92,27 +95,38 @@ fn stage(stage: &StageSpec) -> Value {
 }
 
 fn csv(spec: &CsvSpec) -> Value {
-    let byte = |byte: Option<u8>| byte.map_or(json!(false), |byte| json!(char::from(byte).to_string()));
+    let mut map = csv_dialect(spec, "columns");
+    csv_rules(spec, &mut map);
+    map.into()
+}
+
+/// Types and what may not be null.
+pub(super) fn csv_rules(spec: &CsvSpec, map: &mut Map<String, Value>) {
     let types: Map<String, Value> =
         spec.types.iter().map(|(column, kind)| (column.clone(), word(*kind).into())).collect();
+    map.insert("types".to_owned(), types.into());
+    map.insert("not_null".to_owned(), json!(spec.not_null));
+}
+
+/// The dialect and the columns; `named` is the field with the names of a file without a header.
+pub(super) fn csv_dialect(spec: &CsvSpec, named: &str) -> Map<String, Value> {
+    let byte = |byte: Option<u8>| byte.map_or(json!(false), |byte| json!(char::from(byte).to_string()));
     let mut map = object(json!({
         "delimiter": byte(Some(spec.delimiter)),
         "quote": byte(spec.quote),
         "escape": byte(spec.escape),
         "terminator": word(spec.terminator),
-        "types": types,
-        "not_null": spec.not_null,
         "null_values": spec.null_values,
         "utf8": spec.utf8,
     }));
     let (name, columns) = match &spec.columns {
         Columns::Header(names) => ("header", json!(names)),
         Columns::FromFile => ("header", json!(true)),
-        Columns::Named(names) => ("columns", json!(names)),
+        Columns::Named(names) => (named, json!(names)),
         Columns::Unnamed => ("header", json!(false)),
     };
     map.insert(name.to_owned(), columns);
-    map.into()
+    map
 }
 
 fn destination(destination: &Destination) -> Value {

@@ -25,11 +25,13 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    BlankLines, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnType, Columns, CompressSpec,
-    CountSpec, Counted, CsvSpec, Decimal, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec,
-    EbcdicType, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd, LoneCr, MAX_HELD, MAX_LAST, MagicSpec,
-    Malformed, MediaType, NewlineSpec, Place, Placed, RecordTerminator, RecordsSpec, SchemaFault, StageSpec,
-    SumSpec, TrailerSpec, UnknownCharset, ValidateSpec, width,
+    BlankLines, Change, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnSource, ColumnType, Columns,
+    CompressSpec, CountSpec, Counted, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec, CsvToParquetSpec,
+    Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType,
+    HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed,
+    MediaType, NewlineSpec, OnError, OutputColumn, ParquetCompression, Place, Placed, QuoteStyle,
+    RecordTerminator, RecordsSpec, SchemaFault, StageSpec, SumSpec, TrailerSpec, UnknownCharset,
+    ValidateSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -29,8 +29,20 @@ pub(super) const LIMITS: &[&str] = &[
     "max_depth",
     "max_errors",
 ];
-pub(super) const STAGES: &[&str] =
-    &["decompress", "charset", "drop", "ebcdic", "head", "newline", "strip_bom", "validate", "compress"];
+pub(super) const STAGES: &[&str] = &[
+    "decompress",
+    "charset",
+    "csv_project",
+    "csv_to_jsonl",
+    "csv_to_parquet",
+    "drop",
+    "ebcdic",
+    "head",
+    "newline",
+    "strip_bom",
+    "validate",
+    "compress",
+];
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
 pub(super) const VALIDATORS: &[&str] = &["csv", "jsonl", "magic", "trailer", "utf8"];

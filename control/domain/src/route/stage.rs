@@ -1,34 +1,48 @@
 //! The stages a route may name, with their parameters.
 
 pub(super) mod charset;
+mod csv_input;
+pub(super) mod csv_project;
+#[cfg(test)]
+mod csv_tests;
+pub(super) mod csv_to_jsonl;
+pub(super) mod csv_to_parquet;
 pub(super) mod ebcdic;
+mod json_schema;
+pub(super) mod jsonl;
 mod layout;
-pub(super) mod newline;
-
-use std::collections::BTreeMap;
-
 pub(super) mod magic;
+pub(super) mod newline;
 pub(super) mod records;
 pub(super) mod trailer;
 
+use std::collections::BTreeMap;
+
 pub use charset::{Charset, CharsetSpec, Malformed, UnknownCharset};
+pub use csv_input::OnError;
+pub use csv_project::{Change, ColumnSource, CsvOutput, CsvProjectSpec, OutputColumn, QuoteStyle};
+pub use csv_to_jsonl::CsvToJsonlSpec;
+pub use csv_to_parquet::{CsvToParquetSpec, DecimalSize, ParquetCompression};
 pub use ebcdic::{CodePage, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType};
+pub use json_schema::{Invalid, JsonSchema, SchemaFault};
+pub use jsonl::{BlankLines, JsonlSpec};
 pub use layout::{Placed, width};
 pub use magic::{MagicSpec, MediaType};
 pub use newline::{LineEnd, LoneCr, NewlineSpec};
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
-mod json_schema;
-pub(super) mod jsonl;
-
-pub use json_schema::{Invalid, JsonSchema, SchemaFault};
-pub use jsonl::{BlankLines, JsonlSpec};
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
     /// Make UTF-8 of another encoding.
     Charset(CharsetSpec),
+    /// Select, order, rename, mask, hash and add columns.
+    CsvProject(CsvProjectSpec),
+    /// Write a JSON object a record.
+    CsvToJsonl(CsvToJsonlSpec),
+    /// Write an Apache Parquet file.
+    CsvToParquet(CsvToParquetSpec),
     /// Undo a compression.
     Decompress(DecompressSpec),
     /// Compress.

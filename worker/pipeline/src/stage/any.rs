@@ -6,16 +6,20 @@ use eft_domain::{
 };
 
 use super::{
-    Charset, CsvValidate, Decompress, DropRecords, Ebcdic, Flow, HeadRecords, Input, JsonlValidate,
-    MagicValidate, Newline, Output, Sha256, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate,
-    Utf8Validate,
+    Charset, CsvProject, CsvToJsonl, CsvToParquet, CsvValidate, Decompress, DropRecords, Ebcdic, Flow,
+    HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Sha256, Stage, StageInfo, StageReport,
+    State, StripBom, TrailerValidate, Utf8Validate,
 };
+use crate::secrets::{NoSecrets, Secrets};
 
 /// A stage of any kind.
 #[allow(missing_docs)] // Each variant is named after its stage.
 pub enum AnyStage {
     Charset(Box<Charset>),
     Csv(Box<CsvValidate>),
+    CsvProject(Box<CsvProject>),
+    CsvToJsonl(Box<CsvToJsonl>),
+    CsvToParquet(Box<CsvToParquet>),
     Decompress(Box<Decompress>),
     Drop(Box<DropRecords>),
     Head(Box<HeadRecords>),
@@ -34,6 +38,9 @@ macro_rules! each {
         match $any {
             AnyStage::Charset($stage) => $body,
             AnyStage::Csv($stage) => $body,
+            AnyStage::CsvProject($stage) => $body,
+            AnyStage::CsvToJsonl($stage) => $body,
+            AnyStage::CsvToParquet($stage) => $body,
             AnyStage::Decompress($stage) => $body,
             AnyStage::Drop($stage) => $body,
             AnyStage::Head($stage) => $body,
@@ -50,14 +57,35 @@ macro_rules! each {
 }
 
 impl AnyStage {
+    /// As [`AnyStage::with_secrets`], of a stage that uses none.
+    ///
+    /// # Errors
+    /// When its parameters contradict each other, or it uses a secret.
+    pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
+        Self::with_secrets(spec, limits, &NoSecrets)
+    }
+
     /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`).
     ///
     /// # Errors
-    /// When its parameters contradict each other.
-    pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
+    /// When its parameters contradict each other, or a secret is missing.
+    pub fn with_secrets(
+        spec: &StageSpec,
+        limits: &Limits,
+        secrets: &dyn Secrets,
+    ) -> Result<Option<Self>, Failure> {
         Ok(match spec {
             StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
             StageSpec::Compress(_) => None,
+            StageSpec::CsvProject(spec) => {
+                Some(Self::CsvProject(Box::new(CsvProject::new(spec.clone(), limits, secrets)?)))
+            }
+            StageSpec::CsvToJsonl(spec) => {
+                Some(Self::CsvToJsonl(Box::new(CsvToJsonl::new(spec.clone(), limits)?)))
+            }
+            StageSpec::CsvToParquet(spec) => {
+                Some(Self::CsvToParquet(Box::new(CsvToParquet::new(spec.clone(), limits)?)))
+            }
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
             StageSpec::Drop(spec) => Some(Self::Drop(Box::new(DropRecords::new(*spec, limits)))),
             StageSpec::Head(spec) => Some(Self::Head(Box::new(HeadRecords::new(*spec, limits)))),

@@ -8,6 +8,8 @@
 //!
 //! To add a stage: write `stages/<name>.md`, list it in [`PAGES`], and make the table of `stages/README.md` anew.
 
+use std::sync::Arc;
+
 use eft_domain::{ByteSize, Code, Route, route::Profile};
 use serde_json::{Value, json};
 
@@ -15,6 +17,7 @@ use super::StageInfo;
 use crate::{
     plan::{Plan, Request},
     port::SinkLimits,
+    secrets::{HeldSecrets, named},
 };
 
 macro_rules! pages {
@@ -25,15 +28,23 @@ macro_rules! pages {
 
 /// The name and the page of every stage, in the order of the alphabet.
 pub const PAGES: &[(&str, &str)] = pages![
+    "charset",
     "compress",
+    "csv_project",
+    "csv_to_jsonl",
+    "csv_to_parquet",
     "decompress",
     "digest.sha256",
     "drop",
+    "ebcdic",
     "head",
+    "newline",
+    "strip_bom",
     "validate.csv",
+    "validate.jsonl",
     "validate.magic",
     "validate.trailer",
-    "validate.utf8"
+    "validate.utf8",
 ];
 
 /// The sections of a page, in their order.
@@ -183,7 +194,10 @@ fn example(route: &str) -> Result<&str, String> {
 fn planned(name: &str, example: &str) -> Result<StageInfo, String> {
     let route =
         Route::parse_yaml(example, Profile::Cli).map_err(|errors| format!("its example: {errors}"))?;
+    // Secrets are of no account here: any will do.
+    let secrets = named(&route.stages).map(|name| (name.to_owned(), vec![0; 32]));
     let request = Request {
+        secrets: Arc::new(HeldSecrets::new(secrets)),
         size: None,
         stages: &route.stages,
         limits: &route.limits,

@@ -43,8 +43,10 @@
 
 mod block;
 mod dialect;
+mod fields;
 pub(super) mod lanes;
 mod machine;
+pub(super) mod records;
 mod resume;
 pub(super) mod rules;
 mod scan;

@@ -15,6 +15,8 @@ pub(in crate::stage) struct Tally {
     pub(in crate::stage) records: u64,
     pub(in crate::stage) errors: u64,
     pub(in crate::stage) rejects: Vec<Reject>,
+    /// The first broken record is final, whatever the route tolerates.
+    at_once: bool,
     /// What is wrong with the record being read.
     open: Vec<Reject>,
     broken: bool,
@@ -22,7 +24,20 @@ pub(in crate::stage) struct Tally {
 
 impl Tally {
     pub(in crate::stage) fn new(max_errors: u64) -> Self {
-        Self { max_errors, records: 0, errors: 0, rejects: Vec::new(), open: Vec::new(), broken: false }
+        Self {
+            max_errors,
+            at_once: false,
+            records: 0,
+            errors: 0,
+            rejects: Vec::new(),
+            open: Vec::new(),
+            broken: false,
+        }
+    }
+
+    /// Tolerate nothing.
+    pub(super) fn fail_at_once(&mut self) {
+        self.at_once = true;
     }
 
     /// Something is wrong with the record being read.
@@ -49,9 +64,28 @@ impl Tally {
         if !self.broken {
             return Ok(());
         }
-        self.errors += 1;
         self.broken = false;
         self.rejects.append(&mut self.open);
+        self.count_error()
+    }
+
+    /// The record that ended last, and was sound, cannot be taken over.
+    ///
+    /// # Errors
+    /// When it is one too many.
+    pub(super) fn refuse(&mut self, reject: Reject) -> Result<(), Failure> {
+        if self.rejects.len() < MAX_REJECTS {
+            self.rejects.push(reject);
+        }
+        self.count_error()
+    }
+
+    fn count_error(&mut self) -> Result<(), Failure> {
+        self.errors += 1;
+        if self.at_once {
+            let first = self.rejects.first().map_or_else(String::new, describe);
+            return Err(Failure::new(Code::Validation, first));
+        }
         if self.errors <= self.max_errors {
             return Ok(());
         }
