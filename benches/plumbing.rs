@@ -5,7 +5,9 @@ use std::{hint::black_box, num::NonZeroUsize};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
-use eft_domain::route::{Codec, CompressSpec, DecompressSpec, JsonlSpec, Limits};
+use eft_domain::route::{
+    Codec, CompressSpec, DecompressSpec, EdiSpec, EdiStandard, JsonlSpec, Limits, XmlSpec,
+};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -16,8 +18,8 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, CsvValidate, Decompress, Flow, Input, JsonlValidate, Output, Scratch, Sha256, Stage,
-        Utf8Validate,
+        BlockCompressor, CsvValidate, Decompress, EdiValidate, Flow, Input, JsonlValidate, Output, Scratch,
+        Sha256, Stage, Utf8Validate, XmlValidate,
     },
 };
 use futures::FutureExt;
@@ -153,6 +155,15 @@ fn taps(criterion: &mut Criterion) {
                 serde_json::from_slice::<serde::de::IgnoredAny>(line).expect("the file is sound");
             });
         });
+    });
+    let document = data::frames(data::xml(LEN), FRAME);
+    group.bench_function("validate_xml", |bencher| {
+        bencher.iter(|| drain(&mut XmlValidate::new(XmlSpec::default(), &limits), &document));
+    });
+    let interchange = data::frames(data::x12(LEN), FRAME);
+    group.bench_function("validate_edi", |bencher| {
+        let spec = EdiSpec { standard: EdiStandard::X12 };
+        bencher.iter(|| drain(&mut EdiValidate::new(spec, &limits), &interchange));
     });
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));

@@ -62,6 +62,9 @@ codes! {
     /// Bytes follow the end of the format.
     FormatTrailing = "format.trailing", Rejected,
         "the sender removes what follows the end of the format and sends the file again";
+    /// The file uses a part of its format that is not accepted (a DTD, another encoding).
+    FormatRefused = "format.refused", Rejected,
+        "the sender makes the file without what the message names and sends it again";
     /// The object is empty and the route refuses empty objects.
     SourceEmpty = "source.empty", Rejected,
         "the sender sends a file with content, or the route's owner sets `on_empty: accept`";

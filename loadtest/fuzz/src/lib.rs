@@ -17,7 +17,7 @@ mod routes;
 mod stages;
 mod texts;
 
-pub use documents::jsonl;
+pub use documents::{edi, jsonl, xml};
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
 pub use texts::{texts, uri};
@@ -31,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("csv", csv),
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
+    ("edi", edi),
     ("jsonl", jsonl),
     ("receipt", receipt),
     ("route_json", route_json),
@@ -38,4 +39,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("texts", texts),
     ("uri", uri),
     ("utf8", utf8),
+    ("xml", xml),
 ];

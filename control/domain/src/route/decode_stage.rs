@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{
     Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, JsonlSpec, RecordTerminator,
-    StageSpec, ValidateSpec,
+    StageSpec, ValidateSpec, XmlSpec,
     cursor::{At, Fields},
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::jsonl,
+    stage::{edi, jsonl, xml},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -71,24 +71,34 @@ fn compress(at: &At<'_>, report: &mut Report) -> Option<CompressSpec> {
 
 fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
     if let Some(name) = at.as_text() {
-        return match name {
-            "utf8" => Some(ValidateSpec::Utf8),
-            "csv" => Some(ValidateSpec::Csv(CsvSpec::default())),
-            "jsonl" => Some(ValidateSpec::Jsonl(JsonlSpec::default())),
-            _ => at.fault(report, unknown("check", name, names::VALIDATORS)),
+        return match plain(name) {
+            Some(spec) => Some(spec),
+            None if name == "edi" => {
+                at.fault(report, "`edi` needs a standard: write `validate: { edi: { standard: x12 } }`")
+            }
+            None => at.fault(report, unknown("check", name, names::VALIDATORS)),
         };
     }
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
-        _ if inner.is_null() => Some(match name {
-            "csv" => ValidateSpec::Csv(CsvSpec::default()),
-            "jsonl" => ValidateSpec::Jsonl(JsonlSpec::default()),
-            _ => ValidateSpec::Utf8,
-        }),
+        _ if inner.is_null() && plain(name).is_some() => plain(name),
         "csv" => csv(&inner, report).map(ValidateSpec::Csv),
+        "edi" => edi::decode(&inner, report).map(ValidateSpec::Edi),
         "jsonl" => jsonl::decode(&inner, report).map(ValidateSpec::Jsonl),
+        "xml" => xml::decode(&inner, report).map(ValidateSpec::Xml),
         _ => inner.fields(report, names::UTF8).map(|_| ValidateSpec::Utf8),
     }
+}
+
+/// A check that needs nothing said.
+fn plain(name: &str) -> Option<ValidateSpec> {
+    Some(match name {
+        "csv" => ValidateSpec::Csv(CsvSpec::default()),
+        "jsonl" => ValidateSpec::Jsonl(JsonlSpec::default()),
+        "utf8" => ValidateSpec::Utf8,
+        "xml" => ValidateSpec::Xml(XmlSpec::default()),
+        _ => return None,
+    })
 }
 
 impl Default for CsvSpec {

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Limits, Ordering, Route, S3Destination,
-    StageSpec, ValidateSpec, names::word, stage::jsonl,
+    StageSpec, ValidateSpec,
+    names::word,
+    stage::{edi, jsonl, xml},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -69,6 +71,8 @@ fn stage(stage: &StageSpec) -> Value {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
         }
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
+        StageSpec::Validate(ValidateSpec::Edi(spec)) => json!({ "validate": { "edi": edi::encode(*spec) } }),
+        StageSpec::Validate(ValidateSpec::Xml(spec)) => json!({ "validate": { "xml": xml::encode(spec) } }),
         StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
             json!({ "validate": { "jsonl": jsonl::encode(spec) } })
         }

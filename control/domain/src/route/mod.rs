@@ -24,8 +24,8 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    BlankLines, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Invalid, JsonSchema,
-    JsonlSpec, RecordTerminator, SchemaFault, StageSpec, ValidateSpec,
+    BlankLines, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, EdiSpec, EdiStandard,
+    Invalid, JsonSchema, JsonlSpec, RecordTerminator, SchemaFault, StageSpec, ValidateSpec, XmlSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

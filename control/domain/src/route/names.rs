@@ -32,7 +32,7 @@ pub(super) const LIMITS: &[&str] = &[
 pub(super) const STAGES: &[&str] = &["decompress", "validate", "compress"];
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
-pub(super) const VALIDATORS: &[&str] = &["csv", "jsonl", "utf8"];
+pub(super) const VALIDATORS: &[&str] = &["csv", "edi", "jsonl", "utf8", "xml"];
 pub(super) const CSV: &[&str] = &[
     "delimiter",
     "quote",

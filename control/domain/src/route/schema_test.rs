@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    BlankLines, Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, RecordTerminator,
-    Route, Rpo, StorageClass, names, stage,
+    BlankLines, Codec, ColumnType, Digest, EdiStandard, Executor, HeadOfLine, OnEmpty, OnExisting,
+    RecordTerminator, Route, Rpo, StorageClass, names, stage,
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -28,7 +28,9 @@ fn schema_and_decoder_know_the_same_fields() {
         ("compress", names::COMPRESS),
         ("validate", names::VALIDATORS),
         ("csv", names::CSV),
+        ("edi", stage::edi::FIELDS),
         ("jsonl", stage::jsonl::FIELDS),
+        ("xml", stage::xml::FIELDS),
         ("utf8", names::UTF8),
         ("destination", names::DESTINATIONS),
         ("s3", names::S3),
@@ -57,6 +59,7 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["storage_class"]["enum"], words::<StorageClass>()),
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["edi"]["properties"]["standard"]["enum"], words::<EdiStandard>()),
         (&defs["jsonl"]["properties"]["blank_lines"]["enum"], words::<BlankLines>()),
         (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
         (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),

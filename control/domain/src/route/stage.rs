@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+pub(super) mod edi;
 mod json_schema;
 pub(super) mod jsonl;
+pub(super) mod xml;
 
+pub use edi::{EdiSpec, EdiStandard};
 pub use json_schema::{Invalid, JsonSchema, SchemaFault};
 pub use jsonl::{BlankLines, JsonlSpec};
+pub use xml::XmlSpec;
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,10 +53,14 @@ pub struct CompressSpec {
 pub enum ValidateSpec {
     /// Delimiter-separated records.
     Csv(CsvSpec),
+    /// X12 or EDIFACT.
+    Edi(EdiSpec),
     /// JSON Lines.
     Jsonl(JsonlSpec),
     /// Well-formed UTF-8 (RFC 3629), any length.
     Utf8,
+    /// Well-formed XML.
+    Xml(XmlSpec),
 }
 
 /// Parameters of `validate.csv`: an RFC 4180 dialect and the rules for its records.

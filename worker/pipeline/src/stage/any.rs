@@ -6,8 +6,8 @@ use eft_domain::{
 };
 
 use super::{
-    CsvValidate, Decompress, Flow, Input, JsonlValidate, Output, Sha256, Stage, StageInfo, StageReport,
-    State, Utf8Validate,
+    CsvValidate, Decompress, EdiValidate, Flow, Input, JsonlValidate, Output, Sha256, Stage, StageInfo,
+    StageReport, State, Utf8Validate, XmlValidate,
 };
 
 /// A stage of any kind.
@@ -15,9 +15,11 @@ use super::{
 pub enum AnyStage {
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
+    Edi(Box<EdiValidate>),
     Jsonl(Box<JsonlValidate>),
     Sha256(Box<Sha256>),
     Utf8(Utf8Validate),
+    Xml(Box<XmlValidate>),
 }
 
 macro_rules! each {
@@ -25,9 +27,11 @@ macro_rules! each {
         match $any {
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
+            AnyStage::Edi($stage) => $body,
             AnyStage::Jsonl($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Utf8($stage) => $body,
+            AnyStage::Xml($stage) => $body,
         }
     };
 }
@@ -44,10 +48,16 @@ impl AnyStage {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
             }
+            StageSpec::Validate(ValidateSpec::Edi(spec)) => {
+                Some(Self::Edi(Box::new(EdiValidate::new(*spec, limits))))
+            }
             StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
                 Some(Self::Jsonl(Box::new(JsonlValidate::new(spec.clone(), limits))))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
+            StageSpec::Validate(ValidateSpec::Xml(spec)) => {
+                Some(Self::Xml(Box::new(XmlValidate::new(spec.clone(), limits))))
+            }
         })
     }
 }

@@ -23,19 +23,23 @@ mod buffers;
 pub mod compress;
 pub mod csv;
 pub mod decompress;
+pub mod edi;
 mod io;
 pub mod jsonl;
 mod sha256;
 pub mod utf8;
+pub mod xml;
 
 pub use any::AnyStage;
 pub use compress::{BlockCompressor, Scratch};
 pub use csv::CsvValidate;
 pub use decompress::Decompress;
+pub use edi::EdiValidate;
 pub use io::{Input, Output};
 pub use jsonl::JsonlValidate;
 pub use sha256::Sha256;
 pub use utf8::Utf8Validate;
+pub use xml::XmlValidate;
 
 use eft_domain::{Code, Failure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
