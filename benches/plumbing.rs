@@ -6,7 +6,9 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
 use eft_domain::route::{
-    Codec, CompressSpec, DecompressSpec, EdiSpec, EdiStandard, JsonlSpec, Limits, XmlSpec,
+    self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, EdiSpec,
+    EdiStandard, HeadSpec, JsonlSpec, Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec,
+    Place, RecordsSpec, SumSpec, TrailerSpec, XmlSpec,
 };
 use eft_pipeline::{
     budget::Budget,
@@ -18,8 +20,9 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, CsvValidate, Decompress, EdiValidate, Flow, Input, JsonlValidate, Output, Scratch,
-        Sha256, Stage, Utf8Validate, XmlValidate,
+        BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate, Flow,
+        HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256, Stage, StripBom,
+        TrailerValidate, Utf8Validate, XmlValidate,
     },
 };
 use futures::FutureExt;
@@ -127,14 +130,35 @@ fn drain(stage: &mut impl Stage, frames: &[Bytes]) -> usize {
     }
 }
 
+/// Rows, and a record behind them with the sum of their first column.
+fn summed() -> Bytes {
+    let rows = data::csv(LEN);
+    let numbers = rows.split(|byte| *byte == b'\n').filter_map(|row| {
+        let first = row.split(|byte| *byte == b',').next().unwrap_or_default();
+        str::from_utf8(first).ok()?.parse::<u64>().ok()
+    });
+    [&rows[..], format!("{}\n", numbers.sum::<u64>()).as_bytes()].concat().into()
+}
+
 fn taps(criterion: &mut Criterion) {
     let rows = data::frames(data::csv(LEN), FRAME);
     let limits = Limits::default();
+    let records = RecordsSpec::Csv(DialectSpec::default());
     let mut group = criterion.benchmark_group("plumbing");
     group.throughput(Throughput::Bytes(LEN as u64));
     group.bench_function("validate_csv", |bencher| {
         let stage = || CsvValidate::new(data::csv_spec(), &limits).expect("the rules agree");
         bencher.iter(|| drain(&mut stage(), &rows));
+    });
+    group.bench_function("validate_magic", |bencher| {
+        let spec = MagicSpec { types: vec![MediaType::Pdf, MediaType::Text] };
+        bencher.iter(|| drain(&mut MagicValidate::new(spec.clone()), &rows));
+    });
+    group.bench_function("validate_trailer", |bencher| {
+        let sum = SumSpec { column: ColumnRef::At(Place::Field(1)), field: Place::Field(1) };
+        let spec = TrailerSpec { records, header: true, prefix: None, count: None, sum: Some(sum) };
+        let summed = data::frames(summed(), FRAME);
+        bencher.iter(|| drain(&mut TrailerValidate::new(spec.clone(), &limits), &summed));
     });
     let lines = data::frames(data::jsonl(LEN), FRAME);
     for (name, spec) in [
@@ -168,6 +192,14 @@ fn taps(criterion: &mut Criterion) {
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));
     });
+    group.bench_function("head", |bencher| {
+        let spec = HeadSpec { first: u64::MAX, records };
+        bencher.iter(|| drain(&mut HeadRecords::new(spec, &limits), &rows));
+    });
+    group.bench_function("drop_last", |bencher| {
+        let spec = DropSpec { first: 1, last: 1, records };
+        bencher.iter(|| drain(&mut DropRecords::new(spec, &limits), &rows));
+    });
     group.bench_function("sha256", |bencher| {
         bencher.iter(|| {
             let mut stage = Sha256::default();
@@ -175,6 +207,36 @@ fn taps(criterion: &mut Criterion) {
             stage.report().sha256
         });
     });
+    group.finish();
+}
+
+/// In bytes of the input, one thread.
+fn rewrites(criterion: &mut Criterion) {
+    let limits = Limits::default();
+    let mut group = criterion.benchmark_group("plumbing");
+    let latin = data::latin1(&data::csv(LEN));
+    group.throughput(Throughput::Bytes(latin.len() as u64));
+    let frames = data::frames(latin, FRAME);
+    group.bench_function("charset_windows_1252", |bencher| {
+        let from: route::Charset = "windows-1252".parse().expect("a label");
+        let spec = CharsetSpec { from, malformed: Malformed::Reject };
+        bencher.iter(|| drain(&mut Charset::new(spec, &limits).expect("a decoder"), &frames));
+    });
+    let records = data::mainframe(LEN);
+    group.throughput(Throughput::Bytes(records.len() as u64));
+    let frames = data::frames(records, FRAME);
+    for (name, spec) in [("ebcdic_lines", data::ebcdic_spec(false)), ("ebcdic_csv", data::ebcdic_spec(true))]
+    {
+        let stage = || Ebcdic::new(spec.clone(), &limits).expect("the layout fits");
+        group.bench_function(name, |bencher| bencher.iter(|| drain(&mut stage(), &frames)));
+    }
+    let rows = data::frames(data::csv(LEN), FRAME);
+    group.throughput(Throughput::Bytes(LEN as u64));
+    for (name, to) in [("newline_kept", LineEnd::Lf), ("newline_crlf", LineEnd::CrLf)] {
+        let spec = NewlineSpec { to, lone_cr: LoneCr::Keep };
+        group.bench_function(name, |bencher| bencher.iter(|| drain(&mut Newline::new(spec, &limits), &rows)));
+    }
+    group.bench_function("strip_bom", |bencher| bencher.iter(|| drain(&mut StripBom::new(), &rows)));
     group.finish();
 }
 
@@ -210,5 +272,5 @@ fn codecs(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(name = benches; config = settings(); targets = checksums, packing, waiting, taps, codecs);
+criterion_group!(name = benches; config = settings(); targets = checksums, packing, waiting, taps, rewrites, codecs);
 criterion_main!(benches);

@@ -11,10 +11,15 @@ use clap::{Args, Parser, Subcommand};
 use eft_domain::{
     ByteSize, Class, Code, Failure, ObjectUri, Route,
     receipt::{DeliveryOutcome, SignedReceipt},
-    route::Profile,
+    route::{Profile, did_you_mean},
 };
 use eft_pipeline::{
-    budget::Budget, concurrency::Concurrency, error::of_sink, fetch::checksum_of, port::ErrorKind,
+    budget::Budget,
+    concurrency::Concurrency,
+    error::of_sink,
+    fetch::checksum_of,
+    port::ErrorKind,
+    stage::catalogue::{self, Entry},
 };
 use eft_worker::{
     place,
@@ -60,6 +65,14 @@ enum Command {
         /// The receipt.
         receipt: PathBuf,
     },
+    /// Say which stages a route may name, or print the page of one of them.
+    Stages {
+        /// A stage, such as validate.csv; none: the table of all.
+        name: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -79,6 +92,12 @@ struct What {
     /// Stream every byte, also where no stage reads them and S3 could copy the object itself.
     #[arg(long)]
     no_server_copy: bool,
+    /// Keep in this file what a later run needs to go on, and go on from what it holds; gone when the run has ended.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// How much of the source a resumed run may read again [default: 256MiB, or twice the memory].
+    #[arg(long, value_name = "SIZE", requires = "checkpoint")]
+    checkpoint_interval: Option<ByteSize>,
     /// s3://bucket/key[?versionId=…], a path, or - for standard input.
     #[arg(value_name = "SRC")]
     source: ObjectUri,
@@ -105,6 +124,8 @@ impl What {
             concurrency: usize::from(self.concurrency),
             part_size: self.part_size,
             server_copy: !self.no_server_copy,
+            checkpoint: self.checkpoint,
+            interval: self.checkpoint_interval,
         })
     }
 }
@@ -161,7 +182,30 @@ async fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Verify { receipt } => verify(&receipt).await,
+        Command::Stages { name, json } => stages(name.as_deref(), json),
     }
+}
+
+/// The catalogue, or the page of one stage.
+fn stages(name: Option<&str>, json: bool) -> Result<(), Failure> {
+    let entries = catalogue::entries().map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+    let Some(name) = name else {
+        let all = || serde_json::Value::from(entries.iter().map(Entry::to_value).collect::<Vec<_>>());
+        print!("{}", if json { format!("{:#}\n", all()) } else { output::stages(&entries) });
+        return Ok(());
+    };
+    let Some(entry) = entries.iter().find(|entry| entry.name == name) else {
+        let known: Vec<_> = entries.iter().map(|entry| entry.name).collect();
+        let (shown, hint) = (name.escape_debug(), did_you_mean(name, known.iter().copied()));
+        let message = format!("unknown stage `{shown}`, known are {}{hint}", known.join(", "));
+        return Err(configuration(message));
+    };
+    if json {
+        println!("{:#}", entry.to_value());
+    } else {
+        print!("{}", entry.page);
+    }
+    Ok(())
 }
 
 async fn transfer(job: Job, receipt: Option<PathBuf>, quiet: bool, json: bool) -> Result<(), Failure> {

@@ -62,6 +62,9 @@ codes! {
     /// Bytes follow the end of the format.
     FormatTrailing = "format.trailing", Rejected,
         "the sender removes what follows the end of the format and sends the file again";
+    /// The file is of a type the route does not take.
+    FormatUnexpected = "format.unexpected", Rejected,
+        "the sender sends a file of the type that was agreed, or the route's owner adds its type to `types`";
     /// The file uses a part of its format that is not accepted (a DTD, another encoding).
     FormatRefused = "format.refused", Rejected,
         "the sender makes the file without what the message names and sends it again";

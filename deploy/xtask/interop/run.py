@@ -9,6 +9,7 @@ import tempfile
 import time
 import traceback
 
+import catalogue
 import codecs_in
 import codecs_out
 import gates
@@ -21,7 +22,7 @@ from bed import Bed
 
 import eft
 
-MODULES = [gates, objects, codecs_in, codecs_out, refusals_input, refusals_places, refusals_faults, refusals_usage]
+MODULES = [gates, catalogue, objects, codecs_in, codecs_out, refusals_input, refusals_places, refusals_faults, refusals_usage]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"
 
 

@@ -9,7 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::{edi, jsonl, xml},
+    stage::{charset, ebcdic, edi, jsonl, magic, newline, records, trailer, xml},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -30,7 +30,13 @@ fn default_level(codec: Codec) -> i32 {
 pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     if let Some(name) = at.as_text() {
         let problem = match name {
+            "charset" => "`charset` needs an encoding: write `charset: { from: windows-1252 }`".to_owned(),
+            "ebcdic" => "`ebcdic` needs a code page and records: write `ebcdic: { from: cp037, records: { fixed: 80 } }`".to_owned(),
+            "newline" => "`newline` needs a line end: write `newline: { to: lf }`".to_owned(),
+            "strip_bom" => return Some(StageSpec::StripBom),
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
+            "drop" => "`drop` needs a number: write `drop: { first: 1 }`".to_owned(),
+            "head" => "`head` needs a number: write `head: { first: 100 }`".to_owned(),
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
             _ => unknown("stage", name, names::STAGES),
         };
@@ -38,8 +44,15 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     }
     let (name, inner) = only(at, report, "stage", names::STAGES)?;
     match name {
+        "charset" => charset::decode(&inner, report).map(StageSpec::Charset),
         "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
+        "ebcdic" => ebcdic::decode(&inner, report).map(StageSpec::Ebcdic),
+        "newline" => newline::decode(&inner, report).map(StageSpec::Newline),
+        "strip_bom" if inner.is_null() => Some(StageSpec::StripBom),
+        "strip_bom" => inner.fields(report, names::STRIP_BOM).map(|_| StageSpec::StripBom),
         "compress" => compress(&inner, report).map(StageSpec::Compress),
+        "drop" => records::decode_drop(&inner, report).map(StageSpec::Drop),
+        "head" => records::decode_head(&inner, report).map(StageSpec::Head),
         _ => validate(&inner, report).map(StageSpec::Validate),
     }
 }
@@ -73,21 +86,32 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
     if let Some(name) = at.as_text() {
         return match plain(name) {
             Some(spec) => Some(spec),
-            None if name == "edi" => {
-                at.fault(report, "`edi` needs a standard: write `validate: { edi: { standard: x12 } }`")
-            }
-            None => at.fault(report, unknown("check", name, names::VALIDATORS)),
+            None => at
+                .fault(report, needs_more(name).unwrap_or_else(|| unknown("check", name, names::VALIDATORS))),
         };
     }
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
         _ if inner.is_null() && plain(name).is_some() => plain(name),
+        "trailer" => trailer::decode(&inner, report).map(ValidateSpec::Trailer),
+        "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
         "csv" => csv(&inner, report).map(ValidateSpec::Csv),
         "edi" => edi::decode(&inner, report).map(ValidateSpec::Edi),
         "jsonl" => jsonl::decode(&inner, report).map(ValidateSpec::Jsonl),
         "xml" => xml::decode(&inner, report).map(ValidateSpec::Xml),
         _ => inner.fields(report, names::UTF8).map(|_| ValidateSpec::Utf8),
     }
+}
+
+/// What to write where a check needs more than its name.
+fn needs_more(name: &str) -> Option<String> {
+    let (needs, example) = match name {
+        "edi" => ("a standard", "validate: { edi: { standard: x12 } }"),
+        "magic" => ("the types", "magic: { types: [pdf, zip] }"),
+        "trailer" => ("to know what to check", "trailer: { records: csv, count: { field: 2 } }"),
+        _ => return None,
+    };
+    Some(format!("`{name}` needs {needs}: write `{example}`"))
 }
 
 /// A check that needs nothing said.
@@ -143,7 +167,7 @@ fn csv(at: &At<'_>, report: &mut Report) -> Option<CsvSpec> {
     })
 }
 
-fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
+pub(super) fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
     match at.text(report)?.as_bytes() {
         [b'\r' | b'\n'] => at.fault(report, "must not be a line end"),
         [0] => at.fault(report, "must not be NUL, which is never text"),
@@ -153,7 +177,7 @@ fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
 }
 
 /// `false` says that there is none.
-fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u8>> {
+pub(super) fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u8>> {
     match at.as_bool() {
         Some(false) => Some(None),
         Some(true) => at.fault(report, "must be one ASCII character, or false for none"),

@@ -6,7 +6,7 @@ use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Limits, Ordering, Route, S3Destination,
     StageSpec, ValidateSpec,
     names::word,
-    stage::{edi, jsonl, xml},
+    stage::{charset, ebcdic, edi, jsonl, magic, newline, records, trailer, xml},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -66,10 +66,22 @@ fn put<T: ToString>(map: &mut Map<String, Value>, name: &str, value: &Option<T>)
 
 fn stage(stage: &StageSpec) -> Value {
     match stage {
+        StageSpec::Charset(spec) => json!({ "charset": charset::encode(spec) }),
         StageSpec::Decompress(spec) => json!({ "decompress": { "codec": word(spec.codec) } }),
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
         }
+        StageSpec::Drop(spec) => json!({ "drop": records::encode_drop(spec) }),
+        StageSpec::Head(spec) => json!({ "head": records::encode_head(spec) }),
+        StageSpec::Validate(ValidateSpec::Magic(spec)) => {
+            json!({ "validate": { "magic": magic::encode(spec) } })
+        }
+        StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+            json!({ "validate": { "trailer": trailer::encode(spec) } })
+        }
+        StageSpec::Ebcdic(spec) => json!({ "ebcdic": ebcdic::encode(spec) }),
+        StageSpec::Newline(spec) => json!({ "newline": newline::encode(spec) }),
+        StageSpec::StripBom => json!({ "strip_bom": {} }),
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
         StageSpec::Validate(ValidateSpec::Edi(spec)) => json!({ "validate": { "edi": edi::encode(*spec) } }),
         StageSpec::Validate(ValidateSpec::Xml(spec)) => json!({ "validate": { "xml": xml::encode(spec) } }),

@@ -18,14 +18,18 @@ mod schema_test;
 mod tests;
 
 pub use destination::{Destination, Encryption, OnExisting, S3Destination, StorageClass, StorageOptions};
-pub use errors::{RouteError, RouteErrors};
+pub use errors::{RouteError, RouteErrors, did_you_mean};
+pub use names::stage_names;
 pub use options::{
     Archive, CompleteWhen, Digest, Executor, HeadOfLine, Match, OnEmpty, Ordering, ParseCompleteWhenError,
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    BlankLines, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, EdiSpec, EdiStandard,
-    Invalid, JsonSchema, JsonlSpec, RecordTerminator, SchemaFault, StageSpec, ValidateSpec, XmlSpec,
+    BlankLines, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnType, Columns, CompressSpec,
+    CountSpec, Counted, CsvSpec, Decimal, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec,
+    EbcdicType, EdiSpec, EdiStandard, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd, LoneCr, MAX_HELD,
+    MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, Place, Placed, RecordTerminator, RecordsSpec,
+    SchemaFault, StageSpec, SumSpec, TrailerSpec, UnknownCharset, ValidateSpec, XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

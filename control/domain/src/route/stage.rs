@@ -1,7 +1,23 @@
 //! The stages a route may name, with their parameters.
 
+pub(super) mod charset;
+pub(super) mod ebcdic;
+mod layout;
+pub(super) mod newline;
+
 use std::collections::BTreeMap;
 
+pub(super) mod magic;
+pub(super) mod records;
+pub(super) mod trailer;
+
+pub use charset::{Charset, CharsetSpec, Malformed, UnknownCharset};
+pub use ebcdic::{CodePage, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType};
+pub use layout::{Placed, width};
+pub use magic::{MagicSpec, MediaType};
+pub use newline::{LineEnd, LoneCr, NewlineSpec};
+pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
+pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
 pub(super) mod edi;
 mod json_schema;
 pub(super) mod jsonl;
@@ -15,10 +31,22 @@ pub use xml::XmlSpec;
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
+    /// Make UTF-8 of another encoding.
+    Charset(CharsetSpec),
     /// Undo a compression.
     Decompress(DecompressSpec),
     /// Compress.
     Compress(CompressSpec),
+    /// Leave records out at the start and at the end.
+    Drop(DropSpec),
+    /// Let only the first records pass.
+    Head(HeadSpec),
+    /// Make text of the records of a mainframe.
+    Ebcdic(EbcdicSpec),
+    /// Make all line ends alike.
+    Newline(NewlineSpec),
+    /// Drop a UTF-8 byte-order mark at the start.
+    StripBom,
     /// Check the content; bytes pass unchanged.
     Validate(ValidateSpec),
 }
@@ -53,6 +81,10 @@ pub struct CompressSpec {
 pub enum ValidateSpec {
     /// Delimiter-separated records.
     Csv(CsvSpec),
+    /// A type of file, by its first bytes.
+    Magic(MagicSpec),
+    /// A last record that says what the others are.
+    Trailer(TrailerSpec),
     /// X12 or EDIFACT.
     Edi(EdiSpec),
     /// JSON Lines.

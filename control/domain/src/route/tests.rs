@@ -196,8 +196,12 @@ fn any_json() -> impl Strategy<Value = Value> {
             names::COMPRESS,
             stage::jsonl::FIELDS,
             names::STAGES,
+            stage::charset::CHARSET,
+            stage::newline::NEWLINE,
+            stage::ebcdic::EBCDIC,
+            stage::ebcdic::FIELD,
             names::VALIDATORS,
-            &["gzip", "utf8", "fail", "s3", "a-bucket"],
+            &["gzip", "utf8", "windows-1252", "fail", "s3", "a-bucket"],
         ]
         .concat(),
     );
@@ -266,6 +270,64 @@ fn any_csv() -> impl Strategy<Value = CsvSpec> {
         )
 }
 
+fn any_dialect() -> impl Strategy<Value = DialectSpec> {
+    let byte = || (1u8..127).prop_filter("line end", |b| !b"\r\n".contains(b));
+    (byte(), proptest::option::of(byte()), proptest::option::of(byte()))
+        .prop_map(|(delimiter, quote, escape)| DialectSpec { delimiter, quote, escape })
+}
+
+fn any_records() -> impl Strategy<Value = RecordsSpec> {
+    prop_oneof![Just(RecordsSpec::Lines), any_dialect().prop_map(RecordsSpec::Csv)]
+}
+
+fn any_trailer() -> impl Strategy<Value = TrailerSpec> {
+    let place = || {
+        let bytes = (1u32..50, 0u32..50).prop_map(|(from, more)| Place::Bytes(from, from + more));
+        prop_oneof![(1u32..99).prop_map(Place::Field), bytes]
+    };
+    let column = prop_oneof![any_column().prop_map(ColumnRef::Name), place().prop_map(ColumnRef::At)];
+    let of = proptest::sample::select(vec![Counted::Data, Counted::All]);
+    let count = (place(), of).prop_map(|(field, of)| CountSpec { field, of });
+    let sum = (column, place()).prop_map(|(column, field)| SumSpec { column, field });
+    (any_records(), any::<bool>(), "[ -~]{1,9}", proptest::option::of(count), proptest::option::of(sum))
+        .prop_map(|(records, header, prefix, count, sum)| TrailerSpec {
+            records,
+            header,
+            prefix: Some(prefix),
+            count,
+            sum,
+        })
+}
+
+fn any_ebcdic() -> impl Strategy<Value = EbcdicSpec> {
+    let decimal = || (0u8..=3, any::<bool>()).prop_map(|(scale, signed)| Decimal { scale, signed });
+    let field = prop_oneof![
+        (1u32..20).prop_map(|length| (length, EbcdicType::Text)),
+        (2u32..=16, decimal()).prop_map(|(length, decimal)| (length, EbcdicType::Packed(decimal))),
+        (3u32..=31, decimal()).prop_map(|(length, decimal)| (length, EbcdicType::Zoned(decimal))),
+        (proptest::sample::select(vec![2u32, 4, 8]), any::<bool>())
+            .prop_map(|(length, signed)| (length, EbcdicType::Binary(Decimal { scale: 1, signed }))),
+    ];
+    let column = (any_column(), 1u32..60, field).prop_map(|(name, start, (length, kind))| Placed {
+        name,
+        start,
+        length,
+        kind,
+    });
+    let records = prop_oneof![
+        (1u32..3_000_000).prop_map(EbcdicRecords::Fixed),
+        Just(EbcdicRecords::Rdw),
+        Just(EbcdicRecords::Nel)
+    ];
+    let layout = proptest::option::of(proptest::collection::vec(column, 1..4));
+    (proptest::sample::select(CodePage::ALL), records, layout, any::<bool>(), any::<bool>()).prop_map(
+        |(from, records, layout, header, trim)| {
+            let header = header || layout.is_none();
+            EbcdicSpec { from, records, layout, header, trim }
+        },
+    )
+}
+
 fn any_jsonl() -> impl Strategy<Value = JsonlSpec> {
     let schema = proptest::sample::select(vec![
         "{}",
@@ -283,10 +345,31 @@ fn any_jsonl() -> impl Strategy<Value = JsonlSpec> {
 
 fn any_route() -> impl Strategy<Value = Route> {
     let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
+    let charset = (
+        proptest::sample::select(Charset::all().collect::<Vec<_>>()),
+        proptest::sample::select(vec![Malformed::Reject, Malformed::Replace]),
+    );
+    let newline = (
+        proptest::sample::select(vec![LineEnd::Lf, LineEnd::CrLf]),
+        proptest::sample::select(vec![LoneCr::Keep, LoneCr::LineEnd]),
+    );
     let stage = prop_oneof![
+        any_ebcdic().prop_map(StageSpec::Ebcdic),
+        Just(StageSpec::StripBom),
+        newline.prop_map(|(to, lone_cr)| StageSpec::Newline(NewlineSpec { to, lone_cr })),
+        charset.prop_map(|(from, malformed)| StageSpec::Charset(CharsetSpec { from, malformed })),
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=9).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
+        proptest::sample::subsequence(MediaType::ALL, 1..=MediaType::ALL.len())
+            .prop_map(|types| StageSpec::Validate(ValidateSpec::Magic(MagicSpec { types }))),
+        (1u64.., any_records()).prop_map(|(first, records)| StageSpec::Head(HeadSpec { first, records })),
+        (0u64..9, 1u64..9, any_records()).prop_map(|(first, last, records)| StageSpec::Drop(DropSpec {
+            first,
+            last,
+            records
+        })),
+        any_trailer().prop_map(|spec| StageSpec::Validate(ValidateSpec::Trailer(spec))),
         proptest::sample::select(vec![EdiStandard::X12, EdiStandard::Edifact])
             .prop_map(|standard| StageSpec::Validate(ValidateSpec::Edi(EdiSpec { standard }))),
         proptest::option::of("[A-Za-z_][A-Za-z0-9_.-]{0,4}")

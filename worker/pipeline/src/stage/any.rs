@@ -6,18 +6,27 @@ use eft_domain::{
 };
 
 use super::{
-    CsvValidate, Decompress, EdiValidate, Flow, Input, JsonlValidate, Output, Sha256, Stage, StageInfo,
-    StageReport, State, Utf8Validate, XmlValidate,
+    Charset, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate, Flow, HeadRecords, Input,
+    JsonlValidate, MagicValidate, Newline, Output, Sha256, Stage, StageInfo, StageReport, State, StripBom,
+    TrailerValidate, Utf8Validate, XmlValidate,
 };
 
 /// A stage of any kind.
 #[allow(missing_docs)] // Each variant is named after its stage.
 pub enum AnyStage {
+    Charset(Box<Charset>),
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
+    Drop(Box<DropRecords>),
+    Head(Box<HeadRecords>),
+    Magic(MagicValidate),
     Edi(Box<EdiValidate>),
     Jsonl(Box<JsonlValidate>),
     Sha256(Box<Sha256>),
+    Trailer(Box<TrailerValidate>),
+    Ebcdic(Box<Ebcdic>),
+    Newline(Newline),
+    StripBom(StripBom),
     Utf8(Utf8Validate),
     Xml(Box<XmlValidate>),
 }
@@ -25,11 +34,19 @@ pub enum AnyStage {
 macro_rules! each {
     ($any:expr, $stage:ident => $body:expr) => {
         match $any {
+            AnyStage::Charset($stage) => $body,
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
+            AnyStage::Drop($stage) => $body,
+            AnyStage::Head($stage) => $body,
+            AnyStage::Magic($stage) => $body,
             AnyStage::Edi($stage) => $body,
             AnyStage::Jsonl($stage) => $body,
             AnyStage::Sha256($stage) => $body,
+            AnyStage::Trailer($stage) => $body,
+            AnyStage::Ebcdic($stage) => $body,
+            AnyStage::Newline($stage) => $body,
+            AnyStage::StripBom($stage) => $body,
             AnyStage::Utf8($stage) => $body,
             AnyStage::Xml($stage) => $body,
         }
@@ -43,10 +60,22 @@ impl AnyStage {
     /// When its parameters contradict each other.
     pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
         Ok(match spec {
+            StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
             StageSpec::Compress(_) => None,
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
+            StageSpec::Drop(spec) => Some(Self::Drop(Box::new(DropRecords::new(*spec, limits)))),
+            StageSpec::Head(spec) => Some(Self::Head(Box::new(HeadRecords::new(*spec, limits)))),
+            StageSpec::Ebcdic(spec) => Some(Self::Ebcdic(Box::new(Ebcdic::new(spec.clone(), limits)?))),
+            StageSpec::Newline(spec) => Some(Self::Newline(Newline::new(*spec, limits))),
+            StageSpec::StripBom => Some(Self::StripBom(StripBom::new())),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
+            }
+            StageSpec::Validate(ValidateSpec::Magic(spec)) => {
+                Some(Self::Magic(MagicValidate::new(spec.clone())))
+            }
+            StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+                Some(Self::Trailer(Box::new(TrailerValidate::new(spec.clone(), limits))))
             }
             StageSpec::Validate(ValidateSpec::Edi(spec)) => {
                 Some(Self::Edi(Box::new(EdiValidate::new(*spec, limits))))
