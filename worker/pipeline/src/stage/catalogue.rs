@@ -31,9 +31,12 @@ pub const PAGES: &[(&str, &str)] = pages![
     "drop",
     "head",
     "validate.csv",
+    "validate.edi",
+    "validate.jsonl",
     "validate.magic",
     "validate.trailer",
-    "validate.utf8"
+    "validate.utf8",
+    "validate.xml"
 ];
 
 /// The sections of a page, in their order.
