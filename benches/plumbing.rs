@@ -6,11 +6,10 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
 use eft_domain::route::{
-    self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec,
-    Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec, Place, RecordsSpec, SumSpec,
-    TrailerSpec,
+    self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, EdiSpec,
+    EdiStandard, HeadSpec, JsonlSpec, Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec,
+    Place, RecordsSpec, SumSpec, TrailerSpec, XmlSpec,
 };
-use eft_domain::route::{Codec, CompressSpec, DecompressSpec, JsonlSpec, Limits};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -21,9 +20,9 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, Flow, HeadRecords, Input,
-        JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256, Stage, StripBom, TrailerValidate,
-        Utf8Validate,
+        BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate, Flow,
+        HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256, Stage, StripBom,
+        TrailerValidate, Utf8Validate, XmlValidate,
     },
 };
 use futures::FutureExt;
@@ -180,6 +179,15 @@ fn taps(criterion: &mut Criterion) {
                 serde_json::from_slice::<serde::de::IgnoredAny>(line).expect("the file is sound");
             });
         });
+    });
+    let document = data::frames(data::xml(LEN), FRAME);
+    group.bench_function("validate_xml", |bencher| {
+        bencher.iter(|| drain(&mut XmlValidate::new(XmlSpec::default(), &limits), &document));
+    });
+    let interchange = data::frames(data::x12(LEN), FRAME);
+    group.bench_function("validate_edi", |bencher| {
+        let spec = EdiSpec { standard: EdiStandard::X12 };
+        bencher.iter(|| drain(&mut EdiValidate::new(spec, &limits), &interchange));
     });
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));

@@ -204,6 +204,41 @@ fn write_record(text: &mut String, first: u64, second: u64) -> std::fmt::Result 
     )
 }
 
+/// About `len` bytes of one XML document: rows with attributes, elements and text.
+pub fn xml(len: usize) -> Bytes {
+    let mut pattern = Pattern::new(4);
+    let mut text = String::with_capacity(len + 512);
+    text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<flights xmlns=\"urn:example:flights\">\n");
+    while text.len() < len {
+        let (word, carrier) = (pattern.word(), CARRIERS[pattern.word() as usize % 8]);
+        let (flight, dest) = (word % 6_000, DESTINATIONS[(word >> 16) as usize % 10].0);
+        write!(text, "  <flight carrier=\"{carrier}\" number=\"{flight}\"><dest>{dest}</dest>")
+            .expect("a string");
+        writeln!(text, "<remark>late &amp; full, Zürich connection</remark></flight>").expect("a string");
+    }
+    text.push_str("</flights>\n");
+    text.into()
+}
+
+/// About `len` bytes of one X12 interchange with many transaction sets of ten segments.
+pub fn x12(len: usize) -> Bytes {
+    let mut text = String::with_capacity(len + 512);
+    text.push_str("ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *261125*0300*^*00501*000000001*0*P*:~\n");
+    text.push_str("GS*PO*SENDER*RECEIVER*20261125*0300*1*X*005010~\n");
+    let mut sets = 0;
+    while text.len() < len {
+        sets += 1;
+        writeln!(text, "ST*850*{sets:09}~\nBEG*00*NE*PO{sets}**20261125~").expect("a string");
+        for line in 1..=7 {
+            writeln!(text, "PO1*{line}*{}*EA*9.95**VP*SKU-{}*IN*{sets}~", line * 3, sets % 977)
+                .expect("a string");
+        }
+        writeln!(text, "SE*10*{sets:09}~").expect("a string");
+    }
+    writeln!(text, "GE*{sets}*1~\nIEA*1*000000001~").expect("a string");
+    text.into()
+}
+
 /// A schema for [`jsonl`], as a careful partner writes it.
 ///
 /// # Panics

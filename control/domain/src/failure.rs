@@ -65,6 +65,9 @@ codes! {
     /// The file is of a type the route does not take.
     FormatUnexpected = "format.unexpected", Rejected,
         "the sender sends a file of the type that was agreed, or the route's owner adds its type to `types`";
+    /// The file uses a part of its format that is not accepted (a DTD, another encoding).
+    FormatRefused = "format.refused", Rejected,
+        "the sender makes the file without what the message names and sends it again";
     /// The object is empty and the route refuses empty objects.
     SourceEmpty = "source.empty", Rejected,
         "the sender sends a file with content, or the route's owner sets `on_empty: accept`";

@@ -2,10 +2,15 @@
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use eft_domain::{
     ByteSize,
-    route::{BlankLines, JsonSchema, JsonlSpec, Limits, StageSpec, ValidateSpec},
+    route::{
+        BlankLines, EdiSpec, EdiStandard, JsonSchema, JsonlSpec, Limits, StageSpec, ValidateSpec, XmlSpec,
+    },
 };
+use eft_fakes::drive::{Arrival, resumed};
+use eft_pipeline::stage::AnyStage;
 use serde_json::Value;
 
 use crate::stages::{any_arrival, setup};
@@ -36,6 +41,7 @@ pub fn jsonl(data: &[u8]) {
     };
     let stage = StageSpec::Validate(ValidateSpec::Jsonl(spec.clone()));
     let outcome = any_arrival(&stage, &limits, &file, seed);
+    from_any_place(&stage, &limits, &file, seed);
     if outcome.verdict.is_ok() {
         assert!(outcome.bytes == file, "a tap changed the bytes");
     }
@@ -76,4 +82,49 @@ fn takes(line: &[u8]) -> bool {
 fn has_half_pair(line: &[u8]) -> bool {
     line.windows(4)
         .any(|four| four.starts_with(b"\\u") && four[2].eq_ignore_ascii_case(&b'd') && four[3] >= b'8')
+}
+
+/// `validate.xml` in any arrival and from any place; the verdict is held against expat's elsewhere.
+pub fn xml(data: &[u8]) {
+    let ([seed, choice, bounds], file) = setup(data);
+    let spec = XmlSpec { root: (choice & 1 != 0).then(|| "a".to_owned()) };
+    let limits = Limits {
+        max_record_bytes: ByteSize([1 << 20, 1 << 20, 40, 9][usize::from(bounds & 3)]),
+        max_depth: [64, 64, 3, 1][usize::from(bounds >> 2 & 3)],
+        max_fields: if bounds & 16 == 0 { 100 } else { 1 },
+        ..Limits::default()
+    };
+    let stage = StageSpec::Validate(ValidateSpec::Xml(spec));
+    let outcome = any_arrival(&stage, &limits, &file, seed);
+    from_any_place(&stage, &limits, &file, seed);
+    match &outcome.verdict {
+        Ok(()) => assert!(outcome.bytes == file, "a tap changed the bytes"),
+        Err(failure) => assert!(!failure.message.contains(char::is_control), "{:?}", failure.message),
+    }
+}
+
+/// `validate.edi` in any arrival and from any place.
+pub fn edi(data: &[u8]) {
+    let ([seed, choice, bounds], file) = setup(data);
+    let standard = if choice & 1 == 0 { EdiStandard::X12 } else { EdiStandard::Edifact };
+    let limits = Limits {
+        max_errors: [0, u64::MAX, 2, u64::MAX][usize::from(bounds & 3)],
+        max_record_bytes: ByteSize([1 << 20, 1 << 20, 110, 20][usize::from(bounds >> 2 & 3)]),
+        ..Limits::default()
+    };
+    let stage = StageSpec::Validate(ValidateSpec::Edi(EdiSpec { standard }));
+    let outcome = any_arrival(&stage, &limits, &file, seed);
+    from_any_place(&stage, &limits, &file, seed);
+    match &outcome.verdict {
+        Ok(()) => assert!(outcome.bytes == file, "a tap changed the bytes"),
+        Err(failure) => assert!(!failure.message.contains(char::is_control), "{:?}", failure.message),
+    }
+}
+
+fn from_any_place(spec: &StageSpec, limits: &Limits, file: &Bytes, seed: u8) {
+    // Every place is run to the end: quadratic.
+    if file.len() <= 2_000 {
+        let stages = || vec![AnyStage::new(spec, limits).expect("a sound spec").expect("a stage")];
+        resumed(stages, &Arrival::seeded(file, seed.into(), 1));
+    }
 }

@@ -20,7 +20,7 @@ mod routes;
 mod stages;
 mod texts;
 
-pub use documents::jsonl;
+pub use documents::{edi, jsonl, xml};
 pub use ebcdic::ebcdic;
 pub use records::{magic, slices, trailer};
 pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
@@ -42,6 +42,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
     ("ebcdic", ebcdic),
+    ("edi", edi),
     ("jsonl", jsonl),
     ("magic", magic),
     ("newline", newline),
@@ -54,4 +55,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("trailer", trailer),
     ("uri", uri),
     ("utf8", utf8),
+    ("xml", xml),
 ];

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use eft_domain::route::{BlankLines, JsonSchema, JsonlSpec, Limits, StageSpec, ValidateSpec};
 use eft_domain::{ByteSize, Code};
-use eft_fakes::drive::{Arrival, Outcome, drive};
+use eft_fakes::drive::{Arrival, Outcome, drive, resumed};
 use eft_pipeline::stage::{AnyStage, Flow, Input, JsonlValidate, MAX_REJECTS, Output, Stage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -352,51 +352,26 @@ proptest! {
     }
 }
 
-/// Step a stage over `bytes` to their end, cut into pieces of `piece` bytes; from `from` on somebody asks for the state.
-fn run_to(
-    stage: &mut AnyStage,
-    input: &mut Input,
-    bytes: &Bytes,
-    piece: usize,
-    from: usize,
-) -> Option<usize> {
-    for at in (0..bytes.len()).step_by(piece) {
-        input.push(bytes.slice(at..bytes.len().min(at + piece)));
-        input.want_save(at >= from);
-        match stage.step(input, &mut Output::with_room(0)).ok()? {
-            Flow::Boundary => return Some(input.offset() as usize),
-            flow => assert_eq!(flow, Flow::Hungry),
-        }
-    }
-    None
-}
-
 proptest! {
-    /// Stopped at a boundary and gone on with by another stage, it comes to the same end; boundaries are line starts.
+    /// Gone on with from every place it was saved at, it comes to the same end.
     #[test]
-    fn it_goes_on_from_a_boundary(
-        lines in prop::collection::vec(any_line(), 1..10), from in any::<prop::sample::Index>(), piece in 1usize..40,
-        max_errors in 0u64..6,
+    fn it_goes_on_from_any_record(
+        lines in prop::collection::vec(any_line(), 1..20), seed: u64, max_errors in 0u64..9, max_record in 20u64..2_000,
     ) {
         let file = Bytes::from(lines.join(&b'\n'));
-        let limits = Limits { max_errors, ..Limits::default() };
+        let limits = Limits { max_errors, max_record_bytes: ByteSize(max_record), ..Limits::default() };
         let spec = with_schema(json!({ "maxProperties": 2 }));
-        let whole = drive(vec![stage(&spec, &limits)], &Arrival::whole(&file));
-        let (mut first, mut input) = (stage(&spec, &limits), Input::default());
-        let from = if file.is_empty() { 0 } else { from.index(file.len()) };
-        if let Some(at) = run_to(&mut first, &mut input, &file, piece, from) {
-            prop_assert!(at == 0 || file[at - 1] == b'\n', "stopped in a line, at {}", at);
-            let state = first.save().expect("a state at a boundary");
-            let mut second = stage(&spec, &limits);
-            second.restore(serde_json::from_str(&state.to_string()).unwrap()).unwrap();
-            let mut input = Input::starting_at(at as u64);
-            input.push(file.slice(at..));
-            input.end();
-            let verdict = second.step(&mut input, &mut Output::with_room(0)).map(drop);
-            prop_assert_eq!(&verdict, &whole.verdict);
-            prop_assert_eq!(&second.report(), whole.report());
-        }
+        resumed(|| vec![stage(&spec, &limits)], &Arrival::seeded(&file, seed, 1));
     }
+}
+
+#[test]
+fn there_is_a_place_in_every_record() {
+    let file = Bytes::from("{\"a\":1}\n".repeat(50));
+    let (outcome, places) =
+        resumed(|| vec![stage(&JsonlSpec::default(), &Limits::default())], &Arrival::bytewise(&file));
+    assert_eq!(outcome.verdict, Ok(()));
+    assert!(places >= 50, "{places}");
 }
 
 #[test]

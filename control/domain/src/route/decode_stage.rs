@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use super::{
     Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, JsonlSpec, RecordTerminator,
-    StageSpec, ValidateSpec,
+    StageSpec, ValidateSpec, XmlSpec,
     cursor::{At, Fields},
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::jsonl,
-    stage::{charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, magic, newline, records, trailer},
+    stage::{
+        charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, jsonl, magic, newline, records,
+        trailer, xml,
+    },
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -100,34 +102,45 @@ fn compress(at: &At<'_>, report: &mut Report) -> Option<CompressSpec> {
 
 fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
     if let Some(name) = at.as_text() {
-        return match name {
-            "utf8" => Some(ValidateSpec::Utf8),
-            "csv" => Some(ValidateSpec::Csv(CsvSpec::default())),
-            "magic" => at.fault(report, "`magic` needs the types: write `magic: { types: [pdf, zip] }`"),
-            "trailer" => at.fault(
-                report,
-                "`trailer` needs to know what to check: write `trailer: { records: csv, count: { field: 2 } }`",
-            ),
-            "jsonl" => Some(ValidateSpec::Jsonl(JsonlSpec::default())),
-            _ => at.fault(report, unknown("check", name, names::VALIDATORS)),
+        return match plain(name) {
+            Some(spec) => Some(spec),
+            None => at
+                .fault(report, needs_more(name).unwrap_or_else(|| unknown("check", name, names::VALIDATORS))),
         };
     }
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
+        _ if inner.is_null() && plain(name).is_some() => plain(name),
         "trailer" => trailer::decode(&inner, report).map(ValidateSpec::Trailer),
         "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
-        _ if inner.is_null() => {
-            Some(if name == "csv" { ValidateSpec::Csv(CsvSpec::default()) } else { ValidateSpec::Utf8 })
-        }
-        _ if inner.is_null() => Some(match name {
-            "csv" => ValidateSpec::Csv(CsvSpec::default()),
-            "jsonl" => ValidateSpec::Jsonl(JsonlSpec::default()),
-            _ => ValidateSpec::Utf8,
-        }),
         "csv" => csv(&inner, report).map(ValidateSpec::Csv),
+        "edi" => edi::decode(&inner, report).map(ValidateSpec::Edi),
         "jsonl" => jsonl::decode(&inner, report).map(ValidateSpec::Jsonl),
+        "xml" => xml::decode(&inner, report).map(ValidateSpec::Xml),
         _ => inner.fields(report, names::UTF8).map(|_| ValidateSpec::Utf8),
     }
+}
+
+/// What to write where a check needs more than its name.
+fn needs_more(name: &str) -> Option<String> {
+    let (needs, example) = match name {
+        "edi" => ("a standard", "validate: { edi: { standard: x12 } }"),
+        "magic" => ("the types", "magic: { types: [pdf, zip] }"),
+        "trailer" => ("to know what to check", "trailer: { records: csv, count: { field: 2 } }"),
+        _ => return None,
+    };
+    Some(format!("`{name}` needs {needs}: write `{example}`"))
+}
+
+/// A check that needs nothing said.
+fn plain(name: &str) -> Option<ValidateSpec> {
+    Some(match name {
+        "csv" => ValidateSpec::Csv(CsvSpec::default()),
+        "jsonl" => ValidateSpec::Jsonl(JsonlSpec::default()),
+        "utf8" => ValidateSpec::Utf8,
+        "xml" => ValidateSpec::Xml(XmlSpec::default()),
+        _ => return None,
+    })
 }
 
 impl Default for CsvSpec {

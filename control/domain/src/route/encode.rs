@@ -6,8 +6,10 @@ use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Limits, Ordering, Route, S3Destination,
     StageSpec, ValidateSpec,
     names::word,
-    stage::jsonl,
-    stage::{charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, magic, newline, records, trailer},
+    stage::{
+        charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, jsonl, magic, newline, records,
+        trailer, xml,
+    },
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -87,6 +89,8 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Newline(spec) => json!({ "newline": newline::encode(spec) }),
         StageSpec::StripBom => json!({ "strip_bom": {} }),
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
+        StageSpec::Validate(ValidateSpec::Edi(spec)) => json!({ "validate": { "edi": edi::encode(*spec) } }),
+        StageSpec::Validate(ValidateSpec::Xml(spec)) => json!({ "validate": { "xml": xml::encode(spec) } }),
         StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
             json!({ "validate": { "jsonl": jsonl::encode(spec) } })
         }

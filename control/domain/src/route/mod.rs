@@ -28,10 +28,10 @@ pub use stage::{
     BlankLines, Change, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnSource, ColumnType, Columns,
     CompressSpec, CountSpec, Counted, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec, CsvToParquetSpec,
     Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType,
-    HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed,
-    MediaType, NewlineSpec, OnError, OutputColumn, ParquetCompression, Place, Placed, QuoteStyle,
-    RecordTerminator, RecordsSpec, SchemaFault, StageSpec, SumSpec, TrailerSpec, UnknownCharset,
-    ValidateSpec, width,
+    EdiSpec, EdiStandard, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd, LoneCr, MAX_HELD, MAX_LAST,
+    MagicSpec, Malformed, MediaType, NewlineSpec, OnError, OutputColumn, ParquetCompression, Place, Placed,
+    QuoteStyle, RecordTerminator, RecordsSpec, SchemaFault, StageSpec, SumSpec, TrailerSpec, UnknownCharset,
+    ValidateSpec, XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    BlankLines, CodePage, Codec, ColumnType, Counted, Digest, Executor, HeadOfLine, LineEnd, LoneCr,
-    Malformed, MediaType, OnEmpty, OnError, OnExisting, ParquetCompression, QuoteStyle, RecordTerminator,
-    Route, Rpo, StorageClass, names,
+    BlankLines, CodePage, Codec, ColumnType, Counted, Digest, EdiStandard, Executor, HeadOfLine, LineEnd,
+    LoneCr, Malformed, MediaType, OnEmpty, OnError, OnExisting, ParquetCompression, QuoteStyle,
+    RecordTerminator, Route, Rpo, StorageClass, names,
     stage::{self, charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, newline},
     tests::{examples, profile},
 };
@@ -44,6 +44,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("trailer_count", stage::trailer::COUNT),
         ("trailer_sum", stage::trailer::SUM),
         ("magic", stage::magic::FIELDS),
+        ("edi", stage::edi::FIELDS),
         ("jsonl", stage::jsonl::FIELDS),
         ("csv_column", csv_project::COLUMN),
         ("csv_hash", csv_project::HASH),
@@ -51,6 +52,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("csv_output", csv_project::OUTPUT),
         ("csv_project", csv_project::FIELDS),
         ("csv_to_jsonl", csv_to_jsonl::FIELDS),
+        ("xml", stage::xml::FIELDS),
         ("utf8", names::UTF8),
         ("destination", names::DESTINATIONS),
         ("s3", names::S3),
@@ -86,6 +88,7 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
         (&defs["magic"]["properties"]["types"]["items"]["enum"], words::<MediaType>()),
         (&defs["trailer_count"]["properties"]["of"]["enum"], words::<Counted>()),
+        (&defs["edi"]["properties"]["standard"]["enum"], words::<EdiStandard>()),
         (&defs["jsonl"]["properties"]["blank_lines"]["enum"], words::<BlankLines>()),
         (&defs["csv_output"]["properties"]["quote"]["enum"], words::<QuoteStyle>()),
         (&defs["csv_output"]["properties"]["terminator"]["enum"], words::<LineEnd>()),

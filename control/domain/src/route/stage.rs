@@ -8,6 +8,7 @@ mod csv_tests;
 pub(super) mod csv_to_jsonl;
 pub(super) mod csv_to_parquet;
 pub(super) mod ebcdic;
+pub(super) mod edi;
 mod json_schema;
 pub(super) mod jsonl;
 mod layout;
@@ -15,6 +16,7 @@ pub(super) mod magic;
 pub(super) mod newline;
 pub(super) mod records;
 pub(super) mod trailer;
+pub(super) mod xml;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +26,7 @@ pub use csv_project::{Change, ColumnSource, CsvOutput, CsvProjectSpec, OutputCol
 pub use csv_to_jsonl::CsvToJsonlSpec;
 pub use csv_to_parquet::{CsvToParquetSpec, DecimalSize, ParquetCompression};
 pub use ebcdic::{CodePage, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType};
+pub use edi::{EdiSpec, EdiStandard};
 pub use json_schema::{Invalid, JsonSchema, SchemaFault};
 pub use jsonl::{BlankLines, JsonlSpec};
 pub use layout::{Placed, width};
@@ -31,6 +34,7 @@ pub use magic::{MagicSpec, MediaType};
 pub use newline::{LineEnd, LoneCr, NewlineSpec};
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
+pub use xml::XmlSpec;
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,10 +99,14 @@ pub enum ValidateSpec {
     Magic(MagicSpec),
     /// A last record that says what the others are.
     Trailer(TrailerSpec),
+    /// X12 or EDIFACT.
+    Edi(EdiSpec),
     /// JSON Lines.
     Jsonl(JsonlSpec),
     /// Well-formed UTF-8 (RFC 3629), any length.
     Utf8,
+    /// Well-formed XML.
+    Xml(XmlSpec),
 }
 
 /// Parameters of `validate.csv`: an RFC 4180 dialect and the rules for its records.

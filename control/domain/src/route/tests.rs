@@ -370,6 +370,10 @@ fn any_route() -> impl Strategy<Value = Route> {
             records
         })),
         any_trailer().prop_map(|spec| StageSpec::Validate(ValidateSpec::Trailer(spec))),
+        proptest::sample::select(vec![EdiStandard::X12, EdiStandard::Edifact])
+            .prop_map(|standard| StageSpec::Validate(ValidateSpec::Edi(EdiSpec { standard }))),
+        proptest::option::of("[A-Za-z_][A-Za-z0-9_.-]{0,4}")
+            .prop_map(|root| StageSpec::Validate(ValidateSpec::Xml(XmlSpec { root }))),
         any_jsonl().prop_map(|jsonl| StageSpec::Validate(ValidateSpec::Jsonl(jsonl))),
         any_csv().prop_map(|csv| StageSpec::Validate(ValidateSpec::Csv(csv))),
     ];

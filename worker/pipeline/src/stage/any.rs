@@ -6,9 +6,9 @@ use eft_domain::{
 };
 
 use super::{
-    Charset, CsvProject, CsvToJsonl, CsvToParquet, CsvValidate, Decompress, DropRecords, Ebcdic, Flow,
-    HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Sha256, Stage, StageInfo, StageReport,
-    State, StripBom, TrailerValidate, Utf8Validate,
+    Charset, CsvProject, CsvToJsonl, CsvToParquet, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate,
+    Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Sha256, Stage, StageInfo,
+    StageReport, State, StripBom, TrailerValidate, Utf8Validate, XmlValidate,
 };
 use crate::secrets::{NoSecrets, Secrets};
 
@@ -24,6 +24,7 @@ pub enum AnyStage {
     Drop(Box<DropRecords>),
     Head(Box<HeadRecords>),
     Magic(MagicValidate),
+    Edi(Box<EdiValidate>),
     Jsonl(Box<JsonlValidate>),
     Sha256(Box<Sha256>),
     Trailer(Box<TrailerValidate>),
@@ -31,6 +32,7 @@ pub enum AnyStage {
     Newline(Newline),
     StripBom(StripBom),
     Utf8(Utf8Validate),
+    Xml(Box<XmlValidate>),
 }
 
 macro_rules! each {
@@ -45,6 +47,7 @@ macro_rules! each {
             AnyStage::Drop($stage) => $body,
             AnyStage::Head($stage) => $body,
             AnyStage::Magic($stage) => $body,
+            AnyStage::Edi($stage) => $body,
             AnyStage::Jsonl($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Trailer($stage) => $body,
@@ -52,6 +55,7 @@ macro_rules! each {
             AnyStage::Newline($stage) => $body,
             AnyStage::StripBom($stage) => $body,
             AnyStage::Utf8($stage) => $body,
+            AnyStage::Xml($stage) => $body,
         }
     };
 }
@@ -101,10 +105,16 @@ impl AnyStage {
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 Some(Self::Trailer(Box::new(TrailerValidate::new(spec.clone(), limits))))
             }
+            StageSpec::Validate(ValidateSpec::Edi(spec)) => {
+                Some(Self::Edi(Box::new(EdiValidate::new(*spec, limits))))
+            }
             StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
                 Some(Self::Jsonl(Box::new(JsonlValidate::new(spec.clone(), limits))))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
+            StageSpec::Validate(ValidateSpec::Xml(spec)) => {
+                Some(Self::Xml(Box::new(XmlValidate::new(spec.clone(), limits))))
+            }
         })
     }
 }

@@ -41,10 +41,12 @@ pub const PAGES: &[(&str, &str)] = pages![
     "newline",
     "strip_bom",
     "validate.csv",
+    "validate.edi",
     "validate.jsonl",
     "validate.magic",
     "validate.trailer",
     "validate.utf8",
+    "validate.xml",
 ];
 
 /// The sections of a page, in their order.

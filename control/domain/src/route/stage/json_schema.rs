@@ -26,6 +26,9 @@ const MAX_AT_ONE_PLACE: u64 = 10_000;
 /// Longest chain of subschemas that apply each other to one place: with the deepest record, what a thread's stack holds.
 const MAX_CHAIN: usize = 24;
 
+/// Most steps to find reasons, where they may multiply: about a tenth of a second.
+const MAX_REASONING: u64 = 1_000_000;
+
 /// Longest text of a schema's author in a reason, in characters.
 const MAX_REASON: usize = 200;
 
@@ -34,6 +37,8 @@ const MAX_REASON: usize = 200;
 pub struct JsonSchema {
     value: Value,
     validator: Arc<Validator>,
+    /// Most subschemas at one place, where references may apply them again at every level.
+    branching: Option<u64>,
 }
 
 /// Why a value is no usable schema.
@@ -65,7 +70,8 @@ impl JsonSchema {
         stays_inside(&value, "")?;
         let mut anchors = BTreeMap::new();
         find_anchors(&value, "", &mut anchors);
-        Places::of(&value, anchors).check(&value)?;
+        let most = Places::of(&value, anchors).check(&value)?;
+        let refers = REFERENCES.iter().any(|keyword| value.to_string().contains(&format!("\"{keyword}\":")));
         let built = jsonschema::options()
             .offline()
             .with_pattern_options(PatternOptions::regex())
@@ -73,7 +79,9 @@ impl JsonSchema {
             .should_ignore_unknown_formats(false)
             .build(&value);
         match built {
-            Ok(validator) => Ok(Self { value, validator: Arc::new(validator) }),
+            Ok(validator) => {
+                Ok(Self { value, validator: Arc::new(validator), branching: refers.then_some(most) })
+            }
             Err(error) => {
                 let path = error.instance_path().to_string();
                 Err(fault(path, format!("is no JSON Schema: {}", short(&error.to_string()))))
@@ -90,6 +98,12 @@ impl JsonSchema {
     pub fn faults(&self, record: &Value, most: usize) -> Vec<Invalid> {
         if self.validator.is_valid(record) {
             return Vec::new();
+        }
+        // The verdict is remembered place by place, the reasons are not: they multiply from level to level.
+        let deepest = u32::try_from(depth(record)).unwrap_or(u32::MAX);
+        if self.branching.is_some_and(|most| most.saturating_pow(deepest) > MAX_REASONING) {
+            let reason = "is not valid against the schema; too deep to say where".to_owned();
+            return vec![Invalid { path: String::new(), reason }];
         }
         let faults = self.validator.iter_errors(record).take(most).map(|error| {
             let mut reason = short(&error.masked().to_string());
@@ -111,6 +125,15 @@ impl PartialEq for JsonSchema {
 impl fmt::Debug for JsonSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JsonSchema({})", self.value)
+    }
+}
+
+/// How deep a record is nested; at most as deep as serde_json reads.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -201,12 +224,13 @@ impl<'a> Places<'a> {
         Self { root, anchors, known: BTreeMap::new(), open: BTreeSet::new(), inside: Vec::new() }
     }
 
-    fn check(mut self, root: &'a Value) -> Result<(), SchemaFault> {
+    /// The most that apply to one place.
+    fn check(mut self, root: &'a Value) -> Result<u64, SchemaFault> {
         self.inside.push((String::new(), root));
         while let Some((path, schema)) = self.inside.pop() {
             self.count(&path, schema)?;
         }
-        Ok(())
+        Ok(self.known.values().copied().max().unwrap_or(1))
     }
 
     /// How many subschemas `schema`, at `path`, applies to the place it is itself applied to.
@@ -428,6 +452,17 @@ mod tests {
                 "{draft}"
             );
         }
+    }
+
+    /// Reasons would double with every level.
+    #[test]
+    fn reasons_do_not_multiply() {
+        let twice = json!({ "properties": { "a": { "anyOf": [{ "$ref": "#" }, { "$ref": "#/$defs/b" }] } }, "not": { "const": 1 },
+            "$defs": { "b": { "properties": { "a": { "allOf": [{ "$ref": "#/$defs/b" }, { "$ref": "#" }] } }, "not": { "const": 1 } } } });
+        let schema = JsonSchema::new(twice).unwrap();
+        let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!({ "a": inner }));
+        assert_eq!(schema.faults(&nested(2), 10)[0].path, "/a");
+        assert!(schema.faults(&nested(60), 10)[0].reason.contains("too deep to say where"));
     }
 
     /// The deepest record through the longest chain at every level, on a stack of a worker's thread.
