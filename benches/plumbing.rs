@@ -5,9 +5,12 @@ use std::{hint::black_box, num::NonZeroUsize};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
-use eft_domain::route::{
-    Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec, Limits, MagicSpec,
-    MediaType, Place, RecordsSpec, SumSpec, TrailerSpec,
+use eft_domain::{
+    ByteSize,
+    route::{
+        Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec, Limits, MagicSpec,
+        MediaType, Place, RecordsSpec, SumSpec, TrailerSpec, UniqueSpec,
+    },
 };
 use eft_pipeline::{
     budget::Budget,
@@ -20,7 +23,7 @@ use eft_pipeline::{
     schedule::PartSchedule,
     stage::{
         BlockCompressor, CsvValidate, Decompress, DropRecords, Flow, HeadRecords, Input, MagicValidate,
-        Output, Scratch, Sha256, Stage, TrailerValidate, Utf8Validate,
+        Output, Scratch, Sha256, Stage, TrailerValidate, UniqueValidate, Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -139,6 +142,7 @@ fn summed() -> Bytes {
 }
 
 fn taps(criterion: &mut Criterion) {
+    let tolerant = Limits { max_errors: u64::MAX, ..Limits::default() };
     let rows = data::frames(data::csv(LEN), FRAME);
     let limits = Limits::default();
     let records = RecordsSpec::Csv(DialectSpec::default());
@@ -157,6 +161,10 @@ fn taps(criterion: &mut Criterion) {
         let spec = TrailerSpec { records, header: true, prefix: None, count: None, sum: Some(sum) };
         let summed = data::frames(summed(), FRAME);
         bencher.iter(|| drain(&mut TrailerValidate::new(spec.clone(), &limits), &summed));
+    });
+    group.bench_function("validate_unique", |bencher| {
+        let spec = UniqueSpec { records, memory: ByteSize::gib(1), ..UniqueSpec::default() };
+        bencher.iter(|| drain(&mut UniqueValidate::new(spec.clone(), &tolerant), &rows));
     });
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));

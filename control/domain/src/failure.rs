@@ -83,6 +83,9 @@ codes! {
     /// A record has more fields than `limits.max_fields`.
     LimitFields = "limit.max_fields", Rejected,
         "the sender checks the delimiter, or the route's owner raises `limits.max_fields`";
+    /// A file has more keys than `validate.unique` has memory for.
+    LimitUniqueKeys = "limit.max_unique_keys", Rejected,
+        "the sender splits the file, or the route's owner raises `memory` of `unique`, which takes 64 bytes a key";
     /// The format asks for more memory than a stage may use (a zstd window).
     LimitWindow = "limit.max_window", Rejected,
         "the sender compresses with a smaller window (zstd without `--long` or `--ultra`)";

@@ -17,7 +17,7 @@ mod routes;
 mod stages;
 mod texts;
 
-pub use records::{magic, slices, trailer};
+pub use records::{magic, slices, trailer, unique};
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
 pub use texts::{texts, uri};
@@ -38,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("slices", slices),
     ("texts", texts),
     ("trailer", trailer),
+    ("unique", unique),
     ("uri", uri),
     ("utf8", utf8),
 ];

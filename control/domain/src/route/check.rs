@@ -9,7 +9,7 @@ use super::{
     Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::{magic, records, trailer},
+    stage::{magic, records, trailer, unique},
 };
 use crate::ByteSize;
 
@@ -22,6 +22,9 @@ pub(super) fn route(route: &Route, report: &mut Report) {
         match stage {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
+            }
+            StageSpec::Validate(ValidateSpec::Unique(spec)) => {
+                unique::check(spec, &format!("{path}/validate/unique"), report);
             }
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 trailer::check(spec, &format!("{path}/validate/trailer"), report);

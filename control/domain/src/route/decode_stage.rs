@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{
     Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
-    ValidateSpec,
+    UniqueSpec, ValidateSpec,
     cursor::{At, Fields},
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::{magic, records, trailer},
+    stage::{magic, records, trailer, unique},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -79,6 +79,7 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
             "utf8" => Some(ValidateSpec::Utf8),
             "csv" => Some(ValidateSpec::Csv(CsvSpec::default())),
             "magic" => at.fault(report, "`magic` needs the types: write `magic: { types: [pdf, zip] }`"),
+            "unique" => Some(ValidateSpec::Unique(UniqueSpec::default())),
             "trailer" => at.fault(
                 report,
                 "`trailer` needs to know what to check: write `trailer: { records: csv, count: { field: 2 } }`",
@@ -88,6 +89,8 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
     }
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
+        "unique" if inner.is_null() => Some(ValidateSpec::Unique(UniqueSpec::default())),
+        "unique" => unique::decode(&inner, report).map(ValidateSpec::Unique),
         "trailer" => trailer::decode(&inner, report).map(ValidateSpec::Trailer),
         "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
         _ if inner.is_null() => {

@@ -6,7 +6,7 @@ use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
     ValidateSpec,
     names::word,
-    stage::{magic, records, trailer},
+    stage::{magic, records, trailer, unique},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -73,6 +73,9 @@ fn stage(stage: &StageSpec) -> Value {
         }
         StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
             json!({ "validate": { "trailer": trailer::encode(spec) } })
+        }
+        StageSpec::Validate(ValidateSpec::Unique(spec)) => {
+            json!({ "validate": { "unique": unique::encode(spec) } })
         }
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),

@@ -27,7 +27,7 @@ pub use options::{
 pub use stage::{
     Codec, ColumnRef, ColumnType, Columns, CompressSpec, CountSpec, Counted, CsvSpec, DecompressSpec,
     DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, MagicSpec, MediaType, Place, RecordTerminator,
-    RecordsSpec, StageSpec, SumSpec, TrailerSpec, ValidateSpec,
+    RecordsSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec, ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -25,7 +25,7 @@ pub(super) const LIMITS: &[&str] =
 pub(super) const STAGES: &[&str] = &["decompress", "drop", "head", "validate", "compress"];
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
-pub(super) const VALIDATORS: &[&str] = &["csv", "magic", "trailer", "utf8"];
+pub(super) const VALIDATORS: &[&str] = &["csv", "magic", "trailer", "unique", "utf8"];
 pub(super) const CSV: &[&str] = &[
     "delimiter",
     "quote",

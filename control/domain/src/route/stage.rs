@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 pub(super) mod magic;
 pub(super) mod records;
 pub(super) mod trailer;
+pub(super) mod unique;
 
 pub use magic::{MagicSpec, MediaType};
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
+pub use unique::UniqueSpec;
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +61,8 @@ pub enum ValidateSpec {
     Magic(MagicSpec),
     /// A last record that says what the others are.
     Trailer(TrailerSpec),
+    /// No two records with the same key.
+    Unique(UniqueSpec),
     /// Well-formed UTF-8 (RFC 3629), any length.
     Utf8,
 }

@@ -7,7 +7,7 @@ use eft_domain::{
 
 use super::{
     CsvValidate, Decompress, DropRecords, Flow, HeadRecords, Input, MagicValidate, Output, Sha256, Stage,
-    StageInfo, StageReport, State, TrailerValidate, Utf8Validate,
+    StageInfo, StageReport, State, TrailerValidate, UniqueValidate, Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -20,6 +20,7 @@ pub enum AnyStage {
     Magic(MagicValidate),
     Sha256(Box<Sha256>),
     Trailer(Box<TrailerValidate>),
+    Unique(Box<UniqueValidate>),
     Utf8(Utf8Validate),
 }
 
@@ -33,6 +34,7 @@ macro_rules! each {
             AnyStage::Magic($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Trailer($stage) => $body,
+            AnyStage::Unique($stage) => $body,
             AnyStage::Utf8($stage) => $body,
         }
     };
@@ -57,6 +59,9 @@ impl AnyStage {
             }
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 Some(Self::Trailer(Box::new(TrailerValidate::new(spec.clone(), limits))))
+            }
+            StageSpec::Validate(ValidateSpec::Unique(spec)) => {
+                Some(Self::Unique(Box::new(UniqueValidate::new(spec.clone(), limits))))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
         })

@@ -33,6 +33,7 @@ pub const PAGES: &[(&str, &str)] = pages![
     "validate.csv",
     "validate.magic",
     "validate.trailer",
+    "validate.unique",
     "validate.utf8"
 ];
 

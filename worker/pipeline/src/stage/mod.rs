@@ -31,6 +31,7 @@ pub mod magic;
 mod records;
 mod sha256;
 pub mod trailer;
+pub mod unique;
 pub mod utf8;
 
 pub use any::AnyStage;
@@ -43,6 +44,7 @@ pub use io::{Input, Output};
 pub use magic::MagicValidate;
 pub use sha256::Sha256;
 pub use trailer::TrailerValidate;
+pub use unique::UniqueValidate;
 pub use utf8::Utf8Validate;
 
 use eft_domain::{Code, Failure};
