@@ -8,8 +8,9 @@ use eft_benches::{data, settings};
 use eft_domain::{
     ByteSize,
     route::{
-        Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec, Limits, MagicSpec,
-        MediaType, Place, RecordsSpec, SumSpec, TrailerSpec, UniqueSpec,
+        self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec,
+        Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec, Place, RecordsSpec, SumSpec,
+        TrailerSpec, UniqueSpec,
     },
 };
 use eft_pipeline::{
@@ -22,8 +23,9 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, CsvValidate, Decompress, DropRecords, Flow, HeadRecords, Input, MagicValidate,
-        Output, Scratch, Sha256, Stage, TrailerValidate, UniqueValidate, Utf8Validate,
+        BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, Flow, HeadRecords, Input,
+        MagicValidate, Newline, Output, Scratch, Sha256, Stage, StripBom, TrailerValidate, UniqueValidate,
+        Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -187,6 +189,36 @@ fn taps(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// In bytes of the input, one thread.
+fn rewrites(criterion: &mut Criterion) {
+    let limits = Limits::default();
+    let mut group = criterion.benchmark_group("plumbing");
+    let latin = data::latin1(&data::csv(LEN));
+    group.throughput(Throughput::Bytes(latin.len() as u64));
+    let frames = data::frames(latin, FRAME);
+    group.bench_function("charset_windows_1252", |bencher| {
+        let from: route::Charset = "windows-1252".parse().expect("a label");
+        let spec = CharsetSpec { from, malformed: Malformed::Reject };
+        bencher.iter(|| drain(&mut Charset::new(spec, &limits).expect("a decoder"), &frames));
+    });
+    let records = data::mainframe(LEN);
+    group.throughput(Throughput::Bytes(records.len() as u64));
+    let frames = data::frames(records, FRAME);
+    for (name, spec) in [("ebcdic_lines", data::ebcdic_spec(false)), ("ebcdic_csv", data::ebcdic_spec(true))]
+    {
+        let stage = || Ebcdic::new(spec.clone(), &limits).expect("the layout fits");
+        group.bench_function(name, |bencher| bencher.iter(|| drain(&mut stage(), &frames)));
+    }
+    let rows = data::frames(data::csv(LEN), FRAME);
+    group.throughput(Throughput::Bytes(LEN as u64));
+    for (name, to) in [("newline_kept", LineEnd::Lf), ("newline_crlf", LineEnd::CrLf)] {
+        let spec = NewlineSpec { to, lone_cr: LoneCr::Keep };
+        group.bench_function(name, |bencher| bencher.iter(|| drain(&mut Newline::new(spec, &limits), &rows)));
+    }
+    group.bench_function("strip_bom", |bencher| bencher.iter(|| drain(&mut StripBom::new(), &rows)));
+    group.finish();
+}
+
 /// In bytes of the file with compression undone, one thread.
 fn codecs(criterion: &mut Criterion) {
     let plain = data::csv(LEN);
@@ -219,5 +251,5 @@ fn codecs(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(name = benches; config = settings(); targets = checksums, packing, waiting, taps, codecs);
+criterion_group!(name = benches; config = settings(); targets = checksums, packing, waiting, taps, rewrites, codecs);
 criterion_main!(benches);

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use bytes::Bytes;
-use eft_domain::route::{ColumnType, Columns, CsvSpec};
+use eft_domain::route::{
+    CodePage, ColumnType, Columns, CsvSpec, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType, Placed,
+};
 use eft_fakes::Pattern;
 use libdeflater::{CompressionLvl, Compressor};
 
@@ -109,6 +111,60 @@ pub fn csv_spec() -> CsvSpec {
         columns: Columns::Header(COLUMNS.iter().map(|(name, _)| (*name).to_owned()).collect()),
         types: COLUMNS.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect::<BTreeMap<_, _>>(),
         ..CsvSpec::default()
+    }
+}
+
+/// UTF-8 text as ISO-8859-1: a byte for each character.
+///
+/// # Panics
+/// When it is no UTF-8, or has a character that ISO-8859-1 has not.
+pub fn latin1(text: &[u8]) -> Bytes {
+    let text = std::str::from_utf8(text).expect("UTF-8");
+    text.chars().map(|c| u8::try_from(c).expect("a character of ISO-8859-1")).collect::<Vec<_>>().into()
+}
+
+/// Bytes of a record of [`mainframe`].
+const RECORD: usize = 80;
+
+/// Fixed EBCDIC records of 80 bytes, as many as `len` bytes hold: text, then a packed, a zoned and a binary number.
+pub fn mainframe(len: usize) -> Bytes {
+    let mut pattern = Pattern::new(3);
+    let mut bytes = Vec::with_capacity(len);
+    for _ in 0..len / RECORD {
+        let word = pattern.word();
+        // Letters and blanks.
+        bytes.extend(
+            (0..60).map(|at| if at < 20 + word % 40 { 0xc1 + (word >> (at % 56)) as u8 % 9 } else { 0x40 }),
+        );
+        let digit = |at: u32| (word >> at) as u8 % 10;
+        bytes.extend((0..5).map(|at| digit(at) << 4 | digit(at + 9)));
+        bytes.push(digit(3) << 4 | if word & 1 == 0 { 0xc } else { 0xd });
+        bytes.extend((0..10).map(|at| 0xf0 | digit(at + 20)));
+        bytes.extend_from_slice(&(word as u32).to_be_bytes());
+    }
+    bytes.into()
+}
+
+/// How [`mainframe`] is read: with its layout, or as lines.
+pub fn ebcdic_spec(layout: bool) -> EbcdicSpec {
+    let decimal = Decimal { scale: 2, signed: true };
+    let fields = [
+        ("text", 60, EbcdicType::Text),
+        ("packed", 6, EbcdicType::Packed(decimal)),
+        ("zoned", 10, EbcdicType::Zoned(decimal)),
+        ("binary", 4, EbcdicType::Binary(decimal)),
+    ];
+    let mut start = 1;
+    let place = |(name, length, kind): (&str, u32, EbcdicType)| {
+        start += length;
+        Placed { name: name.to_owned(), start: start - length, length, kind }
+    };
+    EbcdicSpec {
+        from: CodePage::Cp037,
+        records: EbcdicRecords::Fixed(RECORD as u32),
+        layout: layout.then(|| fields.into_iter().map(place).collect()),
+        header: true,
+        trim: true,
     }
 }
 

@@ -12,14 +12,16 @@
 //! that fails is written to `artifacts/csv/`: minimise it (`cargo fuzz tmin`) and commit it to the corpus with the fix.
 //! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
 
+mod ebcdic;
 mod records;
 mod routes;
 mod stages;
 mod texts;
 
+pub use ebcdic::ebcdic;
 pub use records::{magic, slices, trailer, unique};
 pub use routes::{receipt, route_json, route_yaml};
-pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
+pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, newline, strip_bom, utf8};
 pub use texts::{texts, uri};
 
 /// Panics when a property does not hold for the bytes.
@@ -27,15 +29,19 @@ pub type Target = fn(&[u8]);
 
 /// Every target, with the name of its binary and of its folder in the corpus.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("charset", charset),
     ("compress", compress),
     ("csv", csv),
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
+    ("ebcdic", ebcdic),
     ("magic", magic),
+    ("newline", newline),
     ("receipt", receipt),
     ("route_json", route_json),
     ("route_yaml", route_yaml),
     ("slices", slices),
+    ("strip_bom", strip_bom),
     ("texts", texts),
     ("trailer", trailer),
     ("unique", unique),

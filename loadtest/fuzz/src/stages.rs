@@ -9,8 +9,8 @@ use bytes::Bytes;
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{
-        Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Limits, RecordTerminator,
-        StageSpec, ValidateSpec,
+        Charset, CharsetSpec, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Limits,
+        LineEnd, LoneCr, Malformed, NewlineSpec, RecordTerminator, StageSpec, ValidateSpec,
     },
 };
 use eft_fakes::{
@@ -160,6 +160,51 @@ pub fn compress(data: &[u8]) {
         Codec::Gzip => decompress_gzip(&framed),
         Codec::Zstd => decompress_zstd(&framed),
     }
+}
+
+/// `charset` in any arrival, compared with its decoder called once over all bytes.
+pub fn charset(data: &[u8]) {
+    let ([choice, seed], text) = setup(data);
+    let all: Vec<Charset> = Charset::all().collect();
+    let from = all[usize::from(choice & 0x7f) % all.len()];
+    let malformed = if choice & 0x80 == 0 { Malformed::Reject } else { Malformed::Replace };
+    let spec = StageSpec::Charset(CharsetSpec { from, malformed });
+    let outcome = any_arrival(&spec, &Limits::default(), &text, seed);
+    let encoding = encoding_rs::Encoding::for_label(from.name().as_bytes()).expect("a decoder");
+    let (expected, broken) = encoding.decode_with_bom_removal(&text);
+    let foreign = encoding_rs::Encoding::for_bom(&text).is_some_and(|(of, _)| of != encoding);
+    match outcome.verdict {
+        Ok(()) => {
+            assert!(!foreign && (malformed == Malformed::Replace || !broken), "it is not text");
+            assert!(outcome.bytes == expected.as_bytes(), "another text than the decoder's");
+        }
+        Err(_) => assert!(foreign || (malformed == Malformed::Reject && broken), "it is text"),
+    }
+}
+
+/// `newline` in any arrival, compared with the same done by text replacement.
+pub fn newline(data: &[u8]) {
+    let ([choice, seed], text) = setup(data);
+    let to = if choice & 1 == 0 { LineEnd::Lf } else { LineEnd::CrLf };
+    let lone_cr = if choice & 2 == 0 { LoneCr::Keep } else { LoneCr::LineEnd };
+    let spec = StageSpec::Newline(NewlineSpec { to, lone_cr });
+    let outcome = any_arrival(&spec, &Limits::default(), &text, seed);
+    // ISO-8859-1: every byte is a character.
+    let mut unix = text.iter().copied().map(char::from).collect::<String>().replace("\r\n", "\n");
+    if lone_cr == LoneCr::LineEnd {
+        unix = unix.replace('\r', "\n");
+    }
+    let expected = if to == LineEnd::Lf { unix } else { unix.replace('\n', "\r\n") };
+    assert_eq!(outcome.verdict, Ok(()));
+    assert!(outcome.bytes.iter().copied().map(char::from).eq(expected.chars()), "other lines");
+}
+
+/// `strip_bom` in any arrival.
+pub fn strip_bom(data: &[u8]) {
+    let ([seed], text) = setup(data);
+    let outcome = any_arrival(&StageSpec::StripBom, &Limits::default(), &text, seed);
+    assert_eq!(outcome.verdict, Ok(()));
+    assert!(outcome.bytes == text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text), "other bytes");
 }
 
 /// `validate.utf8` in any arrival, compared with the standard library.

@@ -30,5 +30,5 @@ mod midstate;
 pub mod pool;
 pub mod port;
 pub mod progress;
-mod resume;
+pub mod resume;
 pub mod retry;

@@ -157,7 +157,10 @@ fn found<T>(answer: PortResult<T>) -> Result<Option<T>, Failure> {
 
 /// Remove the uploads that an earlier run may have begun without coming to note them: those that stand under the name
 /// now and did not before. One run at a time writes a delivery, so they are of nobody else.
-async fn sweep(
+///
+/// # Errors
+/// As the sinks find them.
+pub async fn sweep(
     sinks: &[Arc<dyn ObjectSink>],
     checkpoint: &Checkpoint,
     retry: &RetryPolicy,

@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
+    Charset, Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec,
+    ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::{magic, records, trailer, unique},
+    stage::{ebcdic, magic, records, trailer, unique},
 };
 use crate::ByteSize;
 
@@ -17,6 +18,7 @@ use crate::ByteSize;
 pub(super) fn route(route: &Route, report: &mut Report) {
     limits(&route.limits, report);
     encodings(route, report);
+    charsets(route, report);
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match stage {
@@ -33,6 +35,7 @@ pub(super) fn route(route: &Route, report: &mut Report) {
                 records::check_drop(spec, &route.limits, &format!("{path}/drop"), report)
             }
             StageSpec::Head(spec) => records::check_records(&spec.records, &format!("{path}/head"), report),
+            StageSpec::Ebcdic(spec) => ebcdic::check(spec, &route.limits, &format!("{path}/ebcdic"), report),
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);
                 if !u64::try_from(*level).is_ok_and(|level| range.contains(&level)) {
@@ -100,19 +103,21 @@ fn encodings(route: &Route, report: &mut Report) {
             (StageSpec::Validate(ValidateSpec::Magic(spec)), bytes) => {
                 magic::check(spec, bytes.codec(), &format!("{path}/validate/magic"), report);
             }
-            (StageSpec::Drop(_) | StageSpec::Head(_) | StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
+            (_, Bytes::Made(codec, by)) if reads(stage).is_some() => report.add(
                 path,
                 format!(
-                    "checks the content of what stage {by} has compressed with {}; move it before stage {by}",
+                    "{} the content of what stage {by} has compressed with {}; move it before stage {by}",
+                    reads(stage).unwrap_or_default(),
                     codec.as_str()
                 ),
             ),
-            (StageSpec::Drop(_) | StageSpec::Head(_) | StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
+            (_, Bytes::Source(codec)) if reads(stage).is_some() => report.add(
                 path,
                 format!(
-                    "checks the content of files that `match.glob` says are {0}; decompress them first \
+                    "{1} the content of files that `match.glob` says are {0}; decompress them first \
                      (`- decompress: {{ codec: {0} }}`) or correct the glob",
-                    codec.as_str()
+                    codec.as_str(),
+                    reads(stage).unwrap_or_default()
                 ),
             ),
             (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
@@ -144,10 +149,52 @@ fn encodings(route: &Route, report: &mut Report) {
             _ => {}
         }
         bytes = match stage {
-            StageSpec::Drop(_) | StageSpec::Head(_) | StageSpec::Validate(_) => bytes,
             StageSpec::Decompress(_) => Bytes::Unknown,
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
+            _ => bytes,
         };
+    }
+}
+
+/// What a stage that needs plain content does to it.
+fn reads(stage: &StageSpec) -> Option<&'static str> {
+    match stage {
+        StageSpec::Validate(_) => Some("checks"),
+        StageSpec::Drop(_) | StageSpec::Head(_) => Some("cuts"),
+        StageSpec::Charset(_) | StageSpec::Ebcdic(_) | StageSpec::Newline(_) | StageSpec::StripBom => {
+            Some("rewrites")
+        }
+        StageSpec::Decompress(_) | StageSpec::Compress(_) => None,
+    }
+}
+
+/// Text that was made UTF-8 is that from there on.
+fn charsets(route: &Route, report: &mut Report) {
+    let (mut made, mut lines) = (None, None);
+    for (at, stage) in route.stages.iter().enumerate() {
+        match (stage, made) {
+            (StageSpec::Charset(spec), Some(by)) if spec.from != Charset::UTF_8 => report.add(
+                format!("/stages/{at}/charset/from"),
+                format!("is {}, but stage {by} has made UTF-8; remove one of them", spec.from.name()),
+            ),
+            (StageSpec::Ebcdic(_), Some(by)) => report.add(
+                format!("/stages/{at}/ebcdic"),
+                format!("reads EBCDIC, but stage {by} has made UTF-8; remove one of them"),
+            ),
+            (StageSpec::Ebcdic(_), _) => made = Some(at),
+            (StageSpec::Charset(spec), _) => {
+                if let (Some(by), true) = (lines, spec.from.is_wide()) {
+                    report.add(
+                        format!("/stages/{by}"),
+                        format!("looks for single bytes in {}; move it behind stage {at}", spec.from.name()),
+                    );
+                }
+                made = Some(at);
+            }
+            (StageSpec::Newline(_), None) => lines = Some(at),
+            (StageSpec::Decompress(_) | StageSpec::Compress(_), _) => (made, lines) = (None, None),
+            _ => {}
+        }
     }
 }
 
@@ -205,7 +252,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
 }
 
 /// Names that stood before, with their places.
-fn repeated(names: &[String]) -> impl Iterator<Item = (usize, &String)> {
+pub(super) fn repeated(names: &[String]) -> impl Iterator<Item = (usize, &String)> {
     let mut seen = HashSet::new();
     names.iter().enumerate().filter(move |(_, name)| !seen.insert(name.as_str()))
 }

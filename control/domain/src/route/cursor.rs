@@ -157,9 +157,12 @@ impl<'a> At<'a> {
         entries.retain(|(key, at)| {
             let ours = known.contains(key);
             if !ours {
-                let list = known.join(", ");
+                let list = match known.join(", ") {
+                    list if list.is_empty() => "it takes none".to_owned(),
+                    list => format!("known are {list}"),
+                };
                 let hint = did_you_mean(key, known.iter().copied());
-                report.add(at.path.clone(), format!("unknown field {}, known are {list}{hint}", quoted(key)));
+                report.add(at.path.clone(), format!("unknown field {}, {list}{hint}", quoted(key)));
             }
             ours
         });

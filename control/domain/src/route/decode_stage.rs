@@ -9,7 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::{magic, records, trailer, unique},
+    stage::{charset, ebcdic, magic, newline, records, trailer, unique},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -30,6 +30,10 @@ fn default_level(codec: Codec) -> i32 {
 pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     if let Some(name) = at.as_text() {
         let problem = match name {
+            "charset" => "`charset` needs an encoding: write `charset: { from: windows-1252 }`".to_owned(),
+            "ebcdic" => "`ebcdic` needs a code page and records: write `ebcdic: { from: cp037, records: { fixed: 80 } }`".to_owned(),
+            "newline" => "`newline` needs a line end: write `newline: { to: lf }`".to_owned(),
+            "strip_bom" => return Some(StageSpec::StripBom),
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
             "drop" => "`drop` needs a number: write `drop: { first: 1 }`".to_owned(),
             "head" => "`head` needs a number: write `head: { first: 100 }`".to_owned(),
@@ -40,7 +44,12 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     }
     let (name, inner) = only(at, report, "stage", names::STAGES)?;
     match name {
+        "charset" => charset::decode(&inner, report).map(StageSpec::Charset),
         "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
+        "ebcdic" => ebcdic::decode(&inner, report).map(StageSpec::Ebcdic),
+        "newline" => newline::decode(&inner, report).map(StageSpec::Newline),
+        "strip_bom" if inner.is_null() => Some(StageSpec::StripBom),
+        "strip_bom" => inner.fields(report, names::STRIP_BOM).map(|_| StageSpec::StripBom),
         "compress" => compress(&inner, report).map(StageSpec::Compress),
         "drop" => records::decode_drop(&inner, report).map(StageSpec::Drop),
         "head" => records::decode_head(&inner, report).map(StageSpec::Head),

@@ -6,7 +6,7 @@ use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
     ValidateSpec,
     names::word,
-    stage::{magic, records, trailer, unique},
+    stage::{charset, ebcdic, magic, newline, records, trailer, unique},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -62,6 +62,7 @@ fn put<T: ToString>(map: &mut Map<String, Value>, name: &str, value: &Option<T>)
 
 fn stage(stage: &StageSpec) -> Value {
     match stage {
+        StageSpec::Charset(spec) => json!({ "charset": charset::encode(spec) }),
         StageSpec::Decompress(spec) => json!({ "decompress": { "codec": word(spec.codec) } }),
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
@@ -77,6 +78,9 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Validate(ValidateSpec::Unique(spec)) => {
             json!({ "validate": { "unique": unique::encode(spec) } })
         }
+        StageSpec::Ebcdic(spec) => json!({ "ebcdic": ebcdic::encode(spec) }),
+        StageSpec::Newline(spec) => json!({ "newline": newline::encode(spec) }),
+        StageSpec::StripBom => json!({ "strip_bom": {} }),
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),
     }

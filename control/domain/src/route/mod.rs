@@ -25,9 +25,11 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Codec, ColumnRef, ColumnType, Columns, CompressSpec, CountSpec, Counted, CsvSpec, DecompressSpec,
-    DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, MagicSpec, MediaType, Place, RecordTerminator,
-    RecordsSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec, ValidateSpec,
+    Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnType, Columns, CompressSpec, CountSpec, Counted,
+    CsvSpec, Decimal, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType, HeadSpec,
+    LineEnd, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, Place, Placed,
+    RecordTerminator, RecordsSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec, UnknownCharset, ValidateSpec,
+    width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

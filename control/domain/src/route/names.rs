@@ -22,7 +22,8 @@ pub(super) const ROUTE: &[&str] = &[
 pub(super) const MATCH: &[&str] = &["prefix", "glob"];
 pub(super) const LIMITS: &[&str] =
     &["max_input_bytes", "max_output_bytes", "max_ratio", "max_record_bytes", "max_fields", "max_errors"];
-pub(super) const STAGES: &[&str] = &["decompress", "drop", "head", "validate", "compress"];
+pub(super) const STAGES: &[&str] =
+    &["decompress", "charset", "drop", "ebcdic", "head", "newline", "strip_bom", "validate", "compress"];
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
 pub(super) const VALIDATORS: &[&str] = &["csv", "magic", "trailer", "unique", "utf8"];
@@ -39,6 +40,7 @@ pub(super) const CSV: &[&str] = &[
     "utf8",
 ];
 pub(super) const UTF8: &[&str] = &[];
+pub(super) const STRIP_BOM: &[&str] = &[];
 pub(super) const DESTINATIONS: &[&str] = &["s3"];
 pub(super) const S3: &[&str] = &[
     "bucket",

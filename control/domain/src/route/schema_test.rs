@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Codec, ColumnType, Counted, Digest, Executor, HeadOfLine, MediaType, OnEmpty, OnExisting,
-    RecordTerminator, Route, Rpo, StorageClass, names, stage,
+    CodePage, Codec, ColumnType, Counted, Digest, Executor, HeadOfLine, LineEnd, LoneCr, Malformed,
+    MediaType, OnEmpty, OnExisting, RecordTerminator, Route, Rpo, StorageClass, names,
+    stage::{self, charset, ebcdic, newline},
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -24,8 +25,14 @@ fn schema_and_decoder_know_the_same_fields() {
         ("match", names::MATCH),
         ("limits", names::LIMITS),
         ("stage", names::STAGES),
+        ("charset", charset::CHARSET),
         ("decompress", names::DECOMPRESS),
         ("compress", names::COMPRESS),
+        ("ebcdic", ebcdic::EBCDIC),
+        ("ebcdic_records", ebcdic::RECORDS),
+        ("ebcdic_field", ebcdic::FIELD),
+        ("newline", newline::NEWLINE),
+        ("strip_bom", names::STRIP_BOM),
         ("validate", names::VALIDATORS),
         ("csv", names::CSV),
         ("drop", stage::records::DROP),
@@ -60,6 +67,11 @@ fn schema_and_decoder_know_the_same_words() {
     let route = &defs["route"]["properties"];
     for (listed, known) in [
         (&defs["codec"]["enum"], words::<Codec>()),
+        (&defs["charset"]["properties"]["malformed"]["enum"], words::<Malformed>()),
+        (&defs["newline"]["properties"]["to"]["enum"], words::<LineEnd>()),
+        (&defs["newline"]["properties"]["lone_cr"]["enum"], words::<LoneCr>()),
+        (&defs["ebcdic"]["properties"]["from"]["enum"], words::<CodePage>()),
+        (&defs["ebcdic_field"]["properties"]["type"]["enum"], words::<ebcdic::Kind>()),
         (&defs["storage_class"]["enum"], words::<StorageClass>()),
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),

@@ -1,5 +1,10 @@
 //! The stages a route may name, with their parameters.
 
+pub(super) mod charset;
+pub(super) mod ebcdic;
+mod layout;
+pub(super) mod newline;
+
 use std::collections::BTreeMap;
 
 pub(super) mod magic;
@@ -7,7 +12,11 @@ pub(super) mod records;
 pub(super) mod trailer;
 pub(super) mod unique;
 
+pub use charset::{Charset, CharsetSpec, Malformed, UnknownCharset};
+pub use ebcdic::{CodePage, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType};
+pub use layout::{Placed, width};
 pub use magic::{MagicSpec, MediaType};
+pub use newline::{LineEnd, LoneCr, NewlineSpec};
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
 pub use unique::UniqueSpec;
@@ -15,6 +24,8 @@ pub use unique::UniqueSpec;
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
+    /// Make UTF-8 of another encoding.
+    Charset(CharsetSpec),
     /// Undo a compression.
     Decompress(DecompressSpec),
     /// Compress.
@@ -23,6 +34,12 @@ pub enum StageSpec {
     Drop(DropSpec),
     /// Let only the first records pass.
     Head(HeadSpec),
+    /// Make text of the records of a mainframe.
+    Ebcdic(EbcdicSpec),
+    /// Make all line ends alike.
+    Newline(NewlineSpec),
+    /// Drop a UTF-8 byte-order mark at the start.
+    StripBom,
     /// Check the content; bytes pass unchanged.
     Validate(ValidateSpec),
 }

@@ -195,8 +195,12 @@ fn any_json() -> impl Strategy<Value = Value> {
             names::S3,
             names::COMPRESS,
             names::STAGES,
+            stage::charset::CHARSET,
+            stage::newline::NEWLINE,
+            stage::ebcdic::EBCDIC,
+            stage::ebcdic::FIELD,
             names::VALIDATORS,
-            &["gzip", "utf8", "fail", "s3", "a-bucket"],
+            &["gzip", "utf8", "windows-1252", "fail", "s3", "a-bucket"],
         ]
         .concat(),
     );
@@ -310,9 +314,50 @@ fn any_trailer() -> impl Strategy<Value = TrailerSpec> {
         })
 }
 
+fn any_ebcdic() -> impl Strategy<Value = EbcdicSpec> {
+    let decimal = || (0u8..=3, any::<bool>()).prop_map(|(scale, signed)| Decimal { scale, signed });
+    let field = prop_oneof![
+        (1u32..20).prop_map(|length| (length, EbcdicType::Text)),
+        (2u32..=16, decimal()).prop_map(|(length, decimal)| (length, EbcdicType::Packed(decimal))),
+        (3u32..=31, decimal()).prop_map(|(length, decimal)| (length, EbcdicType::Zoned(decimal))),
+        (proptest::sample::select(vec![2u32, 4, 8]), any::<bool>())
+            .prop_map(|(length, signed)| (length, EbcdicType::Binary(Decimal { scale: 1, signed }))),
+    ];
+    let column = (any_column(), 1u32..60, field).prop_map(|(name, start, (length, kind))| Placed {
+        name,
+        start,
+        length,
+        kind,
+    });
+    let records = prop_oneof![
+        (1u32..3_000_000).prop_map(EbcdicRecords::Fixed),
+        Just(EbcdicRecords::Rdw),
+        Just(EbcdicRecords::Nel)
+    ];
+    let layout = proptest::option::of(proptest::collection::vec(column, 1..4));
+    (proptest::sample::select(CodePage::ALL), records, layout, any::<bool>(), any::<bool>()).prop_map(
+        |(from, records, layout, header, trim)| {
+            let header = header || layout.is_none();
+            EbcdicSpec { from, records, layout, header, trim }
+        },
+    )
+}
+
 fn any_route() -> impl Strategy<Value = Route> {
     let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
+    let charset = (
+        proptest::sample::select(Charset::all().collect::<Vec<_>>()),
+        proptest::sample::select(vec![Malformed::Reject, Malformed::Replace]),
+    );
+    let newline = (
+        proptest::sample::select(vec![LineEnd::Lf, LineEnd::CrLf]),
+        proptest::sample::select(vec![LoneCr::Keep, LoneCr::LineEnd]),
+    );
     let stage = prop_oneof![
+        any_ebcdic().prop_map(StageSpec::Ebcdic),
+        Just(StageSpec::StripBom),
+        newline.prop_map(|(to, lone_cr)| StageSpec::Newline(NewlineSpec { to, lone_cr })),
+        charset.prop_map(|(from, malformed)| StageSpec::Charset(CharsetSpec { from, malformed })),
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=9).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),

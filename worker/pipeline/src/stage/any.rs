@@ -6,13 +6,15 @@ use eft_domain::{
 };
 
 use super::{
-    CsvValidate, Decompress, DropRecords, Flow, HeadRecords, Input, MagicValidate, Output, Sha256, Stage,
-    StageInfo, StageReport, State, TrailerValidate, UniqueValidate, Utf8Validate,
+    Charset, CsvValidate, Decompress, DropRecords, Ebcdic, Flow, HeadRecords, Input, MagicValidate, Newline,
+    Output, Sha256, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate, UniqueValidate,
+    Utf8Validate,
 };
 
 /// A stage of any kind.
 #[allow(missing_docs)] // Each variant is named after its stage.
 pub enum AnyStage {
+    Charset(Box<Charset>),
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
     Drop(Box<DropRecords>),
@@ -21,12 +23,16 @@ pub enum AnyStage {
     Sha256(Box<Sha256>),
     Trailer(Box<TrailerValidate>),
     Unique(Box<UniqueValidate>),
+    Ebcdic(Box<Ebcdic>),
+    Newline(Newline),
+    StripBom(StripBom),
     Utf8(Utf8Validate),
 }
 
 macro_rules! each {
     ($any:expr, $stage:ident => $body:expr) => {
         match $any {
+            AnyStage::Charset($stage) => $body,
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
             AnyStage::Drop($stage) => $body,
@@ -35,6 +41,9 @@ macro_rules! each {
             AnyStage::Sha256($stage) => $body,
             AnyStage::Trailer($stage) => $body,
             AnyStage::Unique($stage) => $body,
+            AnyStage::Ebcdic($stage) => $body,
+            AnyStage::Newline($stage) => $body,
+            AnyStage::StripBom($stage) => $body,
             AnyStage::Utf8($stage) => $body,
         }
     };
@@ -47,10 +56,14 @@ impl AnyStage {
     /// When its parameters contradict each other.
     pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
         Ok(match spec {
+            StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
             StageSpec::Compress(_) => None,
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
             StageSpec::Drop(spec) => Some(Self::Drop(Box::new(DropRecords::new(*spec, limits)))),
             StageSpec::Head(spec) => Some(Self::Head(Box::new(HeadRecords::new(*spec, limits)))),
+            StageSpec::Ebcdic(spec) => Some(Self::Ebcdic(Box::new(Ebcdic::new(spec.clone(), limits)?))),
+            StageSpec::Newline(spec) => Some(Self::Newline(Newline::new(*spec, limits))),
+            StageSpec::StripBom => Some(Self::StripBom(StripBom::new())),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
             }

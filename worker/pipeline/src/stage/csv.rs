@@ -57,7 +57,7 @@ use eft_domain::route::{CsvSpec, Limits};
 use self::dialect::Dialect;
 use self::machine::{Machine, Piece};
 use self::scan::Scanner;
-use self::tally::Tally;
+pub(super) use self::tally::Tally;
 use super::utf8::{BadSequence, Utf8Scan};
 use super::{Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State};
 
