@@ -10,6 +10,14 @@ use eft_domain::route::{
     EdiStandard, HeadSpec, JsonlSpec, Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec,
     Place, RecordsSpec, SumSpec, TrailerSpec, XmlSpec,
 };
+use eft_domain::{
+    ByteSize,
+    route::{
+        self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec,
+        Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec, Place, RecordsSpec, SumSpec,
+        TrailerSpec, UniqueSpec,
+    },
+};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -22,7 +30,7 @@ use eft_pipeline::{
     stage::{
         BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate, Flow,
         HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256, Stage, StripBom,
-        TrailerValidate, Utf8Validate, XmlValidate,
+        TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
     },
 };
 use futures::FutureExt;
@@ -141,6 +149,7 @@ fn summed() -> Bytes {
 }
 
 fn taps(criterion: &mut Criterion) {
+    let tolerant = Limits { max_errors: u64::MAX, ..Limits::default() };
     let rows = data::frames(data::csv(LEN), FRAME);
     let limits = Limits::default();
     let records = RecordsSpec::Csv(DialectSpec::default());
@@ -188,6 +197,10 @@ fn taps(criterion: &mut Criterion) {
     group.bench_function("validate_edi", |bencher| {
         let spec = EdiSpec { standard: EdiStandard::X12 };
         bencher.iter(|| drain(&mut EdiValidate::new(spec, &limits), &interchange));
+    });
+    group.bench_function("validate_unique", |bencher| {
+        let spec = UniqueSpec { records, memory: ByteSize::gib(1), ..UniqueSpec::default() };
+        bencher.iter(|| drain(&mut UniqueValidate::new(spec.clone(), &tolerant), &rows));
     });
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));

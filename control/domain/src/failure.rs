@@ -92,6 +92,9 @@ codes! {
     /// A Parquet file would have more row groups than its description may hold.
     LimitRowGroups = "limit.max_row_groups", Rejected,
         "the route's owner raises `row_group_bytes`, or the sender splits the file";
+    /// A file has more keys than `validate.unique` has memory for.
+    LimitUniqueKeys = "limit.max_unique_keys", Rejected,
+        "the sender splits the file, or the route's owner raises `memory` of `unique`, which takes 64 bytes a key";
     /// The format asks for more memory than a stage may use (a zstd window).
     LimitWindow = "limit.max_window", Rejected,
         "the sender compresses with a smaller window (zstd without `--long` or `--ultra`)";

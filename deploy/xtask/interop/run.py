@@ -14,6 +14,7 @@ import codecs_in
 import codecs_out
 import gates
 import objects
+import records
 import refusals_faults
 import refusals_input
 import refusals_places
@@ -22,7 +23,7 @@ from bed import Bed
 
 import eft
 
-MODULES = [gates, catalogue, objects, codecs_in, codecs_out, refusals_input, refusals_places, refusals_faults, refusals_usage]
+MODULES = [gates, catalogue, records, objects, codecs_in, codecs_out, refusals_input, refusals_places, refusals_faults, refusals_usage]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"
 
 

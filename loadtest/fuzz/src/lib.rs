@@ -23,6 +23,7 @@ mod texts;
 pub use documents::{edi, jsonl, xml};
 pub use ebcdic::ebcdic;
 pub use records::{magic, slices, trailer};
+pub use records::{magic, slices, trailer, unique};
 pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, newline, strip_bom, utf8};
@@ -53,6 +54,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("strip_bom", strip_bom),
     ("texts", texts),
     ("trailer", trailer),
+    ("unique", unique),
     ("uri", uri),
     ("utf8", utf8),
     ("xml", xml),

@@ -1,11 +1,13 @@
 //! Stages that tell records or types of file apart.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use eft_domain::{
-    Code,
+    ByteSize, Code,
     route::{
         ColumnRef, CountSpec, Counted, DialectSpec, DropSpec, HeadSpec, Limits, MagicSpec, MediaType, Place,
-        RecordsSpec, StageSpec, SumSpec, TrailerSpec, ValidateSpec,
+        RecordsSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec, ValidateSpec,
     },
 };
 use eft_fakes::drive::{Arrival, resumed};
@@ -144,5 +146,46 @@ pub fn trailer(data: &[u8]) {
             assert_eq!(failure.code, Code::Validation);
             assert!(!failure.message.contains(char::is_control), "control characters: {:?}", failure.message);
         }
+    }
+}
+
+/// `validate.unique` in any arrival; by whole records, compared with a set.
+pub fn unique(data: &[u8]) {
+    let ([seed, dialect, what], file): ([u8; 3], Bytes) = setup(data);
+    let records = records_spec(dialect);
+    let header = what & 1 != 0;
+    let place = |number| match records {
+        RecordsSpec::Lines => Place::Bytes(number, number + 1),
+        RecordsSpec::Csv(_) => Place::Field(number),
+    };
+    let columns = [1, 2].into_iter().filter(|number| what >> number & 1 != 0);
+    let columns: Vec<_> = columns.map(|number| ColumnRef::At(place(number))).collect();
+    let whole = columns.is_empty();
+    let spec = UniqueSpec { records, header, columns, memory: ByteSize::mib(1) };
+    let spec = StageSpec::Validate(ValidateSpec::Unique(spec));
+    let limits = Limits { max_errors: [0, u64::MAX][usize::from(what >> 3 & 1)], ..Limits::default() };
+    let outcome = any_arrival(&spec, &limits, &file, seed);
+    match &outcome.verdict {
+        Ok(()) => assert!(outcome.bytes == file, "a tap changed the bytes"),
+        Err(failure) => {
+            assert_eq!(failure.code, Code::Validation);
+            assert!(!failure.message.contains(char::is_control), "control characters: {:?}", failure.message);
+        }
+    }
+    let all = self::records(records, &file);
+    let headless = header && all.is_empty();
+    if whole && !headless {
+        let content = |record: &&[u8]| {
+            let record = record.strip_suffix(b"\n").unwrap_or(record);
+            record.strip_suffix(b"\r").unwrap_or(record).to_vec()
+        };
+        let mut contents: Vec<_> = all.iter().map(content).collect();
+        if let Some(first) = contents.first_mut().filter(|first| first.starts_with(b"\xef\xbb\xbf")) {
+            first.drain(..3);
+        }
+        let data = &contents[usize::from(header)..];
+        let twice = data.len() - data.iter().collect::<BTreeSet<_>>().len();
+        let expected = if limits.max_errors == 0 { twice.min(1) } else { twice };
+        assert_eq!(outcome.report().errors, expected as u64);
     }
 }

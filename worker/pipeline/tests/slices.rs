@@ -96,7 +96,7 @@ fn what_a_plan_is_told() {
 /// What passes is the input's own memory, also what was held back.
 #[test]
 fn nothing_is_copied() {
-    let text = Bytes::from(vec![[b'x'; 99].as_slice(), b"\n"].concat().repeat(1000));
+    let text = Bytes::from([[b'x'; 99].as_slice(), b"\n"].concat().repeat(1000));
     for spec in [head(500, csv()), drop(3, 0, csv()), drop(3, 5, csv())] {
         let mut stage = stage(&spec, &Limits::default());
         let mut input = Input::default();

@@ -202,6 +202,7 @@ proptest! {
     ) {
         let rows: String = rows.iter().map(|amount| format!("x,{amount}\n")).collect();
         let mut input = format!("id,amount\n{rows}TRL,{count},{sum}\n").into_bytes();
+        let broken = fault.is_some();
         if let Some((at, byte)) = fault {
             let at = at.index(input.len());
             input[at] = byte;
@@ -211,6 +212,8 @@ proptest! {
         if outcome.verdict.is_ok() {
             prop_assert!(outcome.bytes == input);
         }
-        prop_assert!(resumes_alike(&spec, &Limits::default(), &input, seed) > 0 || seed.is_multiple_of(2));
+        let places = resumes_alike(&spec, &Limits::default(), &input, seed);
+        // A fault may make one record of all, and few chunks may end where none does.
+        prop_assert!(places > 0 || broken || seed.is_multiple_of(2));
     }
 }

@@ -10,7 +10,7 @@ use super::{
     ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::{csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, jsonl, magic, records, trailer},
+    stage::{csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, jsonl, magic, records, trailer, unique},
 };
 use crate::ByteSize;
 
@@ -33,6 +33,9 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             }
             StageSpec::CsvToParquet(spec) => {
                 csv_to_parquet::check(spec, &route.limits, &format!("{path}/csv_to_parquet"), report);
+            }
+            StageSpec::Validate(ValidateSpec::Unique(spec)) => {
+                unique::check(spec, &format!("{path}/validate/unique"), report);
             }
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 trailer::check(spec, &format!("{path}/validate/trailer"), report);

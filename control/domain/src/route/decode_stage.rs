@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{
     Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, JsonlSpec, RecordTerminator,
-    StageSpec, ValidateSpec, XmlSpec,
+    StageSpec, UniqueSpec, ValidateSpec, XmlSpec,
     cursor::{At, Fields},
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
     stage::{
         charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, jsonl, magic, newline, records,
-        trailer, xml,
+        trailer, unique, xml,
     },
 };
 
@@ -111,6 +111,7 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
         _ if inner.is_null() && plain(name).is_some() => plain(name),
+        "unique" => unique::decode(&inner, report).map(ValidateSpec::Unique),
         "trailer" => trailer::decode(&inner, report).map(ValidateSpec::Trailer),
         "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
         "csv" => csv(&inner, report).map(ValidateSpec::Csv),
@@ -137,6 +138,7 @@ fn plain(name: &str) -> Option<ValidateSpec> {
     Some(match name {
         "csv" => ValidateSpec::Csv(CsvSpec::default()),
         "jsonl" => ValidateSpec::Jsonl(JsonlSpec::default()),
+        "unique" => ValidateSpec::Unique(UniqueSpec::default()),
         "utf8" => ValidateSpec::Utf8,
         "xml" => ValidateSpec::Xml(XmlSpec::default()),
         _ => return None,

@@ -8,7 +8,7 @@ use super::{
     names::word,
     stage::{
         charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, jsonl, magic, newline, records,
-        trailer, xml,
+        trailer, unique, xml,
     },
 };
 
@@ -84,6 +84,9 @@ fn stage(stage: &StageSpec) -> Value {
         }
         StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
             json!({ "validate": { "trailer": trailer::encode(spec) } })
+        }
+        StageSpec::Validate(ValidateSpec::Unique(spec)) => {
+            json!({ "validate": { "unique": unique::encode(spec) } })
         }
         StageSpec::Ebcdic(spec) => json!({ "ebcdic": ebcdic::encode(spec) }),
         StageSpec::Newline(spec) => json!({ "newline": newline::encode(spec) }),

@@ -30,8 +30,8 @@ pub use stage::{
     Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType,
     EdiSpec, EdiStandard, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd, LoneCr, MAX_HELD, MAX_LAST,
     MagicSpec, Malformed, MediaType, NewlineSpec, OnError, OutputColumn, ParquetCompression, Place, Placed,
-    QuoteStyle, RecordTerminator, RecordsSpec, SchemaFault, StageSpec, SumSpec, TrailerSpec, UnknownCharset,
-    ValidateSpec, XmlSpec, width,
+    QuoteStyle, RecordTerminator, RecordsSpec, SchemaFault, StageSpec, SumSpec, TrailerSpec, UniqueSpec,
+    UnknownCharset, ValidateSpec, XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -43,6 +43,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("trailer", stage::trailer::FIELDS),
         ("trailer_count", stage::trailer::COUNT),
         ("trailer_sum", stage::trailer::SUM),
+        ("unique", stage::unique::FIELDS),
         ("magic", stage::magic::FIELDS),
         ("edi", stage::edi::FIELDS),
         ("jsonl", stage::jsonl::FIELDS),

@@ -16,6 +16,7 @@ pub(super) mod magic;
 pub(super) mod newline;
 pub(super) mod records;
 pub(super) mod trailer;
+pub(super) mod unique;
 pub(super) mod xml;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub use magic::{MagicSpec, MediaType};
 pub use newline::{LineEnd, LoneCr, NewlineSpec};
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
+pub use unique::UniqueSpec;
 pub use xml::XmlSpec;
 
 /// One stage of a route.
@@ -103,6 +105,8 @@ pub enum ValidateSpec {
     Edi(EdiSpec),
     /// JSON Lines.
     Jsonl(JsonlSpec),
+    /// No two records with the same key.
+    Unique(UniqueSpec),
     /// Well-formed UTF-8 (RFC 3629), any length.
     Utf8,
     /// Well-formed XML.

@@ -280,15 +280,31 @@ fn any_records() -> impl Strategy<Value = RecordsSpec> {
     prop_oneof![Just(RecordsSpec::Lines), any_dialect().prop_map(RecordsSpec::Csv)]
 }
 
+fn any_place() -> impl Strategy<Value = Place> {
+    let bytes = (1u32..50, 0u32..50).prop_map(|(from, more)| Place::Bytes(from, from + more));
+    prop_oneof![(1u32..99).prop_map(Place::Field), bytes]
+}
+
+fn any_column_ref() -> impl Strategy<Value = ColumnRef> {
+    prop_oneof![any_column().prop_map(ColumnRef::Name), any_place().prop_map(ColumnRef::At)]
+}
+
+fn any_unique() -> impl Strategy<Value = UniqueSpec> {
+    let columns = proptest::collection::vec(any_column_ref(), 0..3);
+    (any_records(), any::<bool>(), columns, 1u64 << 20..1 << 32).prop_map(
+        |(records, header, columns, memory)| UniqueSpec {
+            records,
+            header,
+            columns,
+            memory: ByteSize(memory),
+        },
+    )
+}
+
 fn any_trailer() -> impl Strategy<Value = TrailerSpec> {
-    let place = || {
-        let bytes = (1u32..50, 0u32..50).prop_map(|(from, more)| Place::Bytes(from, from + more));
-        prop_oneof![(1u32..99).prop_map(Place::Field), bytes]
-    };
-    let column = prop_oneof![any_column().prop_map(ColumnRef::Name), place().prop_map(ColumnRef::At)];
     let of = proptest::sample::select(vec![Counted::Data, Counted::All]);
-    let count = (place(), of).prop_map(|(field, of)| CountSpec { field, of });
-    let sum = (column, place()).prop_map(|(column, field)| SumSpec { column, field });
+    let count = (any_place(), of).prop_map(|(field, of)| CountSpec { field, of });
+    let sum = (any_column_ref(), any_place()).prop_map(|(column, field)| SumSpec { column, field });
     (any_records(), any::<bool>(), "[ -~]{1,9}", proptest::option::of(count), proptest::option::of(sum))
         .prop_map(|(records, header, prefix, count, sum)| TrailerSpec {
             records,
@@ -369,6 +385,7 @@ fn any_route() -> impl Strategy<Value = Route> {
             last,
             records
         })),
+        any_unique().prop_map(|spec| StageSpec::Validate(ValidateSpec::Unique(spec))),
         any_trailer().prop_map(|spec| StageSpec::Validate(ValidateSpec::Trailer(spec))),
         proptest::sample::select(vec![EdiStandard::X12, EdiStandard::Edifact])
             .prop_map(|standard| StageSpec::Validate(ValidateSpec::Edi(EdiSpec { standard }))),

@@ -8,7 +8,7 @@ use eft_domain::{
 use super::{
     Charset, CsvProject, CsvToJsonl, CsvToParquet, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate,
     Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Sha256, Stage, StageInfo,
-    StageReport, State, StripBom, TrailerValidate, Utf8Validate, XmlValidate,
+    StageReport, State, StripBom, TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
 };
 use crate::secrets::{NoSecrets, Secrets};
 
@@ -28,6 +28,7 @@ pub enum AnyStage {
     Jsonl(Box<JsonlValidate>),
     Sha256(Box<Sha256>),
     Trailer(Box<TrailerValidate>),
+    Unique(Box<UniqueValidate>),
     Ebcdic(Box<Ebcdic>),
     Newline(Newline),
     StripBom(StripBom),
@@ -51,6 +52,7 @@ macro_rules! each {
             AnyStage::Jsonl($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Trailer($stage) => $body,
+            AnyStage::Unique($stage) => $body,
             AnyStage::Ebcdic($stage) => $body,
             AnyStage::Newline($stage) => $body,
             AnyStage::StripBom($stage) => $body,
@@ -110,6 +112,9 @@ impl AnyStage {
             }
             StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
                 Some(Self::Jsonl(Box::new(JsonlValidate::new(spec.clone(), limits))))
+            }
+            StageSpec::Validate(ValidateSpec::Unique(spec)) => {
+                Some(Self::Unique(Box::new(UniqueValidate::new(spec.clone(), limits))))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
             StageSpec::Validate(ValidateSpec::Xml(spec)) => {

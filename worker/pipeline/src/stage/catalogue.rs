@@ -45,6 +45,7 @@ pub const PAGES: &[(&str, &str)] = pages![
     "validate.jsonl",
     "validate.magic",
     "validate.trailer",
+    "validate.unique",
     "validate.utf8",
     "validate.xml",
 ];

@@ -42,6 +42,7 @@ mod records;
 mod sha256;
 pub mod strip_bom;
 pub mod trailer;
+pub mod unique;
 pub mod utf8;
 pub mod xml;
 
@@ -64,6 +65,7 @@ pub use newline::Newline;
 pub use sha256::Sha256;
 pub use strip_bom::StripBom;
 pub use trailer::TrailerValidate;
+pub use unique::UniqueValidate;
 pub use utf8::Utf8Validate;
 pub use xml::XmlValidate;
 

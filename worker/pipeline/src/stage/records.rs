@@ -13,7 +13,7 @@ use eft_domain::{
     route::{DialectSpec, RecordsSpec},
 };
 
-pub(super) use fields::{Fields, content, text};
+pub(super) use fields::{at, column_name, content, find, shown};
 
 /// Where in a record the framer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,9 @@ pub(super) struct Records {
     framer: Framer,
     /// Longest record, line end included, in bytes.
     max: u64,
-    /// Records read to their end.
+    /// The first record is a header, which has the number 0.
+    header: bool,
+    /// Records read to their end, the header among them.
     pub(super) read: u64,
     /// Bytes of the record being read.
     pub(super) open: u64,
@@ -98,7 +100,12 @@ impl Records {
             RecordsSpec::Lines => None,
             RecordsSpec::Csv(dialect) => Some(dialect),
         };
-        Self { framer: Framer { dialect, at: At::Start }, max, read: 0, open: 0 }
+        Self { framer: Framer { dialect, at: At::Start }, max, header: false, read: 0, open: 0 }
+    }
+
+    /// The same, with a header or without.
+    pub(super) fn with_header(self, header: bool) -> Self {
+        Self { header, ..self }
     }
 
     /// Read on to the end of the record, or of `bytes`, which start at `offset`; not empty. Returns how many bytes that
@@ -113,8 +120,8 @@ impl Records {
         let start = offset - self.open;
         self.open += n as u64;
         if self.open > self.max {
-            let observed =
-                format!("{} bytes and more in record {} at byte {start}", self.max + 1, self.read + 1);
+            let number = self.read + u64::from(!self.header);
+            let observed = format!("{} bytes and more in record {number} at byte {start}", self.max + 1);
             return Err(Failure::limit(Code::LimitRecordBytes, observed, self.max));
         }
         if end.is_some() {

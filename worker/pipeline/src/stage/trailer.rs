@@ -78,7 +78,7 @@ impl TrailerValidate {
             ColumnRef::Name(_) => None,
         });
         Self {
-            records: Records::new(spec.records, max_record),
+            records: Records::new(spec.records, max_record).with_header(spec.header),
             spec,
             max_record,
             open: Vec::new(),

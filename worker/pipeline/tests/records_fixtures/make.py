@@ -6,6 +6,7 @@ Writes one file of JSON lines for each stage beside it. Needs coreutils.
 
 import csv
 import decimal
+import io
 import json
 import pathlib
 import random
@@ -107,6 +108,34 @@ def trailers(pick):
         yield {"validate": {"trailer": spec}}, data.encode(), says
 
 
+def uniques(pick):
+    """Files with a few keys that stand twice, and which records those are, found with a dict."""
+    for _ in range(80):
+        delimiter, quotechar = pick.choice([(",", '"'), (";", "'")])
+        header, columns = pick.random() < 0.5, pick.choice([[], [1], [2], [2, 1]])
+        data = table(pick, pick.randint(0, 12), delimiter, quotechar, pick.choice(["\n", "\r\n"]), pick.random() < 0.7)
+        if header:
+            data = delimiter.join(["id", "name", "x", "y"]).encode() + b"\n" + data
+        first, broken, offset = {}, [], 0
+        for number, record in enumerate(csv_records(data, delimiter, quotechar), start=0 if header else 1):
+            text = record.decode().removesuffix("\n").removesuffix("\r")
+            fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quotechar), [""]) or [""]
+            if number:
+                if any(column > len(fields) for column in columns):
+                    broken.append([number, offset, None])
+                else:
+                    key = tuple(fields[column - 1] for column in columns) if columns else text
+                    if key in first:
+                        broken.append([number, offset, first[key]])
+                    first.setdefault(key, number)
+            offset += len(record)
+        names = {1: "id", 2: "name"}
+        spec = {"records": "csv", "delimiter": delimiter, "quote": quotechar, "header": header}
+        if columns:
+            spec["columns"] = [names[column] if header and pick.random() < 0.7 else column for column in columns]
+        yield {"validate": {"unique": spec}}, data, {"broken": broken}
+
+
 def write(name, cases):
     with open(HERE / name, "w") as out:
         for stage, data, expected in cases:
@@ -117,6 +146,7 @@ def write(name, cases):
 def main():
     write("slices.jsonl", slices(random.Random(1)))
     write("trailers.jsonl", trailers(random.Random(2)))
+    write("uniques.jsonl", uniques(random.Random(3)))
 
 
 if __name__ == "__main__":

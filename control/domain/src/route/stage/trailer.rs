@@ -136,12 +136,17 @@ fn count(at: &At<'_>, report: &mut Report) -> Option<CountSpec> {
 
 fn sum(at: &At<'_>, report: &mut Report) -> Option<SumSpec> {
     let fields = at.fields(report, SUM)?;
-    let column = fields.need(report, "column").and_then(|at| match at.as_text() {
-        Some(name) => Some(ColumnRef::Name(name.to_owned())),
-        None => place(at, report).map(ColumnRef::At),
-    });
+    let column = fields.need(report, "column").and_then(|at| decode_column(at, report));
     let field = fields.need(report, "field").and_then(|at| place(at, report));
     Some(SumSpec { column: column?, field: field? })
+}
+
+/// A name, the number of a field, or byte positions.
+pub(in super::super) fn decode_column(at: &At<'_>, report: &mut Report) -> Option<ColumnRef> {
+    match at.as_text() {
+        Some(name) => Some(ColumnRef::Name(name.to_owned())),
+        None => place(at, report).map(ColumnRef::At),
+    }
 }
 
 fn place(at: &At<'_>, report: &mut Report) -> Option<Place> {
@@ -174,13 +179,16 @@ pub(in super::super) fn encode(spec: &TrailerSpec) -> Value {
         value["count"] = json!({ "field": encode_place(field), "of": super::super::names::word(of) });
     }
     if let Some(SumSpec { column, field }) = &spec.sum {
-        let column = match column {
-            ColumnRef::Name(name) => name.as_str().into(),
-            ColumnRef::At(place) => encode_place(*place),
-        };
-        value["sum"] = json!({ "column": column, "field": encode_place(*field) });
+        value["sum"] = json!({ "column": encode_column(column), "field": encode_place(*field) });
     }
     value
+}
+
+pub(in super::super) fn encode_column(column: &ColumnRef) -> Value {
+    match column {
+        ColumnRef::Name(name) => name.as_str().into(),
+        ColumnRef::At(place) => encode_place(*place),
+    }
 }
 
 fn encode_place(place: Place) -> Value {
@@ -192,28 +200,40 @@ fn encode_place(place: Place) -> Value {
 
 pub(in super::super) fn check(spec: &TrailerSpec, path: &str, report: &mut Report) {
     check_records(&spec.records, path, report);
-    let field = |place: Place, at: String, report: &mut Report| {
-        if matches!((place, spec.records), (Place::Field(_), RecordsSpec::Lines)) {
-            report
-                .add(at, "lines have no fields: give byte positions such as [4, 13], or say `records: csv`");
-        }
-    };
     if let Some(count) = &spec.count {
-        field(count.field, format!("{path}/count/field"), report);
+        check_place(count.field, spec.records, &format!("{path}/count/field"), report);
     }
-    let Some(sum) = &spec.sum else { return };
-    field(sum.field, format!("{path}/sum/field"), report);
-    match &sum.column {
-        ColumnRef::At(place) => field(*place, format!("{path}/sum/column"), report),
-        ColumnRef::Name(name) if spec.records == RecordsSpec::Lines => report.add(
-            format!("{path}/sum/column"),
+    if let Some(sum) = &spec.sum {
+        check_place(sum.field, spec.records, &format!("{path}/sum/field"), report);
+        check_column(&sum.column, spec.records, spec.header, &format!("{path}/sum/column"), report);
+    }
+}
+
+fn check_place(place: Place, records: RecordsSpec, path: &str, report: &mut Report) {
+    if matches!((place, records), (Place::Field(_), RecordsSpec::Lines)) {
+        report.add(path, "lines have no fields: give byte positions such as [4, 13], or say `records: csv`");
+    }
+}
+
+/// A column that these records do not have.
+pub(in super::super) fn check_column(
+    column: &ColumnRef,
+    records: RecordsSpec,
+    header: bool,
+    path: &str,
+    report: &mut Report,
+) {
+    match column {
+        ColumnRef::At(place) => check_place(*place, records, path, report),
+        ColumnRef::Name(name) if records == RecordsSpec::Lines => report.add(
+            path,
             format!(
                 "lines have no column {}: give byte positions such as [4, 13], or say `records: csv`",
                 quoted(name)
             ),
         ),
-        ColumnRef::Name(name) if !spec.header => report.add(
-            format!("{path}/sum/column"),
+        ColumnRef::Name(name) if !header => report.add(
+            path,
             format!("column {} has no name: say `header: true`, or give its number", quoted(name)),
         ),
         ColumnRef::Name(_) => {}

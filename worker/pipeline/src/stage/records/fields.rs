@@ -2,7 +2,12 @@
 
 use std::borrow::Cow;
 
-use eft_domain::route::DialectSpec;
+use eft_domain::route::{ColumnRef, DialectSpec, Place, RecordsSpec};
+
+use crate::stage::csv::rules::show;
+
+/// Bytes of a text that are shown in a reason.
+const SHOWN: usize = 64;
 
 const BOM: &[u8] = &[0xef, 0xbb, 0xbf];
 
@@ -80,6 +85,51 @@ pub(crate) fn text<'a>(raw: &'a [u8], dialect: &DialectSpec) -> Cow<'a, [u8]> {
     }
     made.extend(behind);
     Cow::Owned(made)
+}
+
+/// What stands at a place of a record's content.
+pub(crate) fn at(records: RecordsSpec, content: &[u8], place: Place) -> Option<Cow<'_, [u8]>> {
+    match (place, records) {
+        (Place::Bytes(from, to), _) => content.get(from as usize - 1..to as usize).map(Cow::Borrowed),
+        (Place::Field(number), RecordsSpec::Csv(dialect)) => {
+            let raw = Fields::new(content, dialect).nth(number as usize - 1)?;
+            Some(text(raw, &dialect))
+        }
+        (Place::Field(_), RecordsSpec::Lines) => None,
+    }
+}
+
+/// Where the header has a column; the reason where it has none, or several of the name.
+pub(crate) fn find(records: RecordsSpec, header: &[u8], column: &ColumnRef) -> Result<Place, String> {
+    let (name, dialect) = match (column, records) {
+        (ColumnRef::At(place), _) => return Ok(*place),
+        (ColumnRef::Name(name), RecordsSpec::Csv(dialect)) => (name, dialect),
+        (ColumnRef::Name(_), RecordsSpec::Lines) => return Err("lines have no columns with names".to_owned()),
+    };
+    let mut found =
+        (1..).zip(Fields::new(header, dialect)).filter(|(_, raw)| *text(raw, &dialect) == *name.as_bytes());
+    let name = show(name.as_bytes(), false);
+    match (found.next(), found.next()) {
+        (Some((number, _)), None) => Ok(Place::Field(number)),
+        (None, _) => Err(format!("there is no column {name}")),
+        (Some(_), Some(_)) => Err(format!("several columns are named {name}")),
+    }
+}
+
+/// A column as messages call it.
+pub(crate) fn column_name(column: &ColumnRef) -> String {
+    match column {
+        ColumnRef::Name(name) => {
+            let shown = show(name.as_bytes(), false);
+            format!("column {}", &shown[1..shown.len() - 1])
+        }
+        ColumnRef::At(place) => place.to_string(),
+    }
+}
+
+/// Text of the file in a message: short, and escaped.
+pub(crate) fn shown(text: &[u8]) -> String {
+    show(&text[..text.len().min(SHOWN)], text.len() > SHOWN)
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! What the records say, and what is wrong with it.
 
-use std::borrow::Cow;
-
-use eft_domain::route::{ColumnRef, Counted, Place, RecordsSpec, TrailerSpec};
+use eft_domain::route::{Counted, TrailerSpec};
 
 use super::{
     Seen,
@@ -10,11 +8,8 @@ use super::{
 };
 use crate::stage::{
     csv::rules::show,
-    records::{Fields, content, text},
+    records::{at, column_name, content, find, shown},
 };
-
-/// Bytes of a text that are shown in a reason.
-const SHOWN: usize = 64;
 
 /// What is wrong with a record: where in it, and why.
 type Wrong = (Option<String>, String);
@@ -49,31 +44,16 @@ impl Seen {
 
     /// Find the column that is added up in the header.
     fn name(&mut self, spec: &TrailerSpec, header: &[u8]) -> Result<(), Wrong> {
-        let (Some(sum), RecordsSpec::Csv(dialect)) = (&spec.sum, spec.records) else { return Ok(()) };
-        let ColumnRef::Name(name) = &sum.column else { return Ok(()) };
-        let mut places = (1..).zip(Fields::new(header, dialect));
-        let mut found = places.by_ref().filter(|(_, raw)| *text(raw, &dialect) == *name.as_bytes());
-        let name = show(name.as_bytes(), false);
-        match (found.next(), found.next()) {
-            (Some((number, _)), None) => {
-                self.column = Some(Place::Field(number));
-                Ok(())
-            }
-            (None, _) => Err((None, format!("there is no column {name}"))),
-            (Some(_), Some(_)) => Err((None, format!("several columns are named {name}"))),
-        }
+        let Some(sum) = &spec.sum else { return Ok(()) };
+        self.column = Some(find(spec.records, header, &sum.column).map_err(|why| (None, why))?);
+        Ok(())
     }
 
     /// Add what a data record has in the column. Nothing but spaces counts as nothing.
     fn add(&mut self, spec: &TrailerSpec, record: &[u8]) -> Result<(), Wrong> {
         let (Some(sum), Some(column)) = (&spec.sum, self.column) else { return Ok(()) };
-        let name = || {
-            Some(match &sum.column {
-                ColumnRef::Name(name) => format!("column {}", unquoted(name)),
-                ColumnRef::At(place) => place.to_string(),
-            })
-        };
-        let Some(value) = at(spec, record, column) else {
+        let name = || Some(column_name(&sum.column));
+        let Some(value) = at(spec.records, record, column) else {
             return Err((name(), "the record has none".to_owned()));
         };
         let value = value.trim_ascii();
@@ -113,7 +93,7 @@ impl Seen {
             Counted::Data => (self.data, "records"),
             Counted::All => (read, "records, header and trailer included"),
         };
-        let found = at(spec, trailer, count.field);
+        let found = at(spec.records, trailer, count.field);
         let value =
             found.as_deref().ok_or_else(|| format!("it has no {}, the count", count.field))?.trim_ascii();
         let digits = str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -126,11 +106,8 @@ impl Seen {
 
     fn compare_sum(&self, spec: &TrailerSpec, trailer: &[u8]) -> Result<(), String> {
         let Some(sum) = &spec.sum else { return Ok(()) };
-        let column = match &sum.column {
-            ColumnRef::Name(name) => format!("column {}", unquoted(name)),
-            ColumnRef::At(place) => place.to_string(),
-        };
-        let found = at(spec, trailer, sum.field);
+        let column = column_name(&sum.column);
+        let found = at(spec.records, trailer, sum.field);
         let value = found.as_deref().ok_or_else(|| format!("it has no {}, the sum", sum.field))?.trim_ascii();
         match Exact::parse(value) {
             Ok(says) if says.same(self.sum) => Ok(()),
@@ -140,31 +117,9 @@ impl Seen {
     }
 }
 
-/// What stands at a place of a record.
-fn at<'a>(spec: &TrailerSpec, record: &'a [u8], place: Place) -> Option<Cow<'a, [u8]>> {
-    match (place, spec.records) {
-        (Place::Bytes(from, to), _) => record.get(from as usize - 1..to as usize).map(Cow::Borrowed),
-        (Place::Field(number), RecordsSpec::Csv(dialect)) => {
-            let raw = Fields::new(record, dialect).nth(number as usize - 1)?;
-            Some(text(raw, &dialect))
-        }
-        (Place::Field(_), RecordsSpec::Lines) => None,
-    }
-}
-
 fn not_exact(why: NotExact, value: &[u8]) -> String {
     match why {
         NotExact::NotDecimal => format!("not a decimal number: {}", shown(value)),
         NotExact::TooLong => format!("a number of more than 38 digits: {}", shown(value)),
     }
-}
-
-fn shown(text: &[u8]) -> String {
-    show(&text[..text.len().min(SHOWN)], text.len() > SHOWN)
-}
-
-/// A name of the route, escaped, without the quotes.
-fn unquoted(name: &str) -> String {
-    let shown = show(name.as_bytes(), false);
-    shown[1..shown.len() - 1].to_owned()
 }
