@@ -20,8 +20,9 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, Flow, HeadRecords, Input,
-        MagicValidate, Newline, Output, Scratch, Sha256, Stage, StripBom, TrailerValidate, Utf8Validate,
+        BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, FixedWidth, Flow,
+        HeadRecords, Input, MagicValidate, Newline, Output, Scratch, Sha256, Stage, StripBom,
+        TrailerValidate, Utf8Validate,
     },
 };
 use futures::FutureExt;
@@ -169,6 +170,11 @@ fn taps(criterion: &mut Criterion) {
     group.bench_function("drop_last", |bencher| {
         let spec = DropSpec { first: 1, last: 1, records };
         bencher.iter(|| drain(&mut DropRecords::new(spec, &limits), &rows));
+    });
+    let records = data::frames(data::fixed_width(LEN), FRAME);
+    group.bench_function("validate_fixed_width", |bencher| {
+        let stage = || FixedWidth::new(data::fixed_width_spec(), &limits).expect("the columns fit");
+        bencher.iter(|| drain(&mut stage(), &records));
     });
     group.bench_function("sha256", |bencher| {
         bencher.iter(|| {

@@ -13,12 +13,14 @@
 //! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
 
 mod ebcdic;
+mod fixed_width;
 mod records;
 mod routes;
 mod stages;
 mod texts;
 
 pub use ebcdic::ebcdic;
+pub use fixed_width::fixed_width;
 pub use records::{magic, slices, trailer};
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, newline, strip_bom, utf8};
@@ -35,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
     ("ebcdic", ebcdic),
+    ("fixed_width", fixed_width),
     ("magic", magic),
     ("newline", newline),
     ("receipt", receipt),

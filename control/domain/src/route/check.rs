@@ -10,7 +10,7 @@ use super::{
     ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::{ebcdic, magic, records, trailer},
+    stage::{ebcdic, fixed_width, magic, records, trailer},
 };
 use crate::ByteSize;
 
@@ -24,6 +24,9 @@ pub(super) fn route(route: &Route, report: &mut Report) {
         match stage {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
+            }
+            StageSpec::Validate(ValidateSpec::FixedWidth(spec)) => {
+                fixed_width::check(spec, &route.limits, &format!("{path}/validate/fixed_width"), report);
             }
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 trailer::check(spec, &format!("{path}/validate/trailer"), report);

@@ -9,7 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::{charset, ebcdic, magic, newline, records, trailer},
+    stage::{charset, ebcdic, fixed_width, magic, newline, records, trailer},
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -87,6 +87,9 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
         return match name {
             "utf8" => Some(ValidateSpec::Utf8),
             "csv" => Some(ValidateSpec::Csv(CsvSpec::default())),
+            "fixed_width" => {
+                at.fault(report, "`fixed_width` needs a length: write `fixed_width: { record: 80 }`")
+            }
             "magic" => at.fault(report, "`magic` needs the types: write `magic: { types: [pdf, zip] }`"),
             "trailer" => at.fault(
                 report,
@@ -97,6 +100,7 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
     }
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
+        "fixed_width" => fixed_width::decode(&inner, report).map(ValidateSpec::FixedWidth),
         "trailer" => trailer::decode(&inner, report).map(ValidateSpec::Trailer),
         "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
         _ if inner.is_null() => {

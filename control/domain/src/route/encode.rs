@@ -6,7 +6,7 @@ use super::{
     Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
     ValidateSpec,
     names::word,
-    stage::{charset, ebcdic, magic, newline, records, trailer},
+    stage::{charset, ebcdic, fixed_width, magic, newline, records, trailer},
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -79,6 +79,9 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Newline(spec) => json!({ "newline": newline::encode(spec) }),
         StageSpec::StripBom => json!({ "strip_bom": {} }),
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
+        StageSpec::Validate(ValidateSpec::FixedWidth(spec)) => {
+            json!({ "validate": { "fixed_width": fixed_width::encode(spec) } })
+        }
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),
     }
 }

@@ -26,9 +26,10 @@ pub use options::{
 };
 pub use stage::{
     Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnType, Columns, CompressSpec, CountSpec, Counted,
-    CsvSpec, Decimal, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType, HeadSpec,
-    LineEnd, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, Place, Placed,
-    RecordTerminator, RecordsSpec, StageSpec, SumSpec, TrailerSpec, UnknownCharset, ValidateSpec, width,
+    CsvSpec, Decimal, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType,
+    FixedColumn, FixedWidthSpec, HeadSpec, LineEnd, LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec,
+    Malformed, MediaType, NewlineSpec, Place, Placed, RecordTerminator, RecordsSpec, StageSpec, SumSpec,
+    TrailerSpec, UnknownCharset, ValidateSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

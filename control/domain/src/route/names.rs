@@ -26,7 +26,7 @@ pub(super) const STAGES: &[&str] =
     &["decompress", "charset", "drop", "ebcdic", "head", "newline", "strip_bom", "validate", "compress"];
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
-pub(super) const VALIDATORS: &[&str] = &["csv", "magic", "trailer", "utf8"];
+pub(super) const VALIDATORS: &[&str] = &["csv", "fixed_width", "magic", "trailer", "utf8"];
 pub(super) const CSV: &[&str] = &[
     "delimiter",
     "quote",

@@ -2,6 +2,7 @@
 
 pub(super) mod charset;
 pub(super) mod ebcdic;
+pub(super) mod fixed_width;
 mod layout;
 pub(super) mod newline;
 
@@ -13,6 +14,7 @@ pub(super) mod trailer;
 
 pub use charset::{Charset, CharsetSpec, Malformed, UnknownCharset};
 pub use ebcdic::{CodePage, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType};
+pub use fixed_width::{FixedColumn, FixedWidthSpec, LineTerminator};
 pub use layout::{Placed, width};
 pub use magic::{MagicSpec, MediaType};
 pub use newline::{LineEnd, LoneCr, NewlineSpec};
@@ -72,6 +74,8 @@ pub struct CompressSpec {
 pub enum ValidateSpec {
     /// Delimiter-separated records.
     Csv(CsvSpec),
+    /// Records of a fixed length.
+    FixedWidth(FixedWidthSpec),
     /// A type of file, by its first bytes.
     Magic(MagicSpec),
     /// A last record that says what the others are.

@@ -6,8 +6,9 @@ use eft_domain::{
 };
 
 use super::{
-    Charset, CsvValidate, Decompress, DropRecords, Ebcdic, Flow, HeadRecords, Input, MagicValidate, Newline,
-    Output, Sha256, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate, Utf8Validate,
+    Charset, CsvValidate, Decompress, DropRecords, Ebcdic, FixedWidth, Flow, HeadRecords, Input,
+    MagicValidate, Newline, Output, Sha256, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate,
+    Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -22,6 +23,7 @@ pub enum AnyStage {
     Sha256(Box<Sha256>),
     Trailer(Box<TrailerValidate>),
     Ebcdic(Box<Ebcdic>),
+    FixedWidth(Box<FixedWidth>),
     Newline(Newline),
     StripBom(StripBom),
     Utf8(Utf8Validate),
@@ -39,6 +41,7 @@ macro_rules! each {
             AnyStage::Sha256($stage) => $body,
             AnyStage::Trailer($stage) => $body,
             AnyStage::Ebcdic($stage) => $body,
+            AnyStage::FixedWidth($stage) => $body,
             AnyStage::Newline($stage) => $body,
             AnyStage::StripBom($stage) => $body,
             AnyStage::Utf8($stage) => $body,
@@ -69,6 +72,9 @@ impl AnyStage {
             }
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 Some(Self::Trailer(Box::new(TrailerValidate::new(spec.clone(), limits))))
+            }
+            StageSpec::Validate(ValidateSpec::FixedWidth(spec)) => {
+                Some(Self::FixedWidth(Box::new(FixedWidth::new(spec.clone(), limits)?)))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
         })

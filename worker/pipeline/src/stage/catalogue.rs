@@ -25,12 +25,17 @@ macro_rules! pages {
 
 /// The name and the page of every stage, in the order of the alphabet.
 pub const PAGES: &[(&str, &str)] = pages![
+    "charset",
     "compress",
     "decompress",
     "digest.sha256",
     "drop",
+    "ebcdic",
     "head",
+    "newline",
+    "strip_bom",
     "validate.csv",
+    "validate.fixed_width",
     "validate.magic",
     "validate.trailer",
     "validate.utf8"
