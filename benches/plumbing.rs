@@ -5,18 +5,11 @@ use std::{hint::black_box, num::NonZeroUsize};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
+use eft_domain::ByteSize;
 use eft_domain::route::{
     self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, EdiSpec,
     EdiStandard, HeadSpec, JsonlSpec, Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec,
-    Place, RecordsSpec, SumSpec, TrailerSpec, XmlSpec,
-};
-use eft_domain::{
-    ByteSize,
-    route::{
-        self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, HeadSpec,
-        Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec, Place, RecordsSpec, SumSpec,
-        TrailerSpec, UniqueSpec,
-    },
+    Place, RecordsSpec, SumSpec, TrailerSpec, UniqueSpec, XmlSpec,
 };
 use eft_pipeline::{
     budget::Budget,
@@ -28,9 +21,9 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate, Flow,
-        HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256, Stage, StripBom,
-        TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
+        BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate, FixedWidth,
+        Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256, Stage,
+        StripBom, TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
     },
 };
 use futures::FutureExt;
@@ -212,6 +205,11 @@ fn taps(criterion: &mut Criterion) {
     group.bench_function("drop_last", |bencher| {
         let spec = DropSpec { first: 1, last: 1, records };
         bencher.iter(|| drain(&mut DropRecords::new(spec, &limits), &rows));
+    });
+    let records = data::frames(data::fixed_width(LEN), FRAME);
+    group.bench_function("validate_fixed_width", |bencher| {
+        let stage = || FixedWidth::new(data::fixed_width_spec(), &limits).expect("the columns fit");
+        bencher.iter(|| drain(&mut stage(), &records));
     });
     group.bench_function("sha256", |bencher| {
         bencher.iter(|| {

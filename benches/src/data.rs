@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use bytes::Bytes;
 use eft_domain::route::{
-    CodePage, ColumnType, Columns, CsvSpec, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType, Placed,
+    CodePage, ColumnType, Columns, CsvSpec, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType, FixedColumn,
+    FixedWidthSpec, LineTerminator, Placed,
 };
 use eft_domain::route::{JsonSchema, JsonlSpec};
 use eft_fakes::Pattern;
@@ -258,6 +259,39 @@ pub fn jsonl_spec() -> JsonlSpec {
         },
     });
     JsonlSpec { schema: Some(JsonSchema::new(schema).expect("a sound schema")), ..JsonlSpec::default() }
+}
+
+/// Records of 63 characters and LF, as many as `len` bytes hold.
+pub fn fixed_width(len: usize) -> Bytes {
+    let mut pattern = Pattern::new(4);
+    let mut text = String::with_capacity(len + 64);
+    while text.len() < len {
+        let word = pattern.word();
+        let (day, amount) = (word % 28 + 1, (word >> 8) & 0xf_ffff);
+        writeln!(text, "{:<10}2026-03-{day:02}{amount:>12}{:31}", word & 0xffff, "")
+            .expect("a string takes all text");
+    }
+    text.truncate(len / 64 * 64);
+    text.into()
+}
+
+/// The rules for [`fixed_width`].
+pub fn fixed_width_spec() -> FixedWidthSpec {
+    let column = |name: &str, start, length, ty| Placed {
+        name: name.to_owned(),
+        start,
+        length,
+        kind: FixedColumn { ty, not_null: true },
+    };
+    FixedWidthSpec {
+        record: 63,
+        terminator: LineTerminator::Lf,
+        columns: vec![
+            column("account", 1, 10, ColumnType::Text),
+            column("booked", 11, 10, ColumnType::Date),
+            column("amount", 21, 12, ColumnType::Integer),
+        ],
+    }
 }
 
 /// `bytes` as the one gzip member that `gzip` makes of a file.

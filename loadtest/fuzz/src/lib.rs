@@ -14,6 +14,7 @@
 
 mod documents;
 mod ebcdic;
+mod fixed_width;
 mod records;
 mod rewrites;
 mod routes;
@@ -22,7 +23,7 @@ mod texts;
 
 pub use documents::{edi, jsonl, xml};
 pub use ebcdic::ebcdic;
-pub use records::{magic, slices, trailer};
+pub use fixed_width::fixed_width;
 pub use records::{magic, slices, trailer, unique};
 pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
 pub use routes::{receipt, route_json, route_yaml};
@@ -44,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("decompress_zstd", decompress_zstd),
     ("ebcdic", ebcdic),
     ("edi", edi),
+    ("fixed_width", fixed_width),
     ("jsonl", jsonl),
     ("magic", magic),
     ("newline", newline),

@@ -10,7 +10,10 @@ use super::{
     ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::{csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, jsonl, magic, records, trailer, unique},
+    stage::{
+        csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, trailer,
+        unique,
+    },
 };
 use crate::ByteSize;
 
@@ -36,6 +39,9 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             }
             StageSpec::Validate(ValidateSpec::Unique(spec)) => {
                 unique::check(spec, &format!("{path}/validate/unique"), report);
+            }
+            StageSpec::Validate(ValidateSpec::FixedWidth(spec)) => {
+                fixed_width::check(spec, &route.limits, &format!("{path}/validate/fixed_width"), report);
             }
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 trailer::check(spec, &format!("{path}/validate/trailer"), report);

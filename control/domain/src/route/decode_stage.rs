@@ -10,8 +10,8 @@ use super::{
     errors::{Report, did_you_mean, quoted},
     names,
     stage::{
-        charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, jsonl, magic, newline, records,
-        trailer, unique, xml,
+        charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
+        records, trailer, unique, xml,
     },
 };
 
@@ -112,6 +112,7 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
     match name {
         _ if inner.is_null() && plain(name).is_some() => plain(name),
         "unique" => unique::decode(&inner, report).map(ValidateSpec::Unique),
+        "fixed_width" => fixed_width::decode(&inner, report).map(ValidateSpec::FixedWidth),
         "trailer" => trailer::decode(&inner, report).map(ValidateSpec::Trailer),
         "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
         "csv" => csv(&inner, report).map(ValidateSpec::Csv),
@@ -126,6 +127,7 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
 fn needs_more(name: &str) -> Option<String> {
     let (needs, example) = match name {
         "edi" => ("a standard", "validate: { edi: { standard: x12 } }"),
+        "fixed_width" => ("a length", "fixed_width: { record: 80 }"),
         "magic" => ("the types", "magic: { types: [pdf, zip] }"),
         "trailer" => ("to know what to check", "trailer: { records: csv, count: { field: 2 } }"),
         _ => return None,

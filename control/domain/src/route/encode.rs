@@ -7,8 +7,8 @@ use super::{
     StageSpec, ValidateSpec,
     names::word,
     stage::{
-        charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, jsonl, magic, newline, records,
-        trailer, unique, xml,
+        charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
+        records, trailer, unique, xml,
     },
 };
 
@@ -96,6 +96,9 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Validate(ValidateSpec::Xml(spec)) => json!({ "validate": { "xml": xml::encode(spec) } }),
         StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
             json!({ "validate": { "jsonl": jsonl::encode(spec) } })
+        }
+        StageSpec::Validate(ValidateSpec::FixedWidth(spec)) => {
+            json!({ "validate": { "fixed_width": fixed_width::encode(spec) } })
         }
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),
     }

@@ -28,10 +28,10 @@ pub use stage::{
     BlankLines, Change, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnSource, ColumnType, Columns,
     CompressSpec, CountSpec, Counted, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec, CsvToParquetSpec,
     Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType,
-    EdiSpec, EdiStandard, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd, LoneCr, MAX_HELD, MAX_LAST,
-    MagicSpec, Malformed, MediaType, NewlineSpec, OnError, OutputColumn, ParquetCompression, Place, Placed,
-    QuoteStyle, RecordTerminator, RecordsSpec, SchemaFault, StageSpec, SumSpec, TrailerSpec, UniqueSpec,
-    UnknownCharset, ValidateSpec, XmlSpec, width,
+    EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd,
+    LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, OnError,
+    OutputColumn, ParquetCompression, Place, Placed, QuoteStyle, RecordTerminator, RecordsSpec, SchemaFault,
+    StageSpec, SumSpec, TrailerSpec, UniqueSpec, UnknownCharset, ValidateSpec, XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -45,7 +45,8 @@ pub(super) const STAGES: &[&str] = &[
 ];
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
-pub(super) const VALIDATORS: &[&str] = &["csv", "edi", "jsonl", "magic", "trailer", "unique", "utf8", "xml"];
+pub(super) const VALIDATORS: &[&str] =
+    &["csv", "edi", "fixed_width", "jsonl", "magic", "trailer", "unique", "utf8", "xml"];
 pub(super) const CSV: &[&str] = &[
     "delimiter",
     "quote",

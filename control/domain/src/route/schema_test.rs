@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{
     BlankLines, CodePage, Codec, ColumnType, Counted, Digest, EdiStandard, Executor, HeadOfLine, LineEnd,
-    LoneCr, Malformed, MediaType, OnEmpty, OnError, OnExisting, ParquetCompression, QuoteStyle,
-    RecordTerminator, Route, Rpo, StorageClass, names,
-    stage::{self, charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, newline},
+    LineTerminator, LoneCr, Malformed, MediaType, OnEmpty, OnError, OnExisting, ParquetCompression,
+    QuoteStyle, RecordTerminator, Route, Rpo, StorageClass, names,
+    stage::{self, charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, newline},
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -34,6 +34,8 @@ fn schema_and_decoder_know_the_same_fields() {
         ("ebcdic", ebcdic::EBCDIC),
         ("ebcdic_records", ebcdic::RECORDS),
         ("ebcdic_field", ebcdic::FIELD),
+        ("fixed_width", fixed_width::FIXED_WIDTH),
+        ("fixed_width_column", fixed_width::COLUMN),
         ("newline", newline::NEWLINE),
         ("strip_bom", names::STRIP_BOM),
         ("validate", names::VALIDATORS),
@@ -84,6 +86,8 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["newline"]["properties"]["lone_cr"]["enum"], words::<LoneCr>()),
         (&defs["ebcdic"]["properties"]["from"]["enum"], words::<CodePage>()),
         (&defs["ebcdic_field"]["properties"]["type"]["enum"], words::<ebcdic::Kind>()),
+        (&defs["fixed_width"]["properties"]["terminator"]["enum"], words::<LineTerminator>()),
+        (&defs["fixed_width_column"]["properties"]["type"]["enum"], words::<ColumnType>()),
         (&defs["storage_class"]["enum"], words::<StorageClass>()),
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),

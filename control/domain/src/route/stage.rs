@@ -9,6 +9,7 @@ pub(super) mod csv_to_jsonl;
 pub(super) mod csv_to_parquet;
 pub(super) mod ebcdic;
 pub(super) mod edi;
+pub(super) mod fixed_width;
 mod json_schema;
 pub(super) mod jsonl;
 mod layout;
@@ -28,6 +29,7 @@ pub use csv_to_jsonl::CsvToJsonlSpec;
 pub use csv_to_parquet::{CsvToParquetSpec, DecimalSize, ParquetCompression};
 pub use ebcdic::{CodePage, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType};
 pub use edi::{EdiSpec, EdiStandard};
+pub use fixed_width::{FixedColumn, FixedWidthSpec, LineTerminator};
 pub use json_schema::{Invalid, JsonSchema, SchemaFault};
 pub use jsonl::{BlankLines, JsonlSpec};
 pub use layout::{Placed, width};
@@ -97,6 +99,8 @@ pub struct CompressSpec {
 pub enum ValidateSpec {
     /// Delimiter-separated records.
     Csv(CsvSpec),
+    /// Records of a fixed length.
+    FixedWidth(FixedWidthSpec),
     /// A type of file, by its first bytes.
     Magic(MagicSpec),
     /// A last record that says what the others are.

@@ -200,6 +200,8 @@ fn any_json() -> impl Strategy<Value = Value> {
             stage::newline::NEWLINE,
             stage::ebcdic::EBCDIC,
             stage::ebcdic::FIELD,
+            stage::fixed_width::FIXED_WIDTH,
+            stage::fixed_width::COLUMN,
             names::VALIDATORS,
             &["gzip", "utf8", "windows-1252", "fail", "s3", "a-bucket"],
         ]
@@ -359,6 +361,26 @@ fn any_jsonl() -> impl Strategy<Value = JsonlSpec> {
         .prop_map(|(schema, unique_keys, blank_lines)| JsonlSpec { schema, unique_keys, blank_lines })
 }
 
+fn any_fixed_width() -> impl Strategy<Value = FixedWidthSpec> {
+    let ty = proptest::sample::select(vec![ColumnType::Date, ColumnType::Integer, ColumnType::Text]);
+    let column = (any_column(), 1u32..60, 1u32..20, ty, any::<bool>()).prop_map(
+        |(name, start, length, ty, not_null)| Placed {
+            name,
+            start,
+            length,
+            kind: FixedColumn { ty, not_null },
+        },
+    );
+    let terminator = proptest::sample::select(vec![
+        LineTerminator::Any,
+        LineTerminator::Lf,
+        LineTerminator::CrLf,
+        LineTerminator::None,
+    ]);
+    (1u32..100, terminator, proptest::collection::vec(column, 0..4))
+        .prop_map(|(record, terminator, columns)| FixedWidthSpec { record, terminator, columns })
+}
+
 fn any_route() -> impl Strategy<Value = Route> {
     let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
     let charset = (
@@ -371,6 +393,7 @@ fn any_route() -> impl Strategy<Value = Route> {
     );
     let stage = prop_oneof![
         any_ebcdic().prop_map(StageSpec::Ebcdic),
+        any_fixed_width().prop_map(|spec| StageSpec::Validate(ValidateSpec::FixedWidth(spec))),
         Just(StageSpec::StripBom),
         newline.prop_map(|(to, lone_cr)| StageSpec::Newline(NewlineSpec { to, lone_cr })),
         charset.prop_map(|(from, malformed)| StageSpec::Charset(CharsetSpec { from, malformed })),

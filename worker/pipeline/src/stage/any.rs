@@ -7,8 +7,8 @@ use eft_domain::{
 
 use super::{
     Charset, CsvProject, CsvToJsonl, CsvToParquet, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate,
-    Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Sha256, Stage, StageInfo,
-    StageReport, State, StripBom, TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
+    FixedWidth, Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Sha256, Stage,
+    StageInfo, StageReport, State, StripBom, TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
 };
 use crate::secrets::{NoSecrets, Secrets};
 
@@ -30,6 +30,7 @@ pub enum AnyStage {
     Trailer(Box<TrailerValidate>),
     Unique(Box<UniqueValidate>),
     Ebcdic(Box<Ebcdic>),
+    FixedWidth(Box<FixedWidth>),
     Newline(Newline),
     StripBom(StripBom),
     Utf8(Utf8Validate),
@@ -54,6 +55,7 @@ macro_rules! each {
             AnyStage::Trailer($stage) => $body,
             AnyStage::Unique($stage) => $body,
             AnyStage::Ebcdic($stage) => $body,
+            AnyStage::FixedWidth($stage) => $body,
             AnyStage::Newline($stage) => $body,
             AnyStage::StripBom($stage) => $body,
             AnyStage::Utf8($stage) => $body,
@@ -115,6 +117,9 @@ impl AnyStage {
             }
             StageSpec::Validate(ValidateSpec::Unique(spec)) => {
                 Some(Self::Unique(Box::new(UniqueValidate::new(spec.clone(), limits))))
+            }
+            StageSpec::Validate(ValidateSpec::FixedWidth(spec)) => {
+                Some(Self::FixedWidth(Box::new(FixedWidth::new(spec.clone(), limits)?)))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
             StageSpec::Validate(ValidateSpec::Xml(spec)) => {

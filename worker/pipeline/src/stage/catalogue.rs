@@ -42,6 +42,7 @@ pub const PAGES: &[(&str, &str)] = pages![
     "strip_bom",
     "validate.csv",
     "validate.edi",
+    "validate.fixed_width",
     "validate.jsonl",
     "validate.magic",
     "validate.trailer",

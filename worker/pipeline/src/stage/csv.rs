@@ -58,8 +58,10 @@ use eft_domain::route::{CsvSpec, Limits};
 
 use self::dialect::Dialect;
 use self::machine::{Machine, Piece};
+pub(super) use self::rules::show;
 use self::scan::Scanner;
 pub(super) use self::tally::Tally;
+pub(super) use self::types::{accepts, name as type_name};
 use super::utf8::{BadSequence, Utf8Scan};
 use super::{Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State};
 

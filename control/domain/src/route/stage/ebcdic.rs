@@ -242,12 +242,17 @@ pub(in crate::route) fn check(spec: &EbcdicSpec, limits: &Limits, path: &str, re
         EbcdicRecords::Rdw | EbcdicRecords::Nel => None,
     };
     let Some(layout) = &spec.layout else {
-        layout::check_record(record.unwrap_or(0), limits, path, report);
+        layout::check_record(record.unwrap_or(0), limits, &join(path, "records"), report);
         return;
     };
     let path_of = join(path, "layout");
     layout::check(layout, record, limits, &path_of, report);
-    layout::check_record(record.unwrap_or_else(|| layout::width(layout)), limits, path, report);
+    layout::check_record(
+        record.unwrap_or_else(|| layout::width(layout)),
+        limits,
+        &join(path, "records"),
+        report,
+    );
     if spec.records != EbcdicRecords::Nel {
         return;
     }

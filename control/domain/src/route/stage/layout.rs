@@ -6,7 +6,7 @@ use crate::route::{
     Limits,
     check::repeated,
     cursor::{At, Fields},
-    errors::{Report, join, quoted},
+    errors::{Report, quoted},
 };
 
 /// A column at a fixed place of a record.
@@ -125,7 +125,7 @@ pub(super) fn check_record(bytes: u64, limits: &Limits, path: &str, report: &mut
     let most = limits.max_record_bytes;
     if bytes > most.bytes() {
         report.add(
-            join(path, "records"),
+            path,
             format!("a record of {bytes} bytes is longer than `limits.max_record_bytes`, which is {most}"),
         );
     }

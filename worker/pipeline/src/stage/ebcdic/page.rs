@@ -57,6 +57,8 @@ mod tests {
             let page = Page::new(*page);
             assert!(!page.chars.contains(&char::REPLACEMENT_CHARACTER));
             assert_eq!((page.ascii[0xf0], page.ascii[0x40], page.ascii[0x9f]), (b'0', b' ', OTHER));
+            assert_eq!((page.chars[0xf0], page.chars[0x40], page.chars[0xc1]), ('0', ' ', 'A'));
+            assert_eq!((page.ascii[0xf0], page.ascii[0x9f]), (b'0', OTHER));
             assert_eq!((0..=255).filter(|byte| page.ends_a_line(*byte)).collect::<Vec<_>>(), [0x0d, 0x25]);
         }
     }
