@@ -383,7 +383,7 @@ fn a_state_at_the_end_goes_on_at_the_end() {
         stage.step(&mut input, &mut Output::with_room(0)).unwrap();
         let mut again = CsvValidate::new(spec, &tolerant()).unwrap();
         again.restore(stage.save().unwrap()).unwrap();
-        let mut rest = Input::starting_at(text.len() as u64);
+        let mut rest = Input::resumed(text.len() as u64, 0);
         rest.end();
         again.step(&mut rest, &mut Output::with_room(0)).unwrap();
         assert_eq!(again.report(), stage.report(), "{text:?}");
