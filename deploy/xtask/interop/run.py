@@ -15,6 +15,7 @@ import codecs_out
 import gates
 import objects
 import records
+import parquet_out
 import refusals_faults
 import refusals_input
 import refusals_places
@@ -24,6 +25,7 @@ from bed import Bed
 import eft
 
 MODULES = [gates, catalogue, records, objects, codecs_in, codecs_out, refusals_input, refusals_places, refusals_faults, refusals_usage]
+MODULES = [gates, objects, codecs_in, codecs_out, parquet_out, refusals_input, refusals_places, refusals_faults, refusals_usage]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"
 
 

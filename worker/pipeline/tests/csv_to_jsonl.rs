@@ -206,8 +206,11 @@ proptest! {
             let text = String::from_utf8(whole.bytes.clone()).unwrap();
             let mut objects = 0;
             for line in text.lines() {
-                let object: Value = serde_json::from_str(line).unwrap();
-                prop_assert!(object.as_object().unwrap().len() == 3 || spec.omit_null);
+                match serde_json::from_str::<Value>(line) {
+                    Ok(object) => prop_assert!(object.as_object().unwrap().len() == 3 || spec.omit_null),
+                    // A number of JSON has any size, one of `serde_json` that of a double.
+                    Err(error) => prop_assert!(error.to_string().starts_with("number out of range"), "{error}"),
+                }
                 objects += 1;
             }
             prop_assert_eq!(Some(objects + report.errors), report.records);
