@@ -201,10 +201,10 @@ impl Transfer {
             if stopped.resumable {
                 stopped.failure.message.push_str("; what was done is kept: go on with the same checkpoint");
             }
-            if let Some(keeper) = self.keeper.as_ref().filter(|_| !stopped.resumable) {
-                if let Err(failure) = keeper.remove().await {
-                    stopped.failure.message.push_str(&format!("; {}", failure.message));
-                }
+            if let Some(keeper) = self.keeper.as_ref().filter(|_| !stopped.resumable)
+                && let Err(failure) = keeper.remove().await
+            {
+                stopped.failure.message.push_str(&format!("; {}", failure.message));
             }
             return Err(stopped);
         }
