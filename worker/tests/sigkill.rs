@@ -186,7 +186,7 @@ fn rows(len: usize) -> Bytes {
 #[test]
 fn charset_jsonl_goes_on() {
     let route = "id: kill\nstages:\n  - charset: { from: windows-1252 }\n  - validate: { jsonl: { unique_keys: true } }\n";
-    let bed = Bed::new(Some(route), "24MiB", 48 * MIB);
+    let bed = Bed::new(Some(route), "32MiB", 64 * MIB);
     let mut pattern = Pattern::new(5);
     let mut text = Vec::new();
     while text.len() < 160 << 20 {
