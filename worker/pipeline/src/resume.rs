@@ -139,6 +139,10 @@ async fn find(
         return Ok(Left::Whole(Lane { upload: Some(upload), ..Lane::new(sink) }));
     };
     let parts = retrying(retry, |_| (), || upload.parts(done.parts, done.output)).await;
+    // Who may not list parts may still remove the upload, and begin another.
+    if matches!(&parts, Err(error) if error.kind == ErrorKind::Denied) {
+        return Ok(Left::Useless(upload));
+    }
     Ok(match found(parts)? {
         None => Left::Gone,
         Some(None) => Left::Useless(upload),
@@ -190,6 +194,6 @@ pub(crate) fn can_go_on(failure: &Failure) -> bool {
         | Code::DestinationIndeterminate
         | Code::DestinationFull
         | Code::CheckpointUnavailable => true,
-        code => matches!(code.class(), Class::Held | Class::Interrupted | Class::Usage),
+        code => matches!(code.class(), Class::Held | Class::Interrupted),
     }
 }

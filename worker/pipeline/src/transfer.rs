@@ -148,8 +148,11 @@ impl Transfer {
     /// # Errors
     /// When no sink got the object. What was begun is removed, or listed in [`Stopped::leftovers`].
     pub async fn run(&self) -> Result<Outcome, Stopped> {
-        if let Some(size) = self.source.size() {
-            self.plan.admit(size)?;
+        if let Some(Err(failure)) = self.source.size().map(|size| self.plan.admit(size)) {
+            if let Some(keeper) = &self.keeper {
+                keeper.remove().await?;
+            }
+            return Err(failure.into());
         }
         let budget = tokio::select! {
             biased;
