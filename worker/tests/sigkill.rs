@@ -20,7 +20,7 @@ use eft_s3::{Config, Server};
 const MIB: u64 = 1 << 20;
 
 /// Kills of each route where nobody asks for another number.
-const KILLS: u64 = 30;
+const KILLS: u64 = 8;
 
 struct Bed {
     server: Server,
