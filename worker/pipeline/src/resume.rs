@@ -160,7 +160,8 @@ fn found<T>(answer: PortResult<T>) -> Result<Option<T>, Failure> {
 }
 
 /// Remove the uploads that an earlier run may have begun without coming to note them: those that stand under the name
-/// now and did not before. One run at a time writes a delivery, so they are of nobody else.
+/// now and did not before. That takes for granted that one run at a time writes a key: an upload that anybody else has
+/// begun there since is removed too.
 ///
 /// # Errors
 /// As the sinks find them.
