@@ -9,7 +9,7 @@ use eft_domain::ByteSize;
 use eft_domain::route::{
     self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, EdiSpec,
     EdiStandard, HeadSpec, JsonlSpec, Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec,
-    Place, RecordsSpec, SumSpec, TrailerSpec, UniqueSpec, XmlSpec,
+    Place, RecordsSpec, SidecarDigest, SidecarSpec, SumSpec, TrailerSpec, UniqueSpec, XmlSpec,
 };
 use eft_pipeline::{
     budget::Budget,
@@ -20,10 +20,11 @@ use eft_pipeline::{
     pool::Pool,
     port::{Part, SinkLimits},
     schedule::PartSchedule,
+    sidecar::Expected,
     stage::{
         BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate, FixedWidth,
-        Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256, Stage,
-        StripBom, TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
+        Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256,
+        SidecarValidate, Stage, StripBom, TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
     },
 };
 use futures::FutureExt;
@@ -162,6 +163,20 @@ fn taps(criterion: &mut Criterion) {
         let spec = MagicSpec { types: vec![MediaType::Pdf, MediaType::Text] };
         bencher.iter(|| drain(&mut MagicValidate::new(spec.clone()), &rows));
     });
+    for digest in SidecarDigest::ALL.iter().copied() {
+        let spec = SidecarSpec { object: "SUMS".to_owned(), digest };
+        let sidecar = Expected::placeholder(&spec);
+        group.bench_function(format!("validate_sidecar_{}", digest.as_str()), |bencher| {
+            // Without the end, at which it would say that the digest is another.
+            bencher.iter(|| {
+                let mut stage = SidecarValidate::new(&spec, Some(&sidecar)).expect("the sidecar was read");
+                let (mut input, mut output) = (Input::default(), Output::with_room(0));
+                rows.iter().cloned().for_each(|frame| input.push(frame));
+                assert_eq!(stage.step(&mut input, &mut output), Ok(Flow::Hungry));
+                output.take()
+            });
+        });
+    }
     group.bench_function("validate_trailer", |bencher| {
         let sum = SumSpec { column: ColumnRef::At(Place::Field(DISTANCE)), field: Place::Field(1) };
         let spec = TrailerSpec { records, header: true, prefix: None, count: None, sum: Some(sum) };

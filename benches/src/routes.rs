@@ -140,6 +140,7 @@ impl Route {
             part_size: None,
             refuse_empty: false,
             threads: pool.threads(),
+            expected: None,
             secrets: Arc::new(HeldSecrets::new([("bench".to_owned(), vec![7; 32])])),
         });
         let plan = plan.expect("the worker's defaults carry these routes");

@@ -7,5 +7,6 @@ pub mod receipt;
 pub mod run;
 pub mod s3;
 pub mod secrets;
+pub mod sidecar;
 pub mod sign;
 pub mod stdio;

@@ -21,6 +21,7 @@ use eft_pipeline::{
     resume::sweep,
     retry::RetryPolicy,
     secrets::Secrets,
+    sidecar::Expected,
     transfer::{Outcome, Stopped, Transfer},
 };
 use tokio::time::Instant;
@@ -31,6 +32,7 @@ use crate::{
     place::{self, Opened, Sink},
     receipt::{Ended, Facts, Identity, receipt},
     s3::{self, Client, ServerCopy},
+    sidecar,
 };
 
 /// What the user asked for.
@@ -75,7 +77,7 @@ pub struct Preview {
 }
 
 impl Job {
-    fn plan(&self, size: Option<u64>, threads: usize) -> Result<Plan, Failure> {
+    fn plan(&self, size: Option<u64>, expected: Option<Expected>, threads: usize) -> Result<Plan, Failure> {
         let request = Request {
             size,
             stages: &self.route.stages,
@@ -88,6 +90,7 @@ impl Job {
             threads,
             refuse_empty: self.route.on_empty != OnEmpty::Accept,
             secrets: Arc::clone(&self.secrets),
+            expected,
         };
         match self.memory {
             Some(_) => Plan::new(&request),
@@ -119,7 +122,8 @@ impl Job {
     pub async fn look(&self, threads: usize) -> Result<Preview, Failure> {
         let client = Client::from_environment(Concurrency::new(self.concurrency)).await;
         let opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
-        let plan = self.plan(opened.source.size(), threads)?;
+        let expected = sidecar::read(&client, &self.route, &self.source).await?;
+        let plan = self.plan(opened.source.size(), expected, threads)?;
         opened.source.size().map_or(Ok(()), |size| plan.admit(size))?;
         Ok(Preview { plan, copy: self.copy_method(&opened) })
     }
@@ -139,7 +143,8 @@ impl Job {
         let desk = Desk::new(client.clone());
         let opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
         let pool = Pool::for_this_machine();
-        let plan = self.plan(opened.source.size(), pool.threads())?;
+        let expected = sidecar::read(&client, &self.route, &self.source).await?;
+        let plan = self.plan(opened.source.size(), expected, pool.threads())?;
         started(opened.source.size(), Arc::clone(&desk.progress));
 
         let identity = Identity::of(&self.route, &opened.version, &self.destination);

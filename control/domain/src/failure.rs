@@ -68,6 +68,15 @@ codes! {
     /// The file uses a part of its format that is not accepted (a DTD, another encoding).
     FormatRefused = "format.refused", Rejected,
         "the sender makes the file without what the message names and sends it again";
+    /// The file that holds the digest is not beside the object.
+    SidecarMissing = "sidecar.missing", Rejected,
+        "the sender puts the sidecar beside the file, before the file itself, and sends the file again";
+    /// The file that holds the digest cannot be read as one, or does not name the object.
+    SidecarInvalid = "sidecar.invalid", Rejected,
+        "the sender makes the sidecar again, as sha256sum writes it, and sends both again";
+    /// The object does not have the digest its sidecar holds.
+    SidecarMismatch = "sidecar.mismatch", Rejected,
+        "the sender sends the file and its sidecar again: one of them was changed, cut or mixed up on the way";
     /// The object is empty and the route refuses empty objects.
     SourceEmpty = "source.empty", Rejected,
         "the sender sends a file with content, or the route's owner sets `on_empty: accept`";

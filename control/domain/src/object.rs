@@ -141,6 +141,19 @@ impl ObjectUri {
         }
     }
 
+    /// What has this name in the same folder, its latest version; `None` for `-`, and for what would be no key.
+    pub fn beside(&self, name: &str) -> Option<Self> {
+        match self {
+            Self::S3 { bucket, key, .. } => {
+                let folder =
+                    key.as_str().rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+                Some(Self::s3(bucket.clone(), format!("{folder}{name}").parse().ok()?))
+            }
+            Self::Local(path) => Some(Self::Local(path.with_file_name(name))),
+            Self::Std => None,
+        }
+    }
+
     /// Whether it is in S3.
     pub fn is_s3(&self) -> bool {
         matches!(self, Self::S3 { .. })

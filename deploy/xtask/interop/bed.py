@@ -41,9 +41,9 @@ def same(what, got, wanted):
 def exits(code):
     """The exit code that goes with a failure code."""
     group = code.partition(".")[0]
-    if code in ("route.invalid", "plan.refused", "configuration"):
+    if code in ("route.invalid", "plan.refused", "configuration", "checkpoint.refused"):
         return eft.USAGE
-    if group in ("validation", "format", "limit") or code == "source.empty":
+    if group in ("validation", "format", "limit", "sidecar") or code == "source.empty":
         return eft.REJECTED
     return eft.INTERRUPTED if code == "interrupted" else eft.FAILED
 

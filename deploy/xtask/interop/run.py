@@ -20,12 +20,13 @@ import refusals_faults
 import refusals_input
 import refusals_places
 import refusals_usage
+import sidecars
 from bed import Bed
 
 import eft
 
 MODULES = [
-    gates, catalogue, records, objects, codecs_in, codecs_out, parquet_out,
+    gates, catalogue, records, objects, sidecars, codecs_in, codecs_out, parquet_out,
     refusals_input, refusals_places, refusals_faults, refusals_usage,
 ]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"

@@ -18,6 +18,7 @@ mod fixed_width;
 mod records;
 mod rewrites;
 mod routes;
+mod sidecars;
 mod stages;
 mod texts;
 
@@ -27,6 +28,7 @@ pub use fixed_width::fixed_width;
 pub use records::{magic, slices, trailer, unique};
 pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
 pub use routes::{receipt, route_json, route_yaml};
+pub use sidecars::sidecar;
 pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, newline, strip_bom, utf8};
 pub use texts::{texts, uri};
 
@@ -52,6 +54,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("receipt", receipt),
     ("route_json", route_json),
     ("route_yaml", route_yaml),
+    ("sidecar", sidecar),
     ("slices", slices),
     ("strip_bom", strip_bom),
     ("texts", texts),

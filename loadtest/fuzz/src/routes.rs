@@ -6,7 +6,10 @@ use eft_domain::{
     receipt::SignedReceipt,
     route::{Destination, Profile, RouteErrors, StageSpec, ValidateSpec},
 };
-use eft_pipeline::stage::AnyStage;
+use eft_pipeline::{
+    sidecar::{Expected, wanted},
+    stage::AnyStage,
+};
 use serde_json::Value;
 
 use crate::stages::AnySecret;
@@ -52,7 +55,9 @@ fn route(text: &str, parse: Parse) {
     assert_eq!(route.effective_id().as_str().parse(), Ok(route.effective_id()));
     // A route that was saved can be run.
     for spec in &route.stages {
-        let stage = AnyStage::with_secrets(spec, &route.limits, &AnySecret).map(|stage| stage.is_some());
+        let expected = wanted(&route.stages).map(Expected::placeholder);
+        let stage =
+            AnyStage::with(spec, &route.limits, &AnySecret, expected.as_ref()).map(|stage| stage.is_some());
         assert_eq!(stage, Ok(!matches!(spec, StageSpec::Compress(_))), "{spec:?}");
     }
 }

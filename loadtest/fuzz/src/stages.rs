@@ -46,7 +46,7 @@ pub(crate) fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
 /// One stage over the bytes: whole, byte by byte, and as the seed says. All must come to the same end.
 pub(crate) fn any_arrival(spec: &StageSpec, limits: &Limits, bytes: &Bytes, seed: u8) -> Outcome {
     let run = |arrival: &Arrival| {
-        let stage = AnyStage::with_secrets(spec, limits, &AnySecret).expect("a sound spec").expect("a stage");
+        let stage = AnyStage::with(spec, limits, &AnySecret, None).expect("a sound spec").expect("a stage");
         drive(vec![stage], arrival)
     };
     let whole = run(&Arrival::whole(bytes));

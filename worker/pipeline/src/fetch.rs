@@ -45,6 +45,9 @@ pub const IDLE: Duration = Duration::from_secs(30);
 /// and a source that delivers tiny frames must not make it matter (nor keep a large buffer alive for a few bytes).
 const SMALL_FRAME: usize = 16 << 10;
 
+/// Range of a source that is read without a plan: in the 8-16 MB that AWS recommends for ranged reads.
+const WHOLE_RANGE: u64 = 8 << 20;
+
 /// How a source is read.
 pub(crate) struct Fetch<'a> {
     pub(crate) source: &'a dyn ObjectSource,
@@ -61,7 +64,19 @@ pub(crate) struct Fetch<'a> {
     pub(crate) marks: Option<Interval>,
 }
 
-impl Fetch<'_> {
+impl<'a> Fetch<'a> {
+    /// From the first byte to the last, without a plan.
+    fn all_of(
+        source: &'a dyn ObjectSource,
+        window: Budget,
+        concurrency: Concurrency,
+        progress: &'a Progress,
+    ) -> Self {
+        let account = Mutex::new(Account::new(source.checksum()));
+        let (range_bytes, retry) = (WHOLE_RANGE, RetryPolicy::DEFAULT);
+        Self { source, range_bytes, plan: None, window, concurrency, retry, progress, account, marks: None }
+    }
+
     /// Read the source from where it was left to its end, into chunks of one range each. Returns the checksum of all of it.
     ///
     /// # Errors
@@ -279,17 +294,24 @@ pub async fn checksum_of(
     window: Budget,
     concurrency: Concurrency,
 ) -> Result<Crc64, Failure> {
+    Fetch::all_of(source, window, concurrency, &Progress::default()).rest().await
+}
+
+/// The bytes of a whole source, held in memory: of one whose size was found to be small.
+///
+/// # Errors
+/// As reading it fails.
+pub async fn bytes_of(source: &dyn ObjectSource) -> Result<Vec<u8>, Failure> {
     let progress = Progress::default();
-    let fetch = Fetch {
-        source,
-        range_bytes: 8 << 20,
-        plan: None,
-        window,
-        concurrency,
-        retry: RetryPolicy::DEFAULT,
-        progress: &progress,
-        account: Mutex::new(Account::new(source.checksum())),
-        marks: None,
+    let fetch = Fetch::all_of(source, Budget::new(WHOLE_RANGE), Concurrency::new(1), &progress);
+    let (downstream, mut upstream) = link::<Chunk>(1);
+    let gather = async {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = upstream.next().await {
+            chunk.segments.iter().for_each(|segment| bytes.extend_from_slice(segment));
+        }
+        Ok(bytes)
     };
-    fetch.rest().await
+    let (_, bytes) = tokio::try_join!(fetch.run(downstream), gather)?;
+    Ok(bytes)
 }

@@ -33,3 +33,4 @@ pub mod progress;
 pub mod resume;
 pub mod retry;
 pub mod secrets;
+pub mod sidecar;

@@ -19,6 +19,7 @@ use crate::{
     port::SinkLimits,
     schedule::PartSchedule,
     secrets::Secrets,
+    sidecar::Expected,
     stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo},
 };
 
@@ -65,6 +66,8 @@ pub struct Request<'a> {
     pub refuse_empty: bool,
     /// The secrets that stages use.
     pub secrets: Arc<dyn Secrets>,
+    /// What the source's sidecar says, for the stage that checks it.
+    pub expected: Option<Expected>,
 }
 
 /// A stage of a serial step.
@@ -135,6 +138,7 @@ pub struct Plan {
     limits: Limits,
     sink: SinkLimits,
     secrets: Arc<dyn Secrets>,
+    expected: Option<Expected>,
 }
 
 impl Plan {
@@ -224,7 +228,9 @@ impl Plan {
                 ByteSize(self.schedule.largest())
             ),
         };
-        format!("eft {}, {parts}", env!("CARGO_PKG_VERSION"))
+        let sidecar =
+            self.expected.as_ref().map(|expected| format!(", a sidecar that says {}", expected.to_hex()));
+        format!("eft {}, {parts}{}", env!("CARGO_PKG_VERSION"), sidecar.unwrap_or_default())
     }
 
     /// How many parts the output has, where that is known.
@@ -237,14 +243,19 @@ impl Plan {
     /// # Errors
     /// When parameters contradict each other; found when planning already.
     pub fn stages(&self, stages: &[Serial]) -> Result<Vec<AnyStage>, Failure> {
-        build(stages, &self.limits, &*self.secrets)
+        build(stages, &self.limits, &*self.secrets, self.expected.as_ref())
     }
 }
 
-fn build(stages: &[Serial], limits: &Limits, secrets: &dyn Secrets) -> Result<Vec<AnyStage>, Failure> {
+fn build(
+    stages: &[Serial],
+    limits: &Limits,
+    secrets: &dyn Secrets,
+    expected: Option<&Expected>,
+) -> Result<Vec<AnyStage>, Failure> {
     let stages = stages.iter().map(|stage| match stage {
         Serial::Sha256 => Ok(Some(AnyStage::Sha256(Box::default()))),
-        Serial::Spec(spec) => AnyStage::with_secrets(spec, limits, secrets),
+        Serial::Spec(spec) => AnyStage::with(spec, limits, secrets, expected),
     });
     stages.filter_map(Result::transpose).collect()
 }

@@ -48,7 +48,7 @@ fn spec(columns: Vec<OutputColumn>) -> CsvProjectSpec {
 
 fn stage(spec: &CsvProjectSpec, limits: &Limits) -> AnyStage {
     let secrets = HeldSecrets::new([("pepper".to_owned(), KEY.to_vec())]);
-    AnyStage::with_secrets(&StageSpec::CsvProject(spec.clone()), limits, &secrets).unwrap().unwrap()
+    AnyStage::with(&StageSpec::CsvProject(spec.clone()), limits, &secrets, None).unwrap().unwrap()
 }
 
 /// The same whole, byte by byte, and a little at a time.
@@ -235,7 +235,7 @@ fn a_key_is_there_and_long_enough() {
         "the route uses the secret `pepper`, and it is not there: put it into `pepper.key` of the folder given with --keys"
     );
     let short = HeldSecrets::new([("pepper".to_owned(), b"short".to_vec())]);
-    let failure = AnyStage::with_secrets(&asked, &Limits::default(), &short).err().unwrap();
+    let failure = AnyStage::with(&asked, &Limits::default(), &short, None).err().unwrap();
     assert_eq!(
         failure.message,
         "csv_project: the secret `pepper` has 5 bytes, a hash takes at least 16; make it of 32 random bytes"

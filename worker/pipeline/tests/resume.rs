@@ -116,6 +116,7 @@ impl Rig {
             limits: &Limits { max_ratio: u32::MAX, ..Limits::default() },
             sha256: true,
             secrets: Arc::new(NoSecrets),
+            expected: None,
             sink: LIMITS,
             memory: ByteSize(self.memory),
             concurrency: 3,

@@ -42,6 +42,7 @@ fn request<'a>(size: Option<u64>, stages: &'a [StageSpec], limits: &'a Limits) -
         threads: 2,
         refuse_empty: false,
         secrets: eft_pipeline::secrets::none(),
+        expected: None,
     }
 }
 

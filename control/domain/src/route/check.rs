@@ -11,8 +11,8 @@ use super::{
     decode_stage::level_range,
     errors::{Report, join, quoted},
     stage::{
-        csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, trailer,
-        unique,
+        csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, sidecar,
+        trailer, unique,
     },
 };
 use crate::ByteSize;
@@ -22,6 +22,7 @@ pub(super) fn route(route: &Route, report: &mut Report) {
     limits(&route.limits, report);
     encodings(route, report);
     charsets(route, report);
+    sidecar::check(&route.stages, report);
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match stage {
@@ -122,7 +123,7 @@ fn verb(stage: &StageSpec) -> Option<&'static str> {
         StageSpec::Compress(_) | StageSpec::Decompress(_) => None,
         StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::CsvToParquet(_) => Some("reads"),
         // Its own check knows which types are no text.
-        StageSpec::Validate(ValidateSpec::Magic(_)) => None,
+        StageSpec::Validate(ValidateSpec::Magic(_) | ValidateSpec::Sidecar(_)) => None,
         StageSpec::Validate(_) => Some("checks"),
         StageSpec::Drop(_) | StageSpec::Head(_) => Some("cuts"),
         StageSpec::Charset(_) | StageSpec::Ebcdic(_) | StageSpec::Newline(_) | StageSpec::StripBom => {

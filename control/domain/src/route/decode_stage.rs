@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{
     Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, JsonlSpec, RecordTerminator,
-    StageSpec, UniqueSpec, ValidateSpec, XmlSpec,
+    SidecarSpec, StageSpec, UniqueSpec, ValidateSpec, XmlSpec,
     cursor::{At, Fields},
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
     stage::{
         charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
-        records, trailer, unique, xml,
+        records, sidecar, trailer, unique, xml,
     },
 };
 
@@ -115,6 +115,7 @@ fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
         "fixed_width" => fixed_width::decode(&inner, report).map(ValidateSpec::FixedWidth),
         "trailer" => trailer::decode(&inner, report).map(ValidateSpec::Trailer),
         "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
+        "sidecar" => sidecar::decode(&inner, report).map(ValidateSpec::Sidecar),
         "csv" => csv(&inner, report).map(ValidateSpec::Csv),
         "edi" => edi::decode(&inner, report).map(ValidateSpec::Edi),
         "jsonl" => jsonl::decode(&inner, report).map(ValidateSpec::Jsonl),
@@ -140,6 +141,7 @@ fn plain(name: &str) -> Option<ValidateSpec> {
     Some(match name {
         "csv" => ValidateSpec::Csv(CsvSpec::default()),
         "jsonl" => ValidateSpec::Jsonl(JsonlSpec::default()),
+        "sidecar" => ValidateSpec::Sidecar(SidecarSpec::default()),
         "unique" => ValidateSpec::Unique(UniqueSpec::default()),
         "utf8" => ValidateSpec::Utf8,
         "xml" => ValidateSpec::Xml(XmlSpec::default()),

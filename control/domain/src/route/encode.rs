@@ -8,7 +8,7 @@ use super::{
     names::word,
     stage::{
         charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
-        records, trailer, unique, xml,
+        records, sidecar, trailer, unique, xml,
     },
 };
 
@@ -81,6 +81,9 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Head(spec) => json!({ "head": records::encode_head(spec) }),
         StageSpec::Validate(ValidateSpec::Magic(spec)) => {
             json!({ "validate": { "magic": magic::encode(spec) } })
+        }
+        StageSpec::Validate(ValidateSpec::Sidecar(spec)) => {
+            json!({ "validate": { "sidecar": sidecar::encode(spec) } })
         }
         StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
             json!({ "validate": { "trailer": trailer::encode(spec) } })

@@ -33,7 +33,8 @@ pub use stage::{
     EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd,
     LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, OnError,
     OutputColumn, ParquetCompression, Place, Placed, QuoteStyle, RecordTerminator, RecordsSpec, SchemaFault,
-    StageSpec, SumSpec, TrailerSpec, UniqueSpec, UnknownCharset, ValidateSpec, XmlSpec, width,
+    SidecarDigest, SidecarSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec, UnknownCharset, ValidateSpec,
+    XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -46,7 +46,7 @@ pub(super) const STAGES: &[&str] = &[
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
 pub(super) const VALIDATORS: &[&str] =
-    &["csv", "edi", "fixed_width", "jsonl", "magic", "trailer", "unique", "utf8", "xml"];
+    &["csv", "edi", "fixed_width", "jsonl", "magic", "sidecar", "trailer", "unique", "utf8", "xml"];
 pub(super) const CSV: &[&str] = &[
     "delimiter",
     "quote",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     BlankLines, CodePage, Codec, ColumnType, Counted, Digest, EdiStandard, Executor, HeadOfLine, LineEnd,
     LineTerminator, LoneCr, Malformed, MediaType, OnEmpty, OnError, OnExisting, ParquetCompression,
-    QuoteStyle, RecordTerminator, Route, Rpo, StorageClass, names,
+    QuoteStyle, RecordTerminator, Route, Rpo, SidecarDigest, StorageClass, names,
     stage::{self, charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, newline},
     tests::{examples, profile},
 };
@@ -47,6 +47,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("trailer_sum", stage::trailer::SUM),
         ("unique", stage::unique::FIELDS),
         ("magic", stage::magic::FIELDS),
+        ("sidecar", stage::sidecar::FIELDS),
         ("edi", stage::edi::FIELDS),
         ("jsonl", stage::jsonl::FIELDS),
         ("csv_column", csv_project::COLUMN),
@@ -92,6 +93,7 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
         (&defs["magic"]["properties"]["types"]["items"]["enum"], words::<MediaType>()),
+        (&defs["sidecar"]["properties"]["digest"]["enum"], words::<SidecarDigest>()),
         (&defs["trailer_count"]["properties"]["of"]["enum"], words::<Counted>()),
         (&defs["edi"]["properties"]["standard"]["enum"], words::<EdiStandard>()),
         (&defs["jsonl"]["properties"]["blank_lines"]["enum"], words::<BlankLines>()),

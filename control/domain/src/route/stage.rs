@@ -16,6 +16,7 @@ mod layout;
 pub(super) mod magic;
 pub(super) mod newline;
 pub(super) mod records;
+pub(super) mod sidecar;
 pub(super) mod trailer;
 pub(super) mod unique;
 pub(super) mod xml;
@@ -36,6 +37,7 @@ pub use layout::{Placed, width};
 pub use magic::{MagicSpec, MediaType};
 pub use newline::{LineEnd, LoneCr, NewlineSpec};
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
+pub use sidecar::{SidecarDigest, SidecarSpec};
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
 pub use unique::UniqueSpec;
 pub use xml::XmlSpec;
@@ -103,6 +105,8 @@ pub enum ValidateSpec {
     FixedWidth(FixedWidthSpec),
     /// A type of file, by its first bytes.
     Magic(MagicSpec),
+    /// The digest that a file beside the object holds.
+    Sidecar(SidecarSpec),
     /// A last record that says what the others are.
     Trailer(TrailerSpec),
     /// X12 or EDIFACT.

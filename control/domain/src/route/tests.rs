@@ -246,6 +246,12 @@ fn any_route() -> impl Strategy<Value = Route> {
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
         proptest::sample::subsequence(MediaType::ALL, 1..=MediaType::ALL.len())
             .prop_map(|types| StageSpec::Validate(ValidateSpec::Magic(MagicSpec { types }))),
+        (
+            proptest::sample::select(vec!["{name}.x", "SUMS", "a/{name}-{name}"]),
+            proptest::sample::select(SidecarDigest::ALL)
+        )
+            .prop_map(|(object, digest)| SidecarSpec { object: object.to_owned(), digest })
+            .prop_map(|spec| StageSpec::Validate(ValidateSpec::Sidecar(spec))),
         (1u64.., any_records()).prop_map(|(first, records)| StageSpec::Head(HeadSpec { first, records })),
         (0u64..9, 1u64..9, any_records()).prop_map(|(first, last, records)| StageSpec::Drop(DropSpec {
             first,

@@ -50,8 +50,10 @@ impl<'a> Draft<'a> {
         let close = |serial: &mut Vec<Serial>, groups: &mut Vec<Group>| -> Result<(), Failure> {
             if !serial.is_empty() {
                 let stages = std::mem::take(serial);
-                let infos =
-                    build(&stages, request.limits, &*request.secrets)?.iter().map(Stage::info).collect();
+                let infos = build(&stages, request.limits, &*request.secrets, request.expected.as_ref())?
+                    .iter()
+                    .map(Stage::info)
+                    .collect();
                 groups.push(Group::Serial { stages, infos });
             }
             Ok(())
@@ -66,7 +68,7 @@ impl<'a> Draft<'a> {
             }
         }
         let rewritten = |groups: &[Group], serial: &[Serial]| -> Result<bool, Failure> {
-            let open = build(serial, request.limits, &*request.secrets)?;
+            let open = build(serial, request.limits, &*request.secrets, request.expected.as_ref())?;
             Ok(groups.iter().any(Group::makes_bytes)
                 || open.iter().any(|stage| stage.info().kind != Kind::Tap))
         };
@@ -149,6 +151,7 @@ impl<'a> Draft<'a> {
             limits: self.request.limits.clone(),
             sink,
             secrets: Arc::clone(&self.request.secrets),
+            expected: self.request.expected.clone(),
         })
     }
 
@@ -213,6 +216,7 @@ impl<'a> Draft<'a> {
             limits: self.request.limits.clone(),
             sink,
             secrets: Arc::clone(&self.request.secrets),
+            expected: self.request.expected.clone(),
         })
     }
 

@@ -7,10 +7,14 @@ use eft_domain::{
 
 use super::{
     Charset, CsvProject, CsvToJsonl, CsvToParquet, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate,
-    FixedWidth, Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Sha256, Stage,
-    StageInfo, StageReport, State, StripBom, TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
+    FixedWidth, Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Sha256,
+    SidecarValidate, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate, UniqueValidate,
+    Utf8Validate, XmlValidate,
 };
-use crate::secrets::{NoSecrets, Secrets};
+use crate::{
+    secrets::{NoSecrets, Secrets},
+    sidecar::Expected,
+};
 
 /// A stage of any kind.
 #[allow(missing_docs)] // Each variant is named after its stage.
@@ -27,6 +31,7 @@ pub enum AnyStage {
     Edi(Box<EdiValidate>),
     Jsonl(Box<JsonlValidate>),
     Sha256(Box<Sha256>),
+    Sidecar(Box<SidecarValidate>),
     Trailer(Box<TrailerValidate>),
     Unique(Box<UniqueValidate>),
     Ebcdic(Box<Ebcdic>),
@@ -52,6 +57,7 @@ macro_rules! each {
             AnyStage::Edi($stage) => $body,
             AnyStage::Jsonl($stage) => $body,
             AnyStage::Sha256($stage) => $body,
+            AnyStage::Sidecar($stage) => $body,
             AnyStage::Trailer($stage) => $body,
             AnyStage::Unique($stage) => $body,
             AnyStage::Ebcdic($stage) => $body,
@@ -65,22 +71,23 @@ macro_rules! each {
 }
 
 impl AnyStage {
-    /// As [`AnyStage::with_secrets`], of a stage that uses none.
+    /// As [`AnyStage::with`], of a stage that uses nothing but its parameters.
     ///
     /// # Errors
-    /// When its parameters contradict each other, or it uses a secret.
+    /// When its parameters contradict each other, or it uses a secret or a sidecar.
     pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
-        Self::with_secrets(spec, limits, &NoSecrets)
+        Self::with(spec, limits, &NoSecrets, None)
     }
 
     /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`).
     ///
     /// # Errors
     /// When its parameters contradict each other, or a secret is missing.
-    pub fn with_secrets(
+    pub fn with(
         spec: &StageSpec,
         limits: &Limits,
         secrets: &dyn Secrets,
+        expected: Option<&Expected>,
     ) -> Result<Option<Self>, Failure> {
         Ok(match spec {
             StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
@@ -105,6 +112,9 @@ impl AnyStage {
             }
             StageSpec::Validate(ValidateSpec::Magic(spec)) => {
                 Some(Self::Magic(MagicValidate::new(spec.clone())))
+            }
+            StageSpec::Validate(ValidateSpec::Sidecar(spec)) => {
+                Some(Self::Sidecar(Box::new(SidecarValidate::new(spec, expected)?)))
             }
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 Some(Self::Trailer(Box::new(TrailerValidate::new(spec.clone(), limits))))

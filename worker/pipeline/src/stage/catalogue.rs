@@ -18,6 +18,7 @@ use crate::{
     plan::{Plan, Request},
     port::SinkLimits,
     secrets::{HeldSecrets, named},
+    sidecar::{Expected, wanted},
 };
 
 macro_rules! pages {
@@ -45,6 +46,7 @@ pub const PAGES: &[(&str, &str)] = pages![
     "validate.fixed_width",
     "validate.jsonl",
     "validate.magic",
+    "validate.sidecar",
     "validate.trailer",
     "validate.unique",
     "validate.utf8",
@@ -201,6 +203,7 @@ fn planned(name: &str, example: &str) -> Result<StageInfo, String> {
     // Secrets are of no account here: any will do.
     let secrets = named(&route.stages).map(|name| (name.to_owned(), vec![0; 32]));
     let request = Request {
+        expected: wanted(&route.stages).map(Expected::placeholder),
         secrets: Arc::new(HeldSecrets::new(secrets)),
         size: None,
         stages: &route.stages,

@@ -13,7 +13,8 @@ use eft_domain::{
     route::{DialectSpec, RecordsSpec},
 };
 
-pub(super) use fields::{at, column_name, content, find, shown};
+pub(crate) use fields::shown;
+pub(super) use fields::{at, column_name, content, find};
 
 /// Where in a record the framer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
