@@ -9,6 +9,7 @@ import tempfile
 import time
 import traceback
 
+import bombs
 import catalogue
 import codecs_in
 import codecs_out
@@ -26,7 +27,7 @@ from bed import Bed
 import eft
 
 MODULES = [
-    gates, catalogue, records, objects, sidecars, codecs_in, codecs_out, parquet_out,
+    gates, bombs, catalogue, records, objects, sidecars, codecs_in, codecs_out, parquet_out,
     refusals_input, refusals_places, refusals_faults, refusals_usage,
 ]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"

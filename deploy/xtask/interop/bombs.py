@@ -1,0 +1,112 @@
+"""Bombs: small or plausible files that would take memory without end. Each is refused early, under 64 MiB resident,
+with the limit it met and what was observed. (gzip: `refusals_input`.)"""
+
+import gzip
+
+import eft
+
+MIB, GIB = 1 << 20, 1 << 30
+# What the issue of these tests allows a refusal to take, code and libraries of the worker included.
+RSS = 64 * MIB
+FLAGS = ["--memory", "32MiB"]
+
+
+def refused(bed, name, data, route, code, *says):
+    bed.put(f"bombs/{name}", data)
+    line = [*FLAGS, f"s3://in-files/bombs/{name}", f"s3://discard/bombs/{name}"]
+    result = bed.refused(code, *line, route=route, says=says, measured=True)
+    assert result.usage["rss"] <= RSS, f"{name}: {result.usage['rss'] / MIB:.0f} MiB resident"
+
+
+def packed(unit, times):
+    """Many times the same, in gzip: the file is small, what stages read is not."""
+    return gzip.compress(unit, 9) * times
+
+
+def unpack(*checks, limits="max_ratio: 5000"):
+    stages = "".join(f"  - {check}\n" for check in ("decompress: { codec: gzip }", *checks))
+    return f"limits: {{ {limits} }}\nstages:\n{stages}"
+
+
+def test_zstd_window(bed):
+    """A frame of 11 bytes that asks for 2 GiB: RFC 8878, 3.1.1.1.2; the exponent is 21, one raw block of a byte follows."""
+    frame = bytes.fromhex("28b52ffd 00 a8 090000 78")
+    refused(bed, "window.zst", frame, "stages:\n  - decompress: { codec: zstd }\n", "limit.max_window", "a window of 2147483648 bytes")
+
+
+def test_zstd_ratio(bed):
+    """Runs of 128 KiB, four bytes each: 1 GiB of 32 KiB, in one frame whose window is 128 KiB."""
+    block = 128 << 10
+    header = ((block << 3) | (1 << 1)).to_bytes(3, "little") + b"0"
+    frame = bytes.fromhex("28b52ffd 00 38") + header * (GIB // block)
+    route = "stages:\n  - decompress: { codec: zstd }\n"
+    refused(bed, "ratio.zst", frame, route, "limit.max_ratio", "the route allows")
+
+
+def test_json_depth(bed):
+    for name, unit in {"arrays": b"[", "objects": b'{"a":'}.items():
+        data = unit * (MIB // len(unit))
+        refused(bed, f"{name}.jsonl", data, "stages:\n  - validate: jsonl\n", "limit.max_depth", "the route allows 64")
+
+
+def test_json_line(bed):
+    route = unpack("validate: jsonl")
+    refused(bed, "line.jsonl.gz", gzip.compress(b'["') + packed(b"a" * 64 * MIB, 16), route, "limit.max_record_bytes", "1048577")
+
+
+def test_xml_entities(bed):
+    """The billion laughs need a DTD, and none is taken."""
+    entities = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+    laughs = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a0 "lol">{entities}]><a>&a9;</a>'.encode()
+    refused(bed, "laughs.xml", laughs, "stages:\n  - validate: xml\n", "format.refused", "DTD")
+
+
+def test_xml_depth(bed):
+    refused(bed, "deep.xml", b"<a>" * MIB, "stages:\n  - validate: xml\n", "limit.max_depth", "the route allows 64")
+
+
+def test_xml_names(bed):
+    """An element of 64 MiB, and one with attributes without end."""
+    route = unpack("validate: xml")
+    refused(bed, "name.xml.gz", packed(b"<" + b"a" * 64 * MIB, 1), route, "limit.max_record_bytes", "the route allows")
+    attributes = b"".join(b' a%d=""' % n for n in range(2 * MIB))
+    refused(bed, "attributes.xml.gz", gzip.compress(b"<a" + attributes, 1), route, "limit.max_record_bytes", "the route allows")
+
+
+def test_csv_columns(bed):
+    """A million columns, quoted and not."""
+    for name, unit in {"plain": b",", "quoted": b'"",'}.items():
+        refused(bed, f"{name}.csv", unit * 1_000_000, "stages:\n  - validate: csv\n", "limit.max_fields", "the route allows")
+
+
+def test_csv_quote_that_never_ends(bed):
+    for stage in ("validate: csv", "csv_project: { header: true, columns: [a] }", "csv_to_jsonl: { header: true }", "head: { first: 2, records: csv }"):
+        data = gzip.compress(b'a,b\n1,"') + packed(b"x\n" * 32 * MIB, 4)
+        name = f"quote-{stage.split(':')[0]}-{len(stage)}.csv.gz"
+        refused(bed, name, data, unpack(stage, limits="max_ratio: 5000, max_record_bytes: 65536"), "limit.max_record_bytes", "the route allows")
+
+
+def test_edi_segment(bed):
+    isa = b"ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *260101*0101*U*00401*000000001*0*P*>~GS*"
+    data = gzip.compress(isa) + packed(b"A" * 64 * MIB, 1)
+    refused(bed, "segment.edi.gz", data, unpack("validate: { edi: { standard: x12 } }"), "limit.max_record_bytes", "the route allows")
+
+
+def test_unique_keys(bed):
+    """More keys than there is memory for."""
+    rows = b"".join(b"%d\n" % row for row in range(100_000))
+    route = "stages:\n  - validate: { unique: { memory: 1MiB } }\n"
+    refused(bed, "keys.txt", rows, route, "limit.max_unique_keys", "16384")
+
+
+def test_fixed_width_layouts(bed):
+    """Records of the longest length there is: what is held is one record and no more."""
+    route = unpack("validate: { fixed_width: { record: 1048576, terminator: none } }", limits="max_ratio: 5000, max_record_bytes: 1048576")
+    bed.put("bombs/fixed.gz", packed(b"0" * 64 * MIB, 4))
+    result = bed.worker(*FLAGS, "s3://in-files/bombs/fixed.gz", "s3://discard/bombs/fixed", route=route, measured=True)
+    assert result.usage["rss"] <= RSS and result.code == eft.DONE, result.usage
+
+
+def test_ebcdic_records(bed):
+    """A descriptor word that announces more than there may be."""
+    refused(bed, "rdw.ebcdic", b"\x7f\xff\x00\x00" + b"\xc1" * 100_000, "limits: { max_record_bytes: 1000 }\nstages:\n  - ebcdic: { from: cp037, records: rdw }\n", "limit.max_record_bytes", "32767")
