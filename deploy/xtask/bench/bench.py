@@ -15,6 +15,7 @@ import sys
 
 import eft
 import measure
+import stages
 
 GIB = 1 << 30
 CHUNKS = ["--concurrency", "8", "--part-size", "16"]
@@ -109,11 +110,16 @@ def table(programs, size):
 def main():
     eft.end_cleanly()
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__)
-    parser.add_argument("--work", choices=["identity", "flights"], default="identity")
+    parser.add_argument("--work", choices=["identity", "flights", "stages"], default="identity")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", action="append", default=[], help="programs whose name holds this; the first stays")
+    parser.add_argument("--only", action="append", default=[], help="programs (stages) whose name holds this; the first program stays")
     parser.add_argument("--size", default="2GiB", help="of the identity work's object")
     args = parser.parse_args()
+    if args.work == "stages":
+        results = stages.run_all(args.runs, args.only)
+        print(f"\nstages: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores; MiB of what is read\n")
+        print("\n".join(stages.table(results)))
+        return
     with eft.server() as server:
         if args.work == "flights":
             size, programs = put_flights(server, 17), flights(server)
