@@ -3,6 +3,7 @@
 use std::{
     fs::{File, TryLockError},
     io::{self, Write},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -35,12 +36,10 @@ impl CheckpointFile {
         };
         let name = path.file_name().ok_or_else(|| failed(&"has no file name"))?.to_string_lossy();
         let lock = path.with_file_name(format!(".{name}.lock"));
-        let locked = File::create(&lock).map_err(|error| failed(&error))?;
-        match locked.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(failed(&"another run uses it")),
-            Err(TryLockError::Error(error)) => return Err(failed(&error)),
-        }
+        let locked = lock_by_name(&lock).map_err(|error| match error {
+            TryLockError::WouldBlock => failed(&"another run uses it"),
+            TryLockError::Error(error) => failed(&error),
+        })?;
         let file = Self { path: path.to_owned(), lock, _locked: locked };
         let checkpoint = match std::fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -65,7 +64,25 @@ impl CheckpointFile {
         let mut file = File::create(&part)?;
         file.write_all(text)?;
         file.sync_all()?;
-        std::fs::rename(&part, &self.path)
+        std::fs::rename(&part, &self.path)?;
+        // A name is kept by its folder.
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+/// Lock the file that has this name. A run that ends removes the name: who had opened the file before holds a lock that
+/// nobody else will ask for, and has to try again.
+fn lock_by_name(path: &Path) -> Result<File, TryLockError> {
+    loop {
+        let file = File::create(path).map_err(TryLockError::Error)?;
+        file.try_lock()?;
+        let held = file.metadata().map_err(TryLockError::Error)?;
+        match std::fs::metadata(path) {
+            Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => return Ok(file),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(TryLockError::Error(error)),
+            _ => {}
+        }
     }
 }
 
@@ -141,6 +158,31 @@ mod tests {
         file.remove().await.unwrap();
         drop(file);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something is left behind");
+    }
+
+    /// Runs that come and go: there are never two at once.
+    #[test]
+    fn one_run_at_a_time_holds_the_name() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.checkpoint");
+        let (holding, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2_000 {
+                        if let Ok(file) = CheckpointFile::open(&path) {
+                            assert_eq!(holding.fetch_add(1, Ordering::SeqCst), 0, "two runs hold it");
+                            held.fetch_add(1, Ordering::SeqCst);
+                            std::thread::yield_now();
+                            holding.fetch_sub(1, Ordering::SeqCst);
+                            drop(file);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(held.into_inner() > 0);
     }
 
     #[test]
