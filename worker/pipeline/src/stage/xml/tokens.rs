@@ -302,6 +302,8 @@ impl Tokens {
 
     /// How far a tag goes in `rest`, and whether it ends there.
     fn tag_part(&mut self, rest: &[u8], base: u64) -> Result<(usize, bool), Failure> {
+        // What stands behind the first byte too many is not looked at, in however large a piece it came.
+        let rest = &rest[..rest.len().min(self.max_token - self.held.len() + 1)];
         for (at, byte) in rest.iter().enumerate() {
             match (byte, self.quote) {
                 (b'<', _) => {
