@@ -80,9 +80,9 @@ codes! {
     /// A record has more fields than `limits.max_fields`.
     LimitFields = "limit.max_fields", Rejected,
         "the sender checks the delimiter, or the route's owner raises `limits.max_fields`";
-    /// The format asks for more memory than a stage may use (a zstd window).
+    /// The format asks for more memory than a stage may use (a zstd window, an xz dictionary).
     LimitWindow = "limit.max_window", Rejected,
-        "the sender compresses with a smaller window (zstd without `--long` or `--ultra`)";
+        "the sender compresses with a smaller window (zstd without `--long` or `--ultra`, xz at most at level 9)";
     /// The object, version or bucket is not there.
     SourceGone = "source.gone", Failed,
         "the sender uploads the file again; check who deletes objects or expires versions";

@@ -64,7 +64,9 @@ enum Bytes {
 fn source(route: &Route) -> Bytes {
     let glob = route.matches.as_ref().and_then(|matches| matches.glob.as_deref()).unwrap_or_default();
     match glob.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("bz2") => Bytes::Source(Codec::Bzip2),
         Some("gz") => Bytes::Source(Codec::Gzip),
+        Some("xz") => Bytes::Source(Codec::Xz),
         Some("zst") => Bytes::Source(Codec::Zstd),
         _ => Bytes::Unknown,
     }

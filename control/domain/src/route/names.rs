@@ -57,7 +57,8 @@ pub(super) const ARCHIVE: &[&str] = &["storage_class", "original"];
 pub(super) const ORDERING: &[&str] = &["strict"];
 
 impl Word for Codec {
-    const WORDS: &'static [(&'static str, Self)] = &[("gzip", Self::Gzip), ("zstd", Self::Zstd)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("bzip2", Self::Bzip2), ("gzip", Self::Gzip), ("xz", Self::Xz), ("zstd", Self::Zstd)];
 }
 
 impl Word for ColumnType {

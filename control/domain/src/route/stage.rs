@@ -16,8 +16,12 @@ pub enum StageSpec {
 /// A compression format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
+    /// bzip2, any number of streams.
+    Bzip2,
     /// RFC 1952, any number of members (bgzip included).
     Gzip,
+    /// The .xz file format, any number of streams with padding between them.
+    Xz,
     /// RFC 8878, any number of frames (skippable ones included).
     Zstd,
 }
@@ -34,7 +38,7 @@ pub struct DecompressSpec {
 pub struct CompressSpec {
     /// The format of the output.
     pub codec: Codec,
-    /// Effort. Gzip 1..=9, default 6; zstd 1..=19, default 3.
+    /// Effort. Bzip2 1..=9, default 9; gzip 1..=9, default 6; xz 0..=6, default 6; zstd 1..=19, default 3.
     pub level: i32,
 }
 

@@ -266,10 +266,10 @@ fn any_csv() -> impl Strategy<Value = CsvSpec> {
 }
 
 fn any_route() -> impl Strategy<Value = Route> {
-    let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
+    let codec = || proptest::sample::select(vec![Codec::Bzip2, Codec::Gzip, Codec::Xz, Codec::Zstd]);
     let stage = prop_oneof![
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
-        (codec(), 1i32..=9).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
+        (codec(), 1i32..=6).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
         any_csv().prop_map(|csv| StageSpec::Validate(ValidateSpec::Csv(csv))),
     ];
