@@ -17,7 +17,7 @@ mod stages;
 mod texts;
 
 pub use routes::{receipt, route_json, route_yaml};
-pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
+pub use stages::{compress, csv, decompress_bzip2, decompress_gzip, decompress_xz, decompress_zstd, utf8};
 pub use texts::{texts, uri};
 
 /// Panics when a property does not hold for the bytes.
@@ -27,7 +27,9 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("compress", compress),
     ("csv", csv),
+    ("decompress_bzip2", decompress_bzip2),
     ("decompress_gzip", decompress_gzip),
+    ("decompress_xz", decompress_xz),
     ("decompress_zstd", decompress_zstd),
     ("receipt", receipt),
     ("route_json", route_json),
