@@ -1,6 +1,8 @@
 """Compressed files as other software writes them are read whole; damaged ones are refused."""
 
+import bz2
 import gzip
+import lzma
 import struct
 import subprocess
 import zlib
@@ -10,8 +12,10 @@ from bed import noise, same, table
 
 import eft
 
+BUNZIP2 = "stages:\n  - decompress: { codec: bzip2 }\n"
 GUNZIP = "stages:\n  - decompress: { codec: gzip }\n"
 UNZSTD = "stages:\n  - decompress: { codec: zstd }\n"
+UNXZ = "stages:\n  - decompress: { codec: xz }\n"
 BGZIP_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 PLAIN = table(200_000)
 
@@ -105,3 +109,43 @@ def test_zstd_damaged(bed):
 def test_bomb(bed):
     route = "limits: { max_ratio: 200 }\n" + GUNZIP
     rejected(bed, "bomb", route, gzip.compress(bytes(200 * eft.MIB), 9))
+
+
+def test_bzip2(bed):
+    for level in (1, 9):
+        accepted(bed, f"bzip2-{level}", BUNZIP2, bz2.compress(PLAIN, level), PLAIN)
+    accepted(bed, "bzip2-empty", BUNZIP2, bz2.compress(b""), b"")
+    accepted(bed, "bzip2-noise", BUNZIP2, bz2.compress(noise(3 * eft.MIB)), noise(3 * eft.MIB))
+    accepted(bed, "bzip2-streams", BUNZIP2, bz2.compress(PLAIN, 1) + bz2.compress(b"") + bz2.compress(PLAIN), PLAIN * 2)
+    packed = subprocess.run(["bzip2", "-c", bed.file(PLAIN, ".csv")], capture_output=True, check=True).stdout
+    accepted(bed, "bzip2-program", BUNZIP2, packed, PLAIN)
+
+
+def test_bzip2_damaged(bed):
+    packed = bz2.compress(PLAIN)
+    rejected(bed, "bzip2-garbage", BUNZIP2, packed + b"garbage")
+    rejected(bed, "bzip2-truncated", BUNZIP2, packed[:-1])
+    middle = len(packed) // 2
+    rejected(bed, "bzip2-bit", BUNZIP2, packed[:middle] + bytes([packed[middle] ^ 1]) + packed[middle + 1 :])
+
+
+def test_xz(bed):
+    piece = PLAIN[: 2 * eft.MIB]
+    for level in (0, 6, 9):
+        accepted(bed, f"xz-{level}", UNXZ, lzma.compress(piece, preset=level), piece)
+    for check in (lzma.CHECK_NONE, lzma.CHECK_CRC32, lzma.CHECK_CRC64, lzma.CHECK_SHA256):
+        accepted(bed, f"xz-check-{check}", UNXZ, lzma.compress(piece, check=check, preset=0), piece)
+    streams = lzma.compress(piece, preset=0) + bytes(4) + lzma.compress(b"") + bytes(8) + lzma.compress(piece, preset=1)
+    accepted(bed, "xz-streams", UNXZ, streams + bytes(12), piece * 2)
+    command = ["xz", "-c", "-T2", "-1", "--block-size=300KiB", bed.file(PLAIN, ".csv")]
+    accepted(bed, "xz-program", UNXZ, subprocess.run(command, capture_output=True, check=True).stdout, PLAIN)
+
+
+def test_xz_damaged(bed):
+    packed = lzma.compress(PLAIN[: eft.MIB], preset=0)
+    rejected(bed, "xz-garbage", UNXZ, packed + b"garbage")
+    rejected(bed, "xz-padding", UNXZ, packed + bytes(3))
+    rejected(bed, "xz-truncated", UNXZ, packed[:-1])
+    rejected(bed, "xz-index", UNXZ, packed[:-20] + bytes([packed[-20] ^ 1]) + packed[-19:])
+    large = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 96 * eft.MIB}]
+    rejected(bed, "xz-dictionary", UNXZ, lzma.compress(b"x", filters=large))
