@@ -60,7 +60,7 @@ fn decompress(at: &At<'_>, report: &mut Report) -> Option<DecompressSpec> {
 fn compress(at: &At<'_>, report: &mut Report) -> Option<CompressSpec> {
     let fields = at.fields(report, names::COMPRESS)?;
     let codec = fields.need(report, "codec").and_then(|at| at.word(report));
-    let level = fields.get("level").map(|at| level(&at, codec, report));
+    let level = fields.get("level").map(|at| level(at, codec, report));
     let codec = codec?;
     let level = match level {
         Some(level) => i32::try_from(level?).ok()?,
