@@ -62,6 +62,15 @@ codes! {
     /// Bytes follow the end of the format.
     FormatTrailing = "format.trailing", Rejected,
         "the sender removes what follows the end of the format and sends the file again";
+    /// The archive has not the entry the route asks for, or not exactly one.
+    ArchiveEntry = "archive.entry", Rejected,
+        "the sender puts the agreed file into the archive, or the route's owner corrects `entry`";
+    /// An entry of the archive could write where it must not, or is not what it seems.
+    ArchiveUnsafe = "archive.unsafe", Rejected,
+        "the sender makes the archive again with an ordinary tool, from plain files with relative names";
+    /// The archive is made in a way that is not read.
+    ArchiveUnsupported = "archive.unsupported", Rejected,
+        "the sender makes the archive again in one piece, with deflate, no password, and no archive inside";
     /// The object is empty and the route refuses empty objects.
     SourceEmpty = "source.empty", Rejected,
         "the sender sends a file with content, or the route's owner sets `on_empty: accept`";
@@ -80,6 +89,9 @@ codes! {
     /// A record has more fields than `limits.max_fields`.
     LimitFields = "limit.max_fields", Rejected,
         "the sender checks the delimiter, or the route's owner raises `limits.max_fields`";
+    /// An archive has more entries than `limits.max_entries`.
+    LimitEntries = "limit.max_entries", Rejected,
+        "the sender sends fewer files in one archive, or the route's owner raises `limits.max_entries`";
     /// The format asks for more memory than a stage may use (a zstd window, an xz dictionary).
     LimitWindow = "limit.max_window", Rejected,
         "the sender compresses with a smaller window (zstd without `--long` or `--ultra`, xz at most at level 9)";

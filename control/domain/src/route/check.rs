@@ -9,6 +9,7 @@ use super::{
     Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
+    stage::unzip,
 };
 use crate::ByteSize;
 
@@ -56,7 +57,7 @@ enum Bytes {
     /// Nothing.
     Unknown,
     /// The glob says the source has this codec.
-    Source(Codec),
+    Source(&'static str),
     /// The stage with this number made it.
     Made(Codec, usize),
 }
@@ -64,10 +65,11 @@ enum Bytes {
 fn source(route: &Route) -> Bytes {
     let glob = route.matches.as_ref().and_then(|matches| matches.glob.as_deref()).unwrap_or_default();
     match glob.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("bz2") => Bytes::Source(Codec::Bzip2),
-        Some("gz") => Bytes::Source(Codec::Gzip),
-        Some("xz") => Bytes::Source(Codec::Xz),
-        Some("zst") => Bytes::Source(Codec::Zstd),
+        Some("bz2") => Bytes::Source(Codec::Bzip2.as_str()),
+        Some("gz") => Bytes::Source(Codec::Gzip.as_str()),
+        Some("xz") => Bytes::Source(Codec::Xz.as_str()),
+        Some("zip") => Bytes::Source(unzip::WORD),
+        Some("zst") => Bytes::Source(Codec::Zstd.as_str()),
         _ => Bytes::Unknown,
     }
 }
@@ -87,9 +89,8 @@ fn encodings(route: &Route, report: &mut Report) {
             (StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
                 path,
                 format!(
-                    "checks the content of files that `match.glob` says are {0}; decompress them first \
-                     (`- decompress: {{ codec: {0} }}`) or correct the glob",
-                    codec.as_str()
+                    "checks the content of files that `match.glob` says are {codec}; decompress them first \
+                     (`- decompress: {{ codec: {codec} }}`) or correct the glob"
                 ),
             ),
             (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
@@ -103,14 +104,16 @@ fn encodings(route: &Route, report: &mut Report) {
                     codec.as_str()
                 ),
             ),
-            (StageSpec::Decompress(spec), Bytes::Source(codec)) if spec.codec != codec => report.add(
+            (StageSpec::Decompress(spec), Bytes::Source(codec)) if spec.codec.as_str() != codec => {
+                report.add(path, mismatch(spec.codec.as_str(), codec));
+            }
+            (StageSpec::Unzip(_), _) if at > 0 => report.add(
                 path,
-                format!(
-                    "reads {}, but `match.glob` says the files are {}; correct one of them",
-                    spec.codec.as_str(),
-                    codec.as_str()
-                ),
+                "reads an archive by the directory at its end, which only the source has; make it the first stage",
             ),
+            (StageSpec::Unzip(_), Bytes::Source(codec)) if codec != unzip::WORD => {
+                report.add(path, mismatch(unzip::WORD, codec));
+            }
             (StageSpec::Compress(spec), Bytes::Made(codec, by)) if spec.codec == codec => report.add(
                 path,
                 format!(
@@ -122,10 +125,14 @@ fn encodings(route: &Route, report: &mut Report) {
         }
         bytes = match stage {
             StageSpec::Validate(_) => bytes,
-            StageSpec::Decompress(_) => Bytes::Unknown,
+            StageSpec::Decompress(_) | StageSpec::Unzip(_) => Bytes::Unknown,
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
         };
     }
+}
+
+fn mismatch(reads: &str, glob: &str) -> String {
+    format!("reads {reads}, but `match.glob` says the files are {glob}; correct one of them")
 }
 
 fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {

@@ -9,6 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
+    stage::unzip,
 };
 
 /// Gzip and bzip2: implementations agree on 1 to 9. Xz: above 6 only the dictionary grows, which is never larger than a
@@ -40,7 +41,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     }
     let (name, inner) = only(at, report, "stage", names::STAGES)?;
     match name {
-        "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
+        "decompress" => decompress(&inner, report),
         "compress" => compress(&inner, report).map(StageSpec::Compress),
         _ => validate(&inner, report).map(StageSpec::Validate),
     }
@@ -51,10 +52,16 @@ fn unknown(what: &str, name: &str, known: &[&'static str]) -> String {
     format!("unknown {what} {}, known are {}{hint}", quoted(name), known.join(", "))
 }
 
-fn decompress(at: &At<'_>, report: &mut Report) -> Option<DecompressSpec> {
+fn decompress(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     let fields = at.fields(report, names::DECOMPRESS)?;
-    let codec = fields.need(report, "codec")?.word(report)?;
-    Some(DecompressSpec { codec })
+    let codec = fields.need(report, "codec")?;
+    if codec.as_text() == Some(unzip::WORD) {
+        return unzip::decode(&fields, report).map(StageSpec::Unzip);
+    }
+    if let Some(entry) = fields.get("entry") {
+        return entry.fault(report, "is for `codec: zip`, which has entries; leave it out");
+    }
+    Some(StageSpec::Decompress(DecompressSpec { codec: codec.word(report)? }))
 }
 
 fn compress(at: &At<'_>, report: &mut Report) -> Option<CompressSpec> {

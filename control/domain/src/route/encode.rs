@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
-    ValidateSpec, names::word,
+    Columns, CompleteWhen, CsvSpec, Destination, Encryption, Limits, Ordering, Route, S3Destination,
+    StageSpec, ValidateSpec, names::word, stage::unzip,
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -31,6 +31,10 @@ pub(super) fn route(route: &Route) -> Value {
         },
         "rpo": route.rpo,
     }));
+    // A limit that came later is said where it is not the default: the revisions of routes without it stay what they are.
+    if limits.max_entries != Limits::default().max_entries {
+        map["limits"]["max_entries"] = limits.max_entries.into();
+    }
     put(&mut map, "id", &route.id);
     put(&mut map, "tenant", &route.tenant);
     if let Some(matches) = &route.matches {
@@ -60,6 +64,7 @@ fn put<T: ToString>(map: &mut Map<String, Value>, name: &str, value: &Option<T>)
 
 fn stage(stage: &StageSpec) -> Value {
     match stage {
+        StageSpec::Unzip(spec) => unzip::encode(spec),
         StageSpec::Decompress(spec) => json!({ "decompress": { "codec": word(spec.codec) } }),
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })

@@ -25,7 +25,7 @@ pub use options::{
 };
 pub use stage::{
     Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
-    ValidateSpec,
+    UnzipSpec, ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 
@@ -144,7 +144,8 @@ impl Route {
         encode::route(self)
     }
 
-    /// The canonical text: JSON without white space, keys sorted, every default said, sizes in bytes. Parses back to
+    /// The canonical text: JSON without white space, keys sorted, every default said (but `max_entries`, which is newer
+    /// than revisions are), sizes in bytes. Parses back to
     /// an equal route, as JSON and (control characters in its texts, and names over a thousand characters, aside) as
     /// YAML.
     pub fn to_json(&self) -> String {
@@ -191,6 +192,8 @@ pub struct Limits {
     pub max_record_bytes: ByteSize,
     /// Most fields of a record. Default 4,096.
     pub max_fields: u32,
+    /// Most entries of an archive. Default 10,000.
+    pub max_entries: u32,
     /// Most records that may break a rule before the file is rejected. Default 0.
     pub max_errors: u64,
 }
@@ -203,6 +206,7 @@ impl Default for Limits {
             max_ratio: 200,
             max_record_bytes: ByteSize::mib(1),
             max_fields: 4_096,
+            max_entries: 10_000,
             max_errors: 0,
         }
     }

@@ -20,10 +20,17 @@ pub(super) const ROUTE: &[&str] = &[
     "rpo",
 ];
 pub(super) const MATCH: &[&str] = &["prefix", "glob"];
-pub(super) const LIMITS: &[&str] =
-    &["max_input_bytes", "max_output_bytes", "max_ratio", "max_record_bytes", "max_fields", "max_errors"];
+pub(super) const LIMITS: &[&str] = &[
+    "max_input_bytes",
+    "max_output_bytes",
+    "max_ratio",
+    "max_record_bytes",
+    "max_fields",
+    "max_entries",
+    "max_errors",
+];
 pub(super) const STAGES: &[&str] = &["decompress", "validate", "compress"];
-pub(super) const DECOMPRESS: &[&str] = &["codec"];
+pub(super) const DECOMPRESS: &[&str] = &["codec", "entry"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
 pub(super) const VALIDATORS: &[&str] = &["csv", "utf8"];
 pub(super) const CSV: &[&str] = &[

@@ -1,6 +1,10 @@
 //! The stages a route may name, with their parameters.
 
+pub(super) mod unzip;
+
 use std::collections::BTreeMap;
+
+pub use unzip::UnzipSpec;
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +13,8 @@ pub enum StageSpec {
     Decompress(DecompressSpec),
     /// Compress.
     Compress(CompressSpec),
+    /// Take one entry out of a ZIP archive. The first stage, or none.
+    Unzip(UnzipSpec),
     /// Check the content; bytes pass unchanged.
     Validate(ValidateSpec),
 }

@@ -270,6 +270,7 @@ fn any_route() -> impl Strategy<Value = Route> {
     let stage = prop_oneof![
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=6).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
+        proptest::option::of("[a-z]{1,9}").prop_map(|entry| StageSpec::Unzip(super::UnzipSpec { entry })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
         any_csv().prop_map(|csv| StageSpec::Validate(ValidateSpec::Csv(csv))),
     ];
@@ -332,6 +333,7 @@ fn any_route() -> impl Strategy<Value = Route> {
                 max_output_bytes: ByteSize(limits.1),
                 max_ratio: limits.2,
                 max_errors: limits.3,
+                max_entries: 1 + limits.2 % 100_000,
                 ..Limits::default()
             },
             ordering,
