@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use eft_domain::{
-    ByteSize, Code, Failure, ObjectUri, Route,
+    ByteSize, Class, Code, Failure, ObjectUri, Route,
     receipt::{Method, Receipt},
-    route::OnEmpty,
+    route::{OnEmpty, StageSpec},
 };
 use eft_pipeline::{
     budget::Budget,
     checksum::Crc64,
     concurrency::Concurrency,
-    error::{of_sink, of_source},
+    error::{interrupted, of_sink, of_source},
     fetch::checksum_of,
     plan::{DEFAULT_MEMORY, Plan, Request},
     pool::Pool,
@@ -19,6 +19,7 @@ use eft_pipeline::{
     progress::Progress,
     retry::RetryPolicy,
     transfer::{Outcome, Stopped, Transfer},
+    zip::{Archive, Packed},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -65,10 +66,11 @@ pub struct Preview {
 }
 
 impl Job {
-    fn plan(&self, size: Option<u64>, threads: usize) -> Result<Plan, Failure> {
+    fn plan(&self, size: Option<u64>, entry: Option<&Packed>, threads: usize) -> Result<Plan, Failure> {
         let request = Request {
             size,
             stages: &self.route.stages,
+            entry,
             limits: &self.route.limits,
             sha256: !self.route.digests.is_empty(),
             sink: self.sink_limits(),
@@ -76,12 +78,26 @@ impl Job {
             concurrency: self.concurrency,
             part_size: self.part_size,
             threads,
-            refuse_empty: self.route.on_empty != OnEmpty::Accept,
+            // An archive with an empty entry is no empty source.
+            refuse_empty: self.route.on_empty != OnEmpty::Accept && entry.is_none(),
         };
         match self.memory {
             Some(_) => Plan::new(&request),
             None => Plan::with_memory_to_suit(&request),
         }
+    }
+
+    /// Where the route's first stage unpacks an archive: find its entry, which is the source from then on.
+    async fn unpack(&self, opened: &mut Opened) -> Result<Option<Packed>, Failure> {
+        let Some(StageSpec::Unzip(spec)) = self.route.stages.first() else { return Ok(None) };
+        if opened.source.size() == Some(0) && self.route.on_empty != OnEmpty::Accept {
+            return Err(Failure::new(Code::SourceEmpty, "the source has no bytes"));
+        }
+        let limits = &self.route.limits;
+        let archive = Archive::open(Arc::clone(&opened.source), limits, RetryPolicy::DEFAULT).await?;
+        let (source, packed) = archive.unpack(archive.find(spec.entry.as_deref())?, limits).await?;
+        opened.source = source;
+        Ok(Some(packed))
     }
 
     /// What the sink takes, without opening it.
@@ -107,8 +123,9 @@ impl Job {
     /// The source cannot be opened or is not taken, or `plan.refused`.
     pub async fn look(&self, threads: usize) -> Result<Preview, Failure> {
         let client = Client::from_environment(Concurrency::new(self.concurrency)).await;
-        let opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
-        let plan = self.plan(opened.source.size(), threads)?;
+        let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
+        let entry = self.unpack(&mut opened).await?;
+        let plan = self.plan(opened.source.size(), entry.as_ref(), threads)?;
         opened.source.size().map_or(Ok(()), |size| plan.admit(size))?;
         Ok(Preview { plan, copy: self.copy_method(&opened) })
     }
@@ -126,12 +143,25 @@ impl Job {
         let writing = Concurrency::new(self.concurrency);
         let client = Client::from_environment(writing.clone()).await;
         let desk = Desk::new(client.clone());
-        let opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
+        let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
+        let identity = Identity::of(&self.route, &opened.version, &self.destination);
+        let unpacked = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(interrupted()),
+            unpacked = self.unpack(&mut opened) => unpacked,
+        };
+        let entry = match unpacked {
+            Ok(entry) => entry,
+            Err(failure) if failure.code.class() == Class::Usage => return Err(failure),
+            Err(failure) if self.is_heartbeat(&failure) => {
+                return Ok(desk.report(self, &identity, &opened, None, Ended::Heartbeat));
+            }
+            Err(failure) => return Ok(desk.report(self, &identity, &opened, None, Ended::Failed(&failure))),
+        };
         let pool = Pool::for_this_machine();
-        let plan = self.plan(opened.source.size(), pool.threads())?;
+        let plan = self.plan(opened.source.size(), entry.as_ref(), pool.threads())?;
         started(opened.source.size(), Arc::clone(&desk.progress));
 
-        let identity = Identity::of(&self.route, &opened.version, &self.destination);
         // Versioned sources name their delivery for ever; a file's or a stream's is this attempt's alone.
         let delivery = match &opened.version.version_id {
             Some(_) => identity.delivery.to_string(),
@@ -179,7 +209,7 @@ impl Job {
         };
         Ok(match &moved {
             Ok(moved) => report(Some(&sink), Ended::Moved(method, moved)),
-            Err(stopped) if self.is_heartbeat(stopped) => report(Some(&sink), Ended::Heartbeat),
+            Err(stopped) if self.is_heartbeat(&stopped.failure) => report(Some(&sink), Ended::Heartbeat),
             Err(stopped) => report(Some(&sink), Ended::Stopped(method, stopped)),
         })
     }
@@ -218,8 +248,8 @@ impl Job {
         checksum_of(opened.source.as_ref(), window, Concurrency::new(self.concurrency)).await
     }
 
-    fn is_heartbeat(&self, stopped: &Stopped) -> bool {
-        self.route.on_empty == OnEmpty::Heartbeat && stopped.failure.code == Code::SourceEmpty
+    fn is_heartbeat(&self, failure: &Failure) -> bool {
+        self.route.on_empty == OnEmpty::Heartbeat && failure.code == Code::SourceEmpty
     }
 }
 

@@ -27,3 +27,4 @@ pub mod pool;
 pub mod port;
 pub mod progress;
 pub mod retry;
+pub mod zip;

@@ -16,7 +16,8 @@ use eft_domain::{
 use crate::{
     port::SinkLimits,
     schedule::PartSchedule,
-    stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo},
+    stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo, UnzipEntry},
+    zip::Packed,
 };
 
 use self::draft::Draft;
@@ -43,6 +44,8 @@ pub struct Request<'a> {
     pub size: Option<u64>,
     /// The route's stages, in order.
     pub stages: &'a [StageSpec],
+    /// The entry that a first stage `decompress: { codec: zip }` unpacks; the source is its bytes.
+    pub entry: Option<&'a Packed>,
     /// The route's limits.
     pub limits: &'a Limits,
     /// Make SHA-256 digests of source and output.
@@ -66,6 +69,8 @@ pub struct Request<'a> {
 pub enum Serial {
     /// A stage of the route.
     Spec(StageSpec),
+    /// One entry of an archive.
+    Unzip(Packed),
     /// The SHA-256 of what passes here.
     Sha256,
 }
@@ -224,6 +229,7 @@ impl Plan {
 fn build(stages: &[Serial], limits: &Limits) -> Result<Vec<AnyStage>, Failure> {
     let stages = stages.iter().map(|stage| match stage {
         Serial::Sha256 => Ok(Some(AnyStage::Sha256(Box::default()))),
+        Serial::Unzip(entry) => Ok(Some(AnyStage::Unzip(Box::new(UnzipEntry::new(entry.clone(), limits))))),
         Serial::Spec(spec) => AnyStage::new(spec, limits),
     });
     stages.filter_map(Result::transpose).collect()

@@ -6,7 +6,8 @@ use eft_domain::{
 };
 
 use super::{
-    CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State, Utf8Validate,
+    CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State, UnzipEntry,
+    Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -15,6 +16,7 @@ pub enum AnyStage {
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
     Sha256(Box<Sha256>),
+    Unzip(Box<UnzipEntry>),
     Utf8(Utf8Validate),
 }
 
@@ -24,19 +26,21 @@ macro_rules! each {
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
             AnyStage::Sha256($stage) => $body,
+            AnyStage::Unzip($stage) => $body,
             AnyStage::Utf8($stage) => $body,
         }
     };
 }
 
 impl AnyStage {
-    /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`).
+    /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`), and for one entry
+    /// of an archive, for which the archive has to be looked into first (see `zip`).
     ///
     /// # Errors
     /// When its parameters contradict each other.
     pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
         Ok(match spec {
-            StageSpec::Compress(_) => None,
+            StageSpec::Compress(_) | StageSpec::Unzip(_) => None,
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))

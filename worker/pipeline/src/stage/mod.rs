@@ -30,7 +30,7 @@ pub mod utf8;
 pub use any::AnyStage;
 pub use compress::{BlockCompressor, Scratch};
 pub use csv::CsvValidate;
-pub use decompress::Decompress;
+pub use decompress::{Decompress, UnzipEntry};
 pub use io::{Input, Output};
 pub use sha256::Sha256;
 pub use utf8::Utf8Validate;

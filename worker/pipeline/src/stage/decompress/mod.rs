@@ -32,6 +32,7 @@
 
 mod bzip2;
 mod decoder;
+mod entry;
 mod gzip;
 mod meter;
 mod unit;
@@ -50,6 +51,7 @@ use super::{
     Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State as Saved, pack, unpack,
 };
 
+pub use self::entry::UnzipEntry;
 pub use self::meter::CHECK_INTERVAL;
 pub use self::unit::MAX_TRAILING;
 pub use self::xz::MAX_DICTIONARY;
