@@ -79,6 +79,12 @@ struct What {
     /// Stream every byte, also where no stage reads them and S3 could copy the object itself.
     #[arg(long)]
     no_server_copy: bool,
+    /// Keep in this file what a later run needs to go on, and go on from what it holds; gone when the run has ended.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// How much of the source a resumed run may read again [default: 256MiB, or twice the memory].
+    #[arg(long, value_name = "SIZE", requires = "checkpoint")]
+    checkpoint_interval: Option<ByteSize>,
     /// s3://bucket/key[?versionId=…], a path, or - for standard input.
     #[arg(value_name = "SRC")]
     source: ObjectUri,
@@ -105,6 +111,8 @@ impl What {
             concurrency: usize::from(self.concurrency),
             part_size: self.part_size,
             server_copy: !self.no_server_copy,
+            checkpoint: self.checkpoint,
+            interval: self.checkpoint_interval,
         })
     }
 }

@@ -212,6 +212,19 @@ impl Plan {
         Ok(())
     }
 
+    /// What decides how the output is made and cut, in words: a run goes on only under the same plan.
+    pub fn fingerprint(&self) -> String {
+        let parts = match self.output_size() {
+            Some(_) => format!("parts of {}", ByteSize(self.schedule.first())),
+            None => format!(
+                "parts from {} to {}",
+                ByteSize(self.schedule.first()),
+                ByteSize(self.schedule.largest())
+            ),
+        };
+        format!("eft {}, {parts}", env!("CARGO_PKG_VERSION"))
+    }
+
     /// How many parts the output has, where that is known.
     pub fn parts(&self) -> Option<u64> {
         self.output_size().map(|size| self.schedule.count(size))
