@@ -12,10 +12,12 @@
 //! that fails is written to `artifacts/csv/`: minimise it (`cargo fuzz tmin`) and commit it to the corpus with the fix.
 //! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
 
+mod archives;
 mod routes;
 mod stages;
 mod texts;
 
+pub use archives::unzip;
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{compress, csv, decompress_bzip2, decompress_gzip, decompress_xz, decompress_zstd, utf8};
 pub use texts::{texts, uri};
@@ -35,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("route_json", route_json),
     ("route_yaml", route_yaml),
     ("texts", texts),
+    ("unzip", unzip),
     ("uri", uri),
     ("utf8", utf8),
 ];

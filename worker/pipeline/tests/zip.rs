@@ -10,7 +10,7 @@ use eft_fakes::{
     drive::{Arrival, Outcome, drive},
 };
 use eft_pipeline::{
-    port::{ErrorKind, ObjectSource},
+    port::ErrorKind,
     retry::RetryPolicy,
     stage::{AnyStage, UnzipEntry},
     zip::{Archive, Method, Packed},
