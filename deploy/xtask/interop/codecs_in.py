@@ -2,9 +2,11 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import struct
 import subprocess
+import zipfile
 import zlib
 
 import zstandard
@@ -15,6 +17,7 @@ import eft
 BUNZIP2 = "stages:\n  - decompress: { codec: bzip2 }\n"
 GUNZIP = "stages:\n  - decompress: { codec: gzip }\n"
 UNZSTD = "stages:\n  - decompress: { codec: zstd }\n"
+UNZIP = "stages:\n  - decompress: { codec: zip }\n"
 UNXZ = "stages:\n  - decompress: { codec: xz }\n"
 BGZIP_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 PLAIN = table(200_000)
@@ -149,3 +152,54 @@ def test_xz_damaged(bed):
     rejected(bed, "xz-index", UNXZ, packed[:-20] + bytes([packed[-20] ^ 1]) + packed[-19:])
     large = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 96 * eft.MIB}]
     rejected(bed, "xz-dictionary", UNXZ, lzma.compress(b"x", filters=large))
+
+
+class Pipe(io.RawIOBase):
+    """Can only be written: zipfile then writes data descriptors, as every streaming writer does."""
+
+    def __init__(self):
+        self.data = bytearray()
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        self.data += data
+        return len(data)
+
+
+def zipped(files, method=zipfile.ZIP_DEFLATED, piped=False, zip64=False):
+    out = Pipe() if piped else io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as made:
+        for name, data in files.items():
+            with made.open(name, "w", force_zip64=zip64) as to:
+                to.write(data)
+    return bytes(out.data) if piped else out.getvalue()
+
+
+def test_zip(bed):
+    accepted(bed, "zip-stored", UNZIP, zipped({"a.csv": PLAIN}, zipfile.ZIP_STORED), PLAIN)
+    for piped in (False, True):
+        for zip64 in (False, True):
+            packed = zipped({"a.csv": PLAIN}, piped=piped, zip64=zip64)
+            accepted(bed, f"zip-{piped}-{zip64}", UNZIP, packed, PLAIN)
+    files = {f"part-{n}.bin": noise(1000 + n) for n in range(300)} | {"data/größe.csv": PLAIN}
+    route = 'stages:\n  - decompress: { codec: zip, entry: "data/größe.csv" }\n'
+    accepted(bed, "zip-one-of-many", route, zipped(files), PLAIN)
+
+
+def test_zip_program(bed):
+    file = bed.file(PLAIN, ".csv")
+    packed = subprocess.run(["zip", "-q", "-", "-j", file], capture_output=True, check=True).stdout
+    accepted(bed, "zip-program", UNZIP, packed, PLAIN)
+
+
+def test_zip_damaged(bed):
+    packed = zipped({"a.csv": PLAIN})
+    rejected(bed, "zip-garbage", UNZIP, packed + b"garbage")
+    rejected(bed, "zip-truncated", UNZIP, packed[:-1])
+    rejected(bed, "zip-bit", UNZIP, packed[:5000] + bytes([packed[5000] ^ 1]) + packed[5001:])
+    rejected(bed, "zip-two", UNZIP, zipped({"a.csv": PLAIN, "b.csv": PLAIN}))
+    rejected(bed, "zip-path", UNZIP, zipped({"../a.csv": PLAIN}))
+    rejected(bed, "zip-nested", UNZIP, zipped({"a.zip": packed}))
+    rejected(bed, "zip-bomb", UNZIP, zipped({"a.csv": bytes(200 * eft.MIB)}))

@@ -15,8 +15,8 @@ const NEXTEST: &str = "0.9.143";
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
 /// Programs that check what the worker compresses, and that it is measured beside, each with its package.
-const PROGRAMS: [(&str, &str); 4] =
-    [("bzip2", "bzip2"), ("gzip", "gzip"), ("xz", "xz-utils"), ("zstd", "zstd")];
+const PROGRAMS: [(&str, &str); 5] =
+    [("bzip2", "bzip2"), ("gzip", "gzip"), ("xz", "xz-utils"), ("zip", "zip"), ("zstd", "zstd")];
 
 /// Where things are.
 #[derive(Debug)]
