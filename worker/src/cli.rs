@@ -4,6 +4,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,15 +12,21 @@ use clap::{Args, Parser, Subcommand};
 use eft_domain::{
     ByteSize, Class, Code, Failure, ObjectUri, Route,
     receipt::{DeliveryOutcome, SignedReceipt},
-    route::Profile,
+    route::{Profile, did_you_mean},
 };
 use eft_pipeline::{
-    budget::Budget, concurrency::Concurrency, error::of_sink, fetch::checksum_of, port::ErrorKind,
+    budget::Budget,
+    concurrency::Concurrency,
+    error::of_sink,
+    fetch::checksum_of,
+    port::ErrorKind,
+    stage::catalogue::{self, Entry},
 };
 use eft_worker::{
     place,
     run::Job,
     s3::{Client, crc_to_text},
+    secrets,
     sign::{SigningKey, check},
 };
 use tokio_util::sync::CancellationToken;
@@ -60,6 +67,14 @@ enum Command {
         /// The receipt.
         receipt: PathBuf,
     },
+    /// Say which stages a route may name, or print the page of one of them.
+    Stages {
+        /// A stage, such as validate.csv; none: the table of all.
+        name: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +100,9 @@ struct What {
     /// How much of the source a resumed run may read again [default: 256MiB, or twice the memory].
     #[arg(long, value_name = "SIZE", requires = "checkpoint")]
     checkpoint_interval: Option<ByteSize>,
+    /// Secrets that the route names: NAME.key in this folder.
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
     /// s3://bucket/key[?versionId=…], a path, or - for standard input.
     #[arg(value_name = "SRC")]
     source: ObjectUri,
@@ -103,8 +121,10 @@ impl What {
             let message = format!("{}: a version cannot be written; leave out ?versionId=", self.destination);
             return Err(configuration(message));
         }
+        let secrets = Arc::new(secrets::read(self.keys.as_deref(), &route)?);
         Ok(Job {
             route,
+            secrets,
             source: self.source,
             destination: self.destination,
             memory: self.memory,
@@ -169,7 +189,30 @@ async fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Verify { receipt } => verify(&receipt).await,
+        Command::Stages { name, json } => stages(name.as_deref(), json),
     }
+}
+
+/// The catalogue, or the page of one stage.
+fn stages(name: Option<&str>, json: bool) -> Result<(), Failure> {
+    let entries = catalogue::entries().map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+    let Some(name) = name else {
+        let all = || serde_json::Value::from(entries.iter().map(Entry::to_value).collect::<Vec<_>>());
+        print!("{}", if json { format!("{:#}\n", all()) } else { output::stages(&entries) });
+        return Ok(());
+    };
+    let Some(entry) = entries.iter().find(|entry| entry.name == name) else {
+        let known: Vec<_> = entries.iter().map(|entry| entry.name).collect();
+        let (shown, hint) = (name.escape_debug(), did_you_mean(name, known.iter().copied()));
+        let message = format!("unknown stage `{shown}`, known are {}{hint}", known.join(", "));
+        return Err(configuration(message));
+    };
+    if json {
+        println!("{:#}", entry.to_value());
+    } else {
+        print!("{}", entry.page);
+    }
+    Ok(())
 }
 
 async fn transfer(job: Job, receipt: Option<PathBuf>, quiet: bool, json: bool) -> Result<(), Failure> {

@@ -6,5 +6,6 @@ pub mod place;
 pub mod receipt;
 pub mod run;
 pub mod s3;
+pub mod secrets;
 pub mod sign;
 pub mod stdio;

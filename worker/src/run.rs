@@ -20,6 +20,7 @@ use eft_pipeline::{
     progress::Progress,
     resume::sweep,
     retry::RetryPolicy,
+    secrets::Secrets,
     transfer::{Outcome, Stopped, Transfer},
     zip::{Archive, Packed},
 };
@@ -48,6 +49,8 @@ pub struct Job {
     pub concurrency: usize,
     /// Size of the first parts.
     pub part_size: Option<ByteSize>,
+    /// The secrets the route names.
+    pub secrets: Arc<dyn Secrets>,
     /// S3 may copy the object itself when no stage reads it.
     pub server_copy: bool,
     /// Where to keep what a later run needs to go on, and to find what an earlier one has left.
@@ -87,6 +90,7 @@ impl Job {
             threads,
             // An archive with an empty entry is no empty source.
             refuse_empty: self.route.on_empty != OnEmpty::Accept && entry.is_none(),
+            secrets: Arc::clone(&self.secrets),
         };
         match self.memory {
             Some(_) => Plan::new(&request),

@@ -71,6 +71,12 @@ codes! {
     /// The archive is made in a way that is not read.
     ArchiveUnsupported = "archive.unsupported", Rejected,
         "the sender makes the archive again in one piece, with deflate, no password, and no archive inside";
+    /// The file is of a type the route does not take.
+    FormatUnexpected = "format.unexpected", Rejected,
+        "the sender sends a file of the type that was agreed, or the route's owner adds its type to `types`";
+    /// The file uses a part of its format that is not accepted (a DTD, another encoding).
+    FormatRefused = "format.refused", Rejected,
+        "the sender makes the file without what the message names and sends it again";
     /// The object is empty and the route refuses empty objects.
     SourceEmpty = "source.empty", Rejected,
         "the sender sends a file with content, or the route's owner sets `on_empty: accept`";
@@ -92,6 +98,15 @@ codes! {
     /// An archive has more entries than `limits.max_entries`.
     LimitEntries = "limit.max_entries", Rejected,
         "the sender sends fewer files in one archive, or the route's owner raises `limits.max_entries`";
+    /// Objects, arrays or elements are nested deeper than `limits.max_depth`.
+    LimitDepth = "limit.max_depth", Rejected,
+        "the sender flattens the data, or the route's owner raises `limits.max_depth` if it is meant to be that deep";
+    /// A Parquet file would have more row groups than its description may hold.
+    LimitRowGroups = "limit.max_row_groups", Rejected,
+        "the route's owner raises `row_group_bytes`, or the sender splits the file";
+    /// A file has more keys than `validate.unique` has memory for.
+    LimitUniqueKeys = "limit.max_unique_keys", Rejected,
+        "the sender splits the file, or the route's owner raises `memory` of `unique`, which takes 64 bytes a key";
     /// The format asks for more memory than a stage may use (a zstd window, an xz dictionary).
     LimitWindow = "limit.max_window", Rejected,
         "the sender compresses with a smaller window (zstd without `--long` or `--ultra`, xz at most at level 9)";

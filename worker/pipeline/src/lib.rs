@@ -32,4 +32,5 @@ pub mod port;
 pub mod progress;
 pub mod resume;
 pub mod retry;
+pub mod secrets;
 pub mod zip;

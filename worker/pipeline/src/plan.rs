@@ -8,6 +8,8 @@
 
 mod draft;
 
+use std::sync::Arc;
+
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{Limits, StageSpec},
@@ -16,6 +18,7 @@ use eft_domain::{
 use crate::{
     port::SinkLimits,
     schedule::PartSchedule,
+    secrets::Secrets,
     stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo, UnzipEntry},
     zip::Packed,
 };
@@ -62,6 +65,8 @@ pub struct Request<'a> {
     pub threads: usize,
     /// An empty source is no file.
     pub refuse_empty: bool,
+    /// The secrets that stages use.
+    pub secrets: Arc<dyn Secrets>,
 }
 
 /// A stage of a serial step.
@@ -133,6 +138,7 @@ pub struct Plan {
     pub infos: Vec<StageInfo>,
     limits: Limits,
     sink: SinkLimits,
+    secrets: Arc<dyn Secrets>,
 }
 
 impl Plan {
@@ -162,7 +168,7 @@ impl Plan {
 
     /// A part can be sent while the next is read, and the parts reach the size that is to be expected.
     fn is_roomy(&self) -> bool {
-        let decompresses = self.infos.iter().any(|info| info.name == "decompress");
+        let decompresses = self.infos.iter().any(|info| matches!(info.name, "decompress" | "decompress.zip"));
         let ratio = if decompresses { EXPECTED_RATIO } else { 1 };
         let expected = self.size.unwrap_or_default().saturating_mul(ratio);
         let wanted = expected.min(self.limits.max_output_bytes.bytes()).min(self.sink.max_object);
@@ -235,15 +241,15 @@ impl Plan {
     /// # Errors
     /// When parameters contradict each other; found when planning already.
     pub fn stages(&self, stages: &[Serial]) -> Result<Vec<AnyStage>, Failure> {
-        build(stages, &self.limits)
+        build(stages, &self.limits, &*self.secrets)
     }
 }
 
-fn build(stages: &[Serial], limits: &Limits) -> Result<Vec<AnyStage>, Failure> {
+fn build(stages: &[Serial], limits: &Limits, secrets: &dyn Secrets) -> Result<Vec<AnyStage>, Failure> {
     let stages = stages.iter().map(|stage| match stage {
         Serial::Sha256 => Ok(Some(AnyStage::Sha256(Box::default()))),
         Serial::Unzip(entry) => Ok(Some(AnyStage::Unzip(Box::new(UnzipEntry::new(entry.clone(), limits))))),
-        Serial::Spec(spec) => AnyStage::new(spec, limits),
+        Serial::Spec(spec) => AnyStage::with_secrets(spec, limits, secrets),
     });
     stages.filter_map(Result::transpose).collect()
 }

@@ -26,6 +26,7 @@ use eft_pipeline::{
     port::{ErrorKind, ObjectSink, ObjectSource, PortResult, SinkLimits},
     progress::Progress,
     retry::RetryPolicy,
+    secrets::NoSecrets,
     stage::{AnyStage, Input, Output, Stage},
     transfer::{Outcome, Stopped, Transfer},
 };
@@ -112,8 +113,10 @@ impl Rig {
         let request = Request {
             size: self.source.size(),
             stages: &self.stages,
+            entry: None,
             limits: &Limits { max_ratio: u32::MAX, ..Limits::default() },
             sha256: true,
+            secrets: Arc::new(NoSecrets),
             sink: LIMITS,
             memory: ByteSize(self.memory),
             concurrency: 3,

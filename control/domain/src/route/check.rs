@@ -6,10 +6,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
+    Charset, Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec,
+    ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
-    stage::unzip,
+    stage::{
+        csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, trailer,
+        unique, unzip,
+    },
 };
 use crate::ByteSize;
 
@@ -17,11 +21,38 @@ use crate::ByteSize;
 pub(super) fn route(route: &Route, report: &mut Report) {
     limits(&route.limits, report);
     encodings(route, report);
+    charsets(route, report);
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match stage {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
-                csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
+                csv(spec, "columns", &route.limits, &format!("{path}/validate/csv"), report);
+            }
+            StageSpec::CsvProject(spec) => {
+                csv_project::check(spec, &route.limits, &format!("{path}/csv_project"), report);
+            }
+            StageSpec::CsvToJsonl(spec) => {
+                csv_to_jsonl::check(spec, &route.limits, &format!("{path}/csv_to_jsonl"), report);
+            }
+            StageSpec::CsvToParquet(spec) => {
+                csv_to_parquet::check(spec, &route.limits, &format!("{path}/csv_to_parquet"), report);
+            }
+            StageSpec::Validate(ValidateSpec::Unique(spec)) => {
+                unique::check(spec, &format!("{path}/validate/unique"), report);
+            }
+            StageSpec::Validate(ValidateSpec::FixedWidth(spec)) => {
+                fixed_width::check(spec, &route.limits, &format!("{path}/validate/fixed_width"), report);
+            }
+            StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+                trailer::check(spec, &format!("{path}/validate/trailer"), report);
+            }
+            StageSpec::Drop(spec) => {
+                records::check_drop(spec, &route.limits, &format!("{path}/drop"), report)
+            }
+            StageSpec::Head(spec) => records::check_records(&spec.records, &format!("{path}/head"), report),
+            StageSpec::Ebcdic(spec) => ebcdic::check(spec, &route.limits, &format!("{path}/ebcdic"), report),
+            StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
+                jsonl::check(spec, route.limits.max_depth, &format!("{path}/validate/jsonl"), report);
             }
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);
@@ -60,6 +91,20 @@ enum Bytes {
     Source(&'static str),
     /// The stage with this number made it.
     Made(Codec, usize),
+    /// The stage with this number made a Parquet file.
+    Parquet(usize),
+}
+
+impl Bytes {
+    /// The codec they are in, and whose word that is.
+    fn codec(self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Unknown => None,
+            Self::Source(codec) => Some((codec, "`match.glob` says the files are".to_owned())),
+            Self::Parquet(_) => None,
+            Self::Made(codec, by) => Some((codec.as_str(), format!("stage {by} has just written"))),
+        }
+    }
 }
 
 fn source(route: &Route) -> Bytes {
@@ -74,23 +119,55 @@ fn source(route: &Route) -> Bytes {
     }
 }
 
+/// What a stage that needs text does with it; `None` for one that takes any bytes.
+fn verb(stage: &StageSpec) -> Option<&'static str> {
+    match stage {
+        StageSpec::Compress(_) | StageSpec::Decompress(_) | StageSpec::Unzip(_) => None,
+        StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::CsvToParquet(_) => Some("reads"),
+        // Its own check knows which types are no text.
+        StageSpec::Validate(ValidateSpec::Magic(_)) => None,
+        StageSpec::Validate(_) => Some("checks"),
+        StageSpec::Drop(_) | StageSpec::Head(_) => Some("cuts"),
+        StageSpec::Charset(_) | StageSpec::Ebcdic(_) | StageSpec::Newline(_) | StageSpec::StripBom => {
+            Some("rewrites")
+        }
+    }
+}
+
+/// Why text cannot be read from such bytes.
+fn unreadable(verb: &str, bytes: Bytes) -> Option<String> {
+    match bytes {
+        Bytes::Unknown => None,
+        Bytes::Source(codec) => Some(format!(
+            "{verb} the content of files that `match.glob` says are {codec}; decompress them first \
+             (`- decompress: {{ codec: {codec} }}`) or correct the glob"
+        )),
+        Bytes::Made(codec, by) => Some(format!(
+            "{verb} the content of what stage {by} has compressed with {}; move it before stage {by}",
+            codec.as_str()
+        )),
+        Bytes::Parquet(by) => {
+            Some(format!("{verb} text, and stage {by} has written Parquet; move it before stage {by}"))
+        }
+    }
+}
+
 fn encodings(route: &Route, report: &mut Report) {
     let mut bytes = source(route);
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
+        if let Some(problem) = verb(stage).and_then(|verb| unreadable(verb, bytes)) {
+            report.add(path.clone(), problem);
+        }
         match (stage, bytes) {
-            (StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
+            (StageSpec::Validate(ValidateSpec::Magic(spec)), bytes) => {
+                magic::check(spec, bytes.codec(), &format!("{path}/validate/magic"), report);
+            }
+            (StageSpec::Decompress(spec), Bytes::Parquet(by)) => report.add(
                 path,
                 format!(
-                    "checks the content of what stage {by} has compressed with {}; move it before stage {by}",
-                    codec.as_str()
-                ),
-            ),
-            (StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
-                path,
-                format!(
-                    "checks the content of files that `match.glob` says are {codec}; decompress them first \
-                     (`- decompress: {{ codec: {codec} }}`) or correct the glob"
+                    "reads {}, but stage {by} has just written Parquet; remove one of them",
+                    spec.codec.as_str()
                 ),
             ),
             (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
@@ -124,9 +201,13 @@ fn encodings(route: &Route, report: &mut Report) {
             _ => {}
         }
         bytes = match stage {
-            StageSpec::Validate(_) => bytes,
-            StageSpec::Decompress(_) | StageSpec::Unzip(_) => Bytes::Unknown,
+            StageSpec::CsvProject(_)
+            | StageSpec::CsvToJsonl(_)
+            | StageSpec::Decompress(_)
+            | StageSpec::Unzip(_) => Bytes::Unknown,
+            StageSpec::CsvToParquet(_) => Bytes::Parquet(at),
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
+            _ => bytes,
         };
     }
 }
@@ -135,7 +216,38 @@ fn mismatch(reads: &str, glob: &str) -> String {
     format!("reads {reads}, but `match.glob` says the files are {glob}; correct one of them")
 }
 
-fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
+/// Text that was made UTF-8 is that from there on.
+fn charsets(route: &Route, report: &mut Report) {
+    let (mut made, mut lines) = (None, None);
+    for (at, stage) in route.stages.iter().enumerate() {
+        match (stage, made) {
+            (StageSpec::Charset(spec), Some(by)) if spec.from != Charset::UTF_8 => report.add(
+                format!("/stages/{at}/charset/from"),
+                format!("is {}, but stage {by} has made UTF-8; remove one of them", spec.from.name()),
+            ),
+            (StageSpec::Ebcdic(_), Some(by)) => report.add(
+                format!("/stages/{at}/ebcdic"),
+                format!("reads EBCDIC, but stage {by} has made UTF-8; remove one of them"),
+            ),
+            (StageSpec::Ebcdic(_), _) => made = Some(at),
+            (StageSpec::Charset(spec), _) => {
+                if let (Some(by), true) = (lines, spec.from.is_wide()) {
+                    report.add(
+                        format!("/stages/{by}"),
+                        format!("looks for single bytes in {}; move it behind stage {at}", spec.from.name()),
+                    );
+                }
+                made = Some(at);
+            }
+            (StageSpec::Newline(_), None) => lines = Some(at),
+            (StageSpec::Decompress(_) | StageSpec::Compress(_), _) => (made, lines) = (None, None),
+            _ => {}
+        }
+    }
+}
+
+/// A dialect, its columns and its rules; `named` is the field with the names of a file without a header.
+pub(super) fn csv(spec: &CsvSpec, named: &str, limits: &Limits, path: &str, report: &mut Report) {
     if spec.quote == Some(spec.delimiter) {
         report.add(join(path, "quote"), "is the delimiter as well; choose another, or `quote: false`");
     }
@@ -153,7 +265,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
     }
     let (field, names) = match &spec.columns {
         Columns::Header(names) => ("header", Some(names)),
-        Columns::Named(names) => ("columns", Some(names)),
+        Columns::Named(names) => (named, Some(names)),
         Columns::FromFile | Columns::Unnamed => ("header", None),
     };
     if let Some(names) = names {
@@ -181,7 +293,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
             }
             (Columns::Unnamed, _) => report.add(
                 at,
-                format!("column {} has no name: say `header: true` or name the `columns`", quoted(name)),
+                format!("column {} has no name: say `header: true` or name the `{named}`", quoted(name)),
             ),
             _ => {}
         }
@@ -189,7 +301,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
 }
 
 /// Names that stood before, with their places.
-fn repeated(names: &[String]) -> impl Iterator<Item = (usize, &String)> {
+pub(super) fn repeated(names: &[String]) -> impl Iterator<Item = (usize, &String)> {
     let mut seen = HashSet::new();
     names.iter().enumerate().filter(move |(_, name)| !seen.insert(name.as_str()))
 }

@@ -17,6 +17,9 @@ const MAX_FIELDS: u64 = 1 << 20;
 /// Most entries of an archive a route may allow: their places are held in memory (24 bytes each).
 const MAX_ENTRIES: u64 = 100_000;
 
+/// Deeper than any document people exchange; a checker keeps a bit a level, a parser of ours none of them on its stack.
+const MAX_DEPTH: u64 = 1_000;
+
 /// Gzip reaches 1,032, zstd far more; above a million the limit says nothing.
 const MAX_RATIO: u64 = 1_000_000;
 
@@ -110,6 +113,7 @@ fn limits(at: &At<'_>, report: &mut Report) -> Option<Limits> {
     let record = fields.or("max_record_bytes", default.max_record_bytes, |at| at.size(report, ANY_SIZE));
     let columns = fields.or("max_fields", default.max_fields, |at| small(at, report, MAX_FIELDS));
     let entries = fields.or("max_entries", default.max_entries, |at| small(at, report, MAX_ENTRIES));
+    let depth = fields.or("max_depth", default.max_depth, |at| small(at, report, MAX_DEPTH));
     let errors = fields.or("max_errors", default.max_errors, |at| at.integer(report, 0..=u64::MAX));
     Some(Limits {
         max_input_bytes: input?,
@@ -118,6 +122,7 @@ fn limits(at: &At<'_>, report: &mut Report) -> Option<Limits> {
         max_record_bytes: record?,
         max_fields: columns?,
         max_entries: entries?,
+        max_depth: depth?,
         max_errors: errors?,
     })
 }

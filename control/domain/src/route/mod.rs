@@ -18,14 +18,20 @@ mod schema_test;
 mod tests;
 
 pub use destination::{Destination, Encryption, OnExisting, S3Destination, StorageClass, StorageOptions};
-pub use errors::{RouteError, RouteErrors};
+pub use errors::{RouteError, RouteErrors, did_you_mean};
+pub use names::stage_names;
 pub use options::{
     Archive, CompleteWhen, Digest, Executor, HeadOfLine, Match, OnEmpty, Ordering, ParseCompleteWhenError,
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
-    UnzipSpec, ValidateSpec,
+    BlankLines, Change, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnSource, ColumnType, Columns,
+    CompressSpec, CountSpec, Counted, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec, CsvToParquetSpec,
+    Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType,
+    EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd,
+    LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, OnError,
+    OutputColumn, ParquetCompression, Place, Placed, QuoteStyle, RecordTerminator, RecordsSpec, SchemaFault,
+    StageSpec, SumSpec, TrailerSpec, UniqueSpec, UnknownCharset, UnzipSpec, ValidateSpec, XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 
@@ -194,6 +200,8 @@ pub struct Limits {
     pub max_fields: u32,
     /// Most entries of an archive. Default 10,000.
     pub max_entries: u32,
+    /// Deepest nesting of objects, arrays or elements; a scalar has depth 0. Default 64.
+    pub max_depth: u32,
     /// Most records that may break a rule before the file is rejected. Default 0.
     pub max_errors: u64,
 }
@@ -207,6 +215,7 @@ impl Default for Limits {
             max_record_bytes: ByteSize::mib(1),
             max_fields: 4_096,
             max_entries: 10_000,
+            max_depth: 64,
             max_errors: 0,
         }
     }

@@ -1,6 +1,6 @@
 //! Every name of the route language, in one place: the decoder, the encoder and the schema test read it.
 
-use super::{Codec, ColumnType, RecordTerminator};
+use super::{Codec, ColumnType, Digest, RecordTerminator, stage::unzip};
 use crate::text::Word;
 
 pub(super) const ROUTE: &[&str] = &[
@@ -27,12 +27,27 @@ pub(super) const LIMITS: &[&str] = &[
     "max_record_bytes",
     "max_fields",
     "max_entries",
+    "max_depth",
     "max_errors",
 ];
-pub(super) const STAGES: &[&str] = &["decompress", "validate", "compress"];
+pub(super) const STAGES: &[&str] = &[
+    "decompress",
+    "charset",
+    "csv_project",
+    "csv_to_jsonl",
+    "csv_to_parquet",
+    "drop",
+    "ebcdic",
+    "head",
+    "newline",
+    "strip_bom",
+    "validate",
+    "compress",
+];
 pub(super) const DECOMPRESS: &[&str] = &["codec", "entry"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
-pub(super) const VALIDATORS: &[&str] = &["csv", "utf8"];
+pub(super) const VALIDATORS: &[&str] =
+    &["csv", "edi", "fixed_width", "jsonl", "magic", "trailer", "unique", "utf8", "xml"];
 pub(super) const CSV: &[&str] = &[
     "delimiter",
     "quote",
@@ -46,6 +61,7 @@ pub(super) const CSV: &[&str] = &[
     "utf8",
 ];
 pub(super) const UTF8: &[&str] = &[];
+pub(super) const STRIP_BOM: &[&str] = &[];
 pub(super) const DESTINATIONS: &[&str] = &["s3"];
 pub(super) const S3: &[&str] = &[
     "bucket",
@@ -86,6 +102,20 @@ impl Word for RecordTerminator {
         &[("any", Self::Any), ("lf", Self::Lf), ("crlf", Self::CrLf)];
 }
 
+/// Every stage that a route can ask for, by the name it has in plans and receipts, such as `validate.csv`; in the order
+/// of the alphabet.
+pub fn stage_names() -> Vec<String> {
+    let stages = STAGES.iter().flat_map(|stage| match *stage {
+        "decompress" => vec!["decompress".to_owned(), format!("decompress.{}", unzip::WORD)],
+        "validate" => VALIDATORS.iter().map(|check| format!("validate.{check}")).collect(),
+        other => vec![other.to_owned()],
+    });
+    let digests = Digest::ALL.iter().map(|digest| format!("digest.{digest}"));
+    let mut names: Vec<_> = stages.chain(digests).collect();
+    names.sort();
+    names
+}
+
 /// The word for a value.
 pub(super) fn word<T: Word + PartialEq>(value: T) -> &'static str {
     // Every value stands in its own table: the test below says so.
@@ -109,6 +139,15 @@ impl ColumnType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stages_are_named_as_in_receipts() {
+        let names = stage_names();
+        assert!(
+            ["compress", "digest.sha256", "validate.csv"].iter().all(|name| names.contains(&(*name).into()))
+        );
+        assert!(!names.contains(&"validate".into()) && names.is_sorted());
+    }
 
     #[test]
     fn every_value_has_its_word() {

@@ -194,9 +194,16 @@ fn any_json() -> impl Strategy<Value = Value> {
             names::CSV,
             names::S3,
             names::COMPRESS,
+            stage::jsonl::FIELDS,
             names::STAGES,
+            stage::charset::CHARSET,
+            stage::newline::NEWLINE,
+            stage::ebcdic::EBCDIC,
+            stage::ebcdic::FIELD,
+            stage::fixed_width::FIXED_WIDTH,
+            stage::fixed_width::COLUMN,
             names::VALIDATORS,
-            &["gzip", "utf8", "fail", "s3", "a-bucket"],
+            &["gzip", "utf8", "windows-1252", "fail", "s3", "a-bucket"],
         ]
         .concat(),
     );
@@ -265,13 +272,150 @@ fn any_csv() -> impl Strategy<Value = CsvSpec> {
         )
 }
 
+fn any_dialect() -> impl Strategy<Value = DialectSpec> {
+    let byte = || (1u8..127).prop_filter("line end", |b| !b"\r\n".contains(b));
+    (byte(), proptest::option::of(byte()), proptest::option::of(byte()))
+        .prop_map(|(delimiter, quote, escape)| DialectSpec { delimiter, quote, escape })
+}
+
+fn any_records() -> impl Strategy<Value = RecordsSpec> {
+    prop_oneof![Just(RecordsSpec::Lines), any_dialect().prop_map(RecordsSpec::Csv)]
+}
+
+fn any_place() -> impl Strategy<Value = Place> {
+    let bytes = (1u32..50, 0u32..50).prop_map(|(from, more)| Place::Bytes(from, from + more));
+    prop_oneof![(1u32..99).prop_map(Place::Field), bytes]
+}
+
+fn any_column_ref() -> impl Strategy<Value = ColumnRef> {
+    prop_oneof![any_column().prop_map(ColumnRef::Name), any_place().prop_map(ColumnRef::At)]
+}
+
+fn any_unique() -> impl Strategy<Value = UniqueSpec> {
+    let columns = proptest::collection::vec(any_column_ref(), 0..3);
+    (any_records(), any::<bool>(), columns, 1u64 << 20..1 << 32).prop_map(
+        |(records, header, columns, memory)| UniqueSpec {
+            records,
+            header,
+            columns,
+            memory: ByteSize(memory),
+        },
+    )
+}
+
+fn any_trailer() -> impl Strategy<Value = TrailerSpec> {
+    let of = proptest::sample::select(vec![Counted::Data, Counted::All]);
+    let count = (any_place(), of).prop_map(|(field, of)| CountSpec { field, of });
+    let sum = (any_column_ref(), any_place()).prop_map(|(column, field)| SumSpec { column, field });
+    (any_records(), any::<bool>(), "[ -~]{1,9}", proptest::option::of(count), proptest::option::of(sum))
+        .prop_map(|(records, header, prefix, count, sum)| TrailerSpec {
+            records,
+            header,
+            prefix: Some(prefix),
+            count,
+            sum,
+        })
+}
+
+fn any_ebcdic() -> impl Strategy<Value = EbcdicSpec> {
+    let decimal = || (0u8..=3, any::<bool>()).prop_map(|(scale, signed)| Decimal { scale, signed });
+    let field = prop_oneof![
+        (1u32..20).prop_map(|length| (length, EbcdicType::Text)),
+        (2u32..=16, decimal()).prop_map(|(length, decimal)| (length, EbcdicType::Packed(decimal))),
+        (3u32..=31, decimal()).prop_map(|(length, decimal)| (length, EbcdicType::Zoned(decimal))),
+        (proptest::sample::select(vec![2u32, 4, 8]), any::<bool>())
+            .prop_map(|(length, signed)| (length, EbcdicType::Binary(Decimal { scale: 1, signed }))),
+    ];
+    let column = (any_column(), 1u32..60, field).prop_map(|(name, start, (length, kind))| Placed {
+        name,
+        start,
+        length,
+        kind,
+    });
+    let records = prop_oneof![
+        (1u32..3_000_000).prop_map(EbcdicRecords::Fixed),
+        Just(EbcdicRecords::Rdw),
+        Just(EbcdicRecords::Nel)
+    ];
+    let layout = proptest::option::of(proptest::collection::vec(column, 1..4));
+    (proptest::sample::select(CodePage::ALL), records, layout, any::<bool>(), any::<bool>()).prop_map(
+        |(from, records, layout, header, trim)| {
+            let header = header || layout.is_none();
+            EbcdicSpec { from, records, layout, header, trim }
+        },
+    )
+}
+
+fn any_jsonl() -> impl Strategy<Value = JsonlSpec> {
+    let schema = proptest::sample::select(vec![
+        "{}",
+        r#"{ "type": "object", "required": ["a", "é"], "properties": { "a": { "multipleOf": 0.25, "minimum": -1e3 } } }"#,
+        r##"{ "items": { "$ref": "#/$defs/x" }, "$defs": { "x": { "enum": [null, 1.5, "~", []] } } }"##,
+    ]);
+    let schema = schema.prop_map(|text| JsonSchema::new(serde_json::from_str(text).unwrap()).unwrap());
+    (
+        proptest::option::of(schema),
+        any::<bool>(),
+        proptest::sample::select(vec![BlankLines::Reject, BlankLines::Skip]),
+    )
+        .prop_map(|(schema, unique_keys, blank_lines)| JsonlSpec { schema, unique_keys, blank_lines })
+}
+
+fn any_fixed_width() -> impl Strategy<Value = FixedWidthSpec> {
+    let ty = proptest::sample::select(vec![ColumnType::Date, ColumnType::Integer, ColumnType::Text]);
+    let column = (any_column(), 1u32..60, 1u32..20, ty, any::<bool>()).prop_map(
+        |(name, start, length, ty, not_null)| Placed {
+            name,
+            start,
+            length,
+            kind: FixedColumn { ty, not_null },
+        },
+    );
+    let terminator = proptest::sample::select(vec![
+        LineTerminator::Any,
+        LineTerminator::Lf,
+        LineTerminator::CrLf,
+        LineTerminator::None,
+    ]);
+    (1u32..100, terminator, proptest::collection::vec(column, 0..4))
+        .prop_map(|(record, terminator, columns)| FixedWidthSpec { record, terminator, columns })
+}
+
 fn any_route() -> impl Strategy<Value = Route> {
     let codec = || proptest::sample::select(vec![Codec::Bzip2, Codec::Gzip, Codec::Xz, Codec::Zstd]);
+    let charset = (
+        proptest::sample::select(Charset::all().collect::<Vec<_>>()),
+        proptest::sample::select(vec![Malformed::Reject, Malformed::Replace]),
+    );
+    let newline = (
+        proptest::sample::select(vec![LineEnd::Lf, LineEnd::CrLf]),
+        proptest::sample::select(vec![LoneCr::Keep, LoneCr::LineEnd]),
+    );
     let stage = prop_oneof![
+        any_ebcdic().prop_map(StageSpec::Ebcdic),
+        any_fixed_width().prop_map(|spec| StageSpec::Validate(ValidateSpec::FixedWidth(spec))),
+        Just(StageSpec::StripBom),
+        newline.prop_map(|(to, lone_cr)| StageSpec::Newline(NewlineSpec { to, lone_cr })),
+        charset.prop_map(|(from, malformed)| StageSpec::Charset(CharsetSpec { from, malformed })),
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=6).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
         proptest::option::of("[a-z]{1,9}").prop_map(|entry| StageSpec::Unzip(super::UnzipSpec { entry })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
+        proptest::sample::subsequence(MediaType::ALL, 1..=MediaType::ALL.len())
+            .prop_map(|types| StageSpec::Validate(ValidateSpec::Magic(MagicSpec { types }))),
+        (1u64.., any_records()).prop_map(|(first, records)| StageSpec::Head(HeadSpec { first, records })),
+        (0u64..9, 1u64..9, any_records()).prop_map(|(first, last, records)| StageSpec::Drop(DropSpec {
+            first,
+            last,
+            records
+        })),
+        any_unique().prop_map(|spec| StageSpec::Validate(ValidateSpec::Unique(spec))),
+        any_trailer().prop_map(|spec| StageSpec::Validate(ValidateSpec::Trailer(spec))),
+        proptest::sample::select(vec![EdiStandard::X12, EdiStandard::Edifact])
+            .prop_map(|standard| StageSpec::Validate(ValidateSpec::Edi(EdiSpec { standard }))),
+        proptest::option::of("[A-Za-z_][A-Za-z0-9_.-]{0,4}")
+            .prop_map(|root| StageSpec::Validate(ValidateSpec::Xml(XmlSpec { root }))),
+        any_jsonl().prop_map(|jsonl| StageSpec::Validate(ValidateSpec::Jsonl(jsonl))),
         any_csv().prop_map(|csv| StageSpec::Validate(ValidateSpec::Csv(csv))),
     ];
     let storage = (
@@ -315,7 +459,7 @@ fn any_route() -> impl Strategy<Value = Route> {
         proptest::collection::vec(destination, 0..3),
         complete_when,
         proptest::option::of((".{1,9}", proptest::option::of(".{1,9}"))),
-        (1u64.., 1u64.., 1u32..1000, any::<u64>()),
+        (1u64.., 1u64.., 1u32..1000, any::<u64>(), 1u32..=1000),
         proptest::sample::select(vec![
             Ordering::None,
             Ordering::Strict(HeadOfLine::Block),
@@ -334,6 +478,7 @@ fn any_route() -> impl Strategy<Value = Route> {
                 max_ratio: limits.2,
                 max_errors: limits.3,
                 max_entries: 1 + limits.2 % 100_000,
+                max_depth: limits.4,
                 ..Limits::default()
             },
             ordering,

@@ -1,5 +1,7 @@
 //! How a plan is drawn up: which stages make one step, what each step must hold, and where the rest of the memory goes.
 
+use std::sync::Arc;
+
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{CompressSpec, StageSpec},
@@ -49,7 +51,8 @@ impl<'a> Draft<'a> {
         let close = |serial: &mut Vec<Serial>, groups: &mut Vec<Group>| -> Result<(), Failure> {
             if !serial.is_empty() {
                 let stages = std::mem::take(serial);
-                let infos = build(&stages, request.limits)?.iter().map(Stage::info).collect();
+                let infos =
+                    build(&stages, request.limits, &*request.secrets)?.iter().map(Stage::info).collect();
                 groups.push(Group::Serial { stages, infos });
             }
             Ok(())
@@ -74,7 +77,7 @@ impl<'a> Draft<'a> {
             }
         }
         let rewritten = |groups: &[Group], serial: &[Serial]| -> Result<bool, Failure> {
-            let open = build(serial, request.limits)?;
+            let open = build(serial, request.limits, &*request.secrets)?;
             Ok(groups.iter().any(Group::makes_bytes)
                 || open.iter().any(|stage| stage.info().kind != Kind::Tap))
         };
@@ -156,6 +159,7 @@ impl<'a> Draft<'a> {
             infos,
             limits: self.request.limits.clone(),
             sink,
+            secrets: Arc::clone(&self.request.secrets),
         })
     }
 
@@ -219,6 +223,7 @@ impl<'a> Draft<'a> {
             infos,
             limits: self.request.limits.clone(),
             sink,
+            secrets: Arc::clone(&self.request.secrets),
         })
     }
 

@@ -130,7 +130,7 @@ impl UnzipEntry {
 impl Stage for UnzipEntry {
     fn info(&self) -> StageInfo {
         StageInfo {
-            name: "decompress",
+            name: "decompress.zip",
             kind: Kind::Seek,
             ordered: true,
             resume: ResumeClass::R3,
@@ -171,6 +171,6 @@ impl Stage for UnzipEntry {
     }
 
     fn restore(&mut self, _: State) -> Result<(), Failure> {
-        Err(super::super::bad_state("decompress", "an entry of an archive is read from its beginning"))
+        Err(super::super::bad_state("decompress.zip", "an entry of an archive is read from its beginning"))
     }
 }
