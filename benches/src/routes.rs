@@ -129,7 +129,7 @@ impl Route {
 
     fn transfer(&self, pool: &Pool, sinks: &[Discard]) -> Transfer {
         let limits = Limits::default();
-        let plan = Plan::new(&Request {
+        let plan = Plan::with_memory_to_suit(&Request {
             entry: None,
             size: Some(self.source.len() as u64),
             stages: &self.stages,

@@ -82,7 +82,7 @@ struct What {
     /// The route (YAML, or JSON if the name ends in .json); none: the bytes as they are.
     #[arg(long, value_name = "FILE")]
     route: Option<PathBuf>,
-    /// Memory for bytes in flight and stages [default: 64MiB, more where the parts of a huge object need it].
+    /// Memory for bytes in flight and stages [default: 128MiB, more where the parts of a huge object need it].
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
     /// Most requests in flight in each direction.

@@ -198,12 +198,17 @@ impl Job {
                 None => self.read_back(&client).await?,
             };
             let committed = Committed { whole: Some(whole), ..committed };
-            kept.forget().await?;
+            kept.discard(&sink).await?;
             return Ok(report(Some(&sink), Ended::AlreadyThere(&committed)));
         }
+        let begun = kept.earlier.as_ref().is_some_and(|earlier| !earlier.uploads.is_empty());
         let keeper = kept.keeper(self.interval_for(&plan)?, &sink).await?;
 
-        let copied = self.copy(&opened, &sink, &plan, &writing, &desk.progress, &cancel).await;
+        // What was begun by streaming is gone on with by streaming.
+        let copied = match begun {
+            true => Ok(None),
+            false => self.copy(&opened, &sink, &plan, &writing, &desk.progress, &cancel).await,
+        };
         let (method, moved) = match copied {
             Ok(Some(outcome)) => {
                 if let Some(keeper) = &keeper {
@@ -211,7 +216,12 @@ impl Job {
                 }
                 (Method::ServerCopy, Ok(outcome))
             }
-            Err(stopped) => (Method::ServerCopy, Err(stopped)),
+            Err(stopped) => {
+                if let Some(keeper) = &keeper {
+                    keeper.remove().await?;
+                }
+                (Method::ServerCopy, Err(stopped))
+            }
             Ok(None) => {
                 let transfer = Transfer {
                     source: Arc::clone(&opened.source),
@@ -273,10 +283,12 @@ impl Job {
 
     /// What an earlier run has left, or what this one is.
     fn kept(&self, opened: &Opened, plan: &Plan, identity: &Identity) -> Result<Kept, Failure> {
-        // Versioned sources name their delivery for ever; a file's or a stream's is this attempt's alone.
+        // Versioned sources name their delivery for ever; a file's or a stream's is this attempt's alone. So is one to a
+        // file, which does not say whose it is.
+        let local = matches!(self.destination, ObjectUri::Local(_));
         let delivery = match &opened.version.version_id {
-            Some(_) => identity.delivery.to_string(),
-            None => uuid::Uuid::new_v4().to_string(),
+            Some(_) if !local => identity.delivery.to_string(),
+            _ => uuid::Uuid::new_v4().to_string(),
         };
         let pinned = Pinned {
             source: described(&opened.version),
@@ -366,6 +378,20 @@ impl Kept {
     async fn forget(&self) -> Result<(), Failure> {
         let Some(file) = &self.file else { return Ok(()) };
         file.remove().await.map_err(|error| of_checkpoint(&error))
+    }
+
+    /// The delivery stands by another run: what this one had begun is of no use.
+    async fn discard(&self, sink: &Sink) -> Result<(), Failure> {
+        let begun = self.earlier.iter().flat_map(|earlier| earlier.uploads.iter().flatten());
+        for id in begun {
+            let removed = match sink.port().reopen(id).await {
+                Ok(upload) => upload.abort().await,
+                Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            };
+            removed.map_err(|error| of_sink(&error))?;
+        }
+        self.forget().await
     }
 
     async fn keeper(self, interval: Interval, sink: &Sink) -> Result<Option<Keeper>, Failure> {

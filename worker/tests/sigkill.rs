@@ -2,6 +2,10 @@
 //!
 //! `EFT_KILLS=200` kills each route as often as a release is tested; fewer by default.
 #![allow(clippy::unwrap_used)] // Helpers of tests, which clippy does not take for tests.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "no runtime here: it starts processes and kills them in real time"
+)]
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +20,7 @@ use eft_s3::{Config, Server};
 const MIB: u64 = 1 << 20;
 
 /// Kills of each route where nobody asks for another number.
-const KILLS: u64 = 40;
+const KILLS: u64 = 8;
 
 struct Bed {
     server: Server,
@@ -147,7 +151,7 @@ impl Bed {
             went_on += u64::from(receipt.contains("\"resumed_from\""));
             assert!(!checkpoint.exists(), "the checkpoint of an ended run");
             let again = self.read().saturating_sub(size);
-            let each = if kills == 0 { again } else { again / kills };
+            let each = again.checked_div(kills).unwrap_or(again);
             assert!(again <= kills * self.interval, "{key}: {again} bytes read again after {kills} kills");
             return (kills, went_on, each);
         }
@@ -177,4 +181,32 @@ fn rows(len: usize) -> Bytes {
         text.extend_from_slice(format!("{a},{b:x},{c:x}\n").as_bytes());
     }
     text.into()
+}
+
+#[test]
+fn charset_jsonl_goes_on() {
+    let route = "id: kill\nstages:\n  - charset: { from: windows-1252 }\n  - validate: { jsonl: { unique_keys: true } }\n";
+    let bed = Bed::new(Some(route), "32MiB", 64 * MIB);
+    let mut pattern = Pattern::new(5);
+    let mut text = Vec::new();
+    while text.len() < 160 << 20 {
+        let (number, more) = (pattern.word(), pattern.word());
+        // Z\xfcrich, \x80 and \x9c: a letter, the euro sign and a ligature of windows-1252.
+        text.extend_from_slice(format!("{{\"id\":{number},\"more\":\"{more:x}\",\"place\":\"Z").as_bytes());
+        text.extend_from_slice(b"\xfcrich, \x80 9.95, \x9cuvre\"}\n");
+    }
+    let size = text.len() as u64;
+    bed.server.put_object("ingest", "lines", text);
+    bed.kill_and_go_on("s3://ingest/lines", size);
+    // Once more, by another hand.
+    let sent = bed.server.get_object("ingest", "lines").unwrap();
+    let whole = bed.server.get_object("delivered", "whole").unwrap();
+    let expected = |byte: &u8| match byte {
+        0xfc => "ü".to_owned(),
+        0x80 => "€".to_owned(),
+        0x9c => "œ".to_owned(),
+        byte => char::from(*byte).to_string(),
+    };
+    let tail = &sent[sent.len() - 10_000..];
+    assert!(whole.ends_with(tail.iter().map(expected).collect::<String>().as_bytes()));
 }

