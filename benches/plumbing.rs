@@ -242,6 +242,17 @@ fn taps(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A file as the stage `compress` makes it.
+fn blocks(codec: Codec, level: i32, plain: &Bytes) -> Bytes {
+    let compressor = BlockCompressor::new(CompressSpec { codec, level });
+    let mut scratch = Scratch::default();
+    let blocks = data::frames(plain.clone(), compressor.block_bytes());
+    let made = blocks
+        .into_iter()
+        .flat_map(|block| compressor.compress(&mut scratch, &[block]).expect("there is room"));
+    made.collect::<Vec<_>>().concat().into()
+}
+
 /// In bytes of the input, one thread.
 fn rewrites(criterion: &mut Criterion) {
     let limits = Limits::default();
@@ -280,7 +291,9 @@ fn codecs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("plumbing");
     group.throughput(Throughput::Bytes(LEN as u64));
     for (name, codec, file) in [
+        ("decompress_bzip2", Codec::Bzip2, blocks(Codec::Bzip2, 9, &plain)),
         ("decompress_gzip", Codec::Gzip, data::gzip(&plain)),
+        ("decompress_xz", Codec::Xz, blocks(Codec::Xz, 1, &plain)),
         ("decompress_zstd", Codec::Zstd, data::zstd(&plain)),
     ] {
         let frames = data::frames(file, FRAME);
@@ -288,7 +301,12 @@ fn codecs(criterion: &mut Criterion) {
             bencher.iter(|| drain(&mut Decompress::new(DecompressSpec { codec }, &limits), &frames));
         });
     }
-    for (name, codec, level) in [("compress_gzip_6", Codec::Gzip, 6), ("compress_zstd_3", Codec::Zstd, 3)] {
+    for (name, codec, level) in [
+        ("compress_bzip2_9", Codec::Bzip2, 9),
+        ("compress_gzip_6", Codec::Gzip, 6),
+        ("compress_xz_1", Codec::Xz, 1),
+        ("compress_zstd_3", Codec::Zstd, 3),
+    ] {
         let compressor = BlockCompressor::new(CompressSpec { codec, level });
         let blocks: Vec<_> = data::frames(plain.clone(), compressor.block_bytes())
             .into_iter()

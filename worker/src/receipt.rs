@@ -7,6 +7,7 @@ use eft_domain::{
         Capabilities, CrcCapability, Delivery, DeliveryOutcome, FailureNote, Method, Outcome, Receipt,
         Rejected, ResumeClass, SCHEMA, Source, StageKind, StageRun, Totals, WriteCapability,
     },
+    route::StageSpec,
 };
 use eft_pipeline::{
     chain::StageTotals,
@@ -100,7 +101,10 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
         _ => (&[], None),
     };
     let mut digests = stages.iter().filter_map(|stage| stage.report.sha256).map(|digest| hex(&digest));
-    let source_sha = digests.next().filter(|_| moved.is_some());
+    // Of an archive a part was read, which is not the source.
+    let is_whole = !matches!(facts.route.stages.first(), Some(StageSpec::Unzip(_)));
+    let whole = moved.filter(|_| is_whole);
+    let source_sha = whole.and_then(|_| digests.next());
     let output_sha = digests.next().or_else(|| source_sha.clone()).filter(|_| moved.is_some());
     Receipt {
         schema: SCHEMA.to_owned(),
@@ -119,8 +123,8 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
             uri: facts.source.uri.clone(),
             version_id: facts.source.version_id.clone(),
             etag: facts.source.etag.clone(),
-            size: moved.map(|moved| moved.source.len()).or(facts.source.size),
-            crc64nvme: moved.map(|moved| crc_to_text(moved.source.value())),
+            size: whole.map(|moved| moved.source.len()).or(facts.source.size),
+            crc64nvme: whole.map(|moved| crc_to_text(moved.source.value())),
             crc64nvme_matches_source: moved
                 .filter(|moved| moved.compared == Some("CRC-64/NVME"))
                 .map(|_| true),

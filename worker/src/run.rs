@@ -3,16 +3,16 @@
 use std::{path::PathBuf, sync::Arc};
 
 use eft_domain::{
-    ByteSize, Code, Failure, ObjectUri, ObjectVersion, Route,
+    ByteSize, Class, Code, Failure, ObjectUri, ObjectVersion, Route,
     receipt::{Method, Receipt},
-    route::OnEmpty,
+    route::{OnEmpty, StageSpec},
 };
 use eft_pipeline::{
     budget::Budget,
     checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned},
     checksum::Crc64,
     concurrency::Concurrency,
-    error::{of_checkpoint, of_sink, of_source},
+    error::{interrupted, of_checkpoint, of_sink, of_source},
     fetch::checksum_of,
     plan::{DEFAULT_MEMORY, Plan, Request},
     pool::Pool,
@@ -23,6 +23,7 @@ use eft_pipeline::{
     secrets::Secrets,
     sidecar::Expected,
     transfer::{Outcome, Stopped, Transfer},
+    zip::{Archive, Packed},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -68,6 +69,14 @@ pub struct Done {
     pub failure: Option<Failure>,
 }
 
+/// What was found beside the source, and in it.
+struct Found {
+    /// What its sidecar says.
+    expected: Option<Expected>,
+    /// The entry of the archive that it is.
+    entry: Option<Packed>,
+}
+
 /// What a job would do.
 pub struct Preview {
     /// How the bytes would be streamed.
@@ -77,10 +86,11 @@ pub struct Preview {
 }
 
 impl Job {
-    fn plan(&self, size: Option<u64>, expected: Option<Expected>, threads: usize) -> Result<Plan, Failure> {
+    fn plan(&self, size: Option<u64>, found: &Found, threads: usize) -> Result<Plan, Failure> {
         let request = Request {
             size,
             stages: &self.route.stages,
+            entry: found.entry.as_ref(),
             limits: &self.route.limits,
             sha256: !self.route.digests.is_empty(),
             sink: self.sink_limits(),
@@ -88,14 +98,34 @@ impl Job {
             concurrency: self.concurrency,
             part_size: self.part_size,
             threads,
-            refuse_empty: self.route.on_empty != OnEmpty::Accept,
+            // An archive with an empty entry is no empty source.
+            refuse_empty: self.route.on_empty != OnEmpty::Accept && found.entry.is_none(),
             secrets: Arc::clone(&self.secrets),
-            expected,
+            expected: found.expected.clone(),
         };
         match self.memory {
             Some(_) => Plan::new(&request),
             None => Plan::with_memory_to_suit(&request),
         }
+    }
+
+    /// What the plan needs to know of the source besides its size.
+    async fn look_around(&self, client: &Client, opened: &mut Opened) -> Result<Found, Failure> {
+        let expected = sidecar::read(client, &self.route, &self.source).await?;
+        Ok(Found { expected, entry: self.unpack(opened).await? })
+    }
+
+    /// Where the route's first stage unpacks an archive: find its entry, which is the source from then on.
+    async fn unpack(&self, opened: &mut Opened) -> Result<Option<Packed>, Failure> {
+        let Some(StageSpec::Unzip(spec)) = self.route.stages.first() else { return Ok(None) };
+        if opened.source.size() == Some(0) && self.route.on_empty != OnEmpty::Accept {
+            return Err(Failure::new(Code::SourceEmpty, "the source has no bytes"));
+        }
+        let limits = &self.route.limits;
+        let archive = Archive::open(Arc::clone(&opened.source), limits, RetryPolicy::DEFAULT).await?;
+        let (source, packed) = archive.unpack(archive.find(spec.entry.as_deref())?, limits).await?;
+        opened.source = source;
+        Ok(Some(packed))
     }
 
     /// What the sink takes, without opening it.
@@ -121,9 +151,9 @@ impl Job {
     /// The source cannot be opened or is not taken, or `plan.refused`.
     pub async fn look(&self, threads: usize) -> Result<Preview, Failure> {
         let client = Client::from_environment(Concurrency::new(self.concurrency)).await;
-        let opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
-        let expected = sidecar::read(&client, &self.route, &self.source).await?;
-        let plan = self.plan(opened.source.size(), expected, threads)?;
+        let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
+        let found = self.look_around(&client, &mut opened).await?;
+        let plan = self.plan(opened.source.size(), &found, threads)?;
         opened.source.size().map_or(Ok(()), |size| plan.admit(size))?;
         Ok(Preview { plan, copy: self.copy_method(&opened) })
     }
@@ -141,13 +171,25 @@ impl Job {
         let writing = Concurrency::new(self.concurrency);
         let client = Client::from_environment(writing.clone()).await;
         let desk = Desk::new(client.clone());
-        let opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
+        let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
+        let identity = Identity::of(&self.route, &opened.version, &self.destination);
+        let found = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(interrupted()),
+            found = self.look_around(&client, &mut opened) => found,
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(failure) if failure.code.class() == Class::Usage => return Err(failure),
+            Err(failure) if self.is_heartbeat(&failure) => {
+                return Ok(desk.report(self, &identity, &opened, None, Ended::Heartbeat));
+            }
+            Err(failure) => return Ok(desk.report(self, &identity, &opened, None, Ended::Failed(&failure))),
+        };
         let pool = Pool::for_this_machine();
-        let expected = sidecar::read(&client, &self.route, &self.source).await?;
-        let plan = self.plan(opened.source.size(), expected, pool.threads())?;
+        let plan = self.plan(opened.source.size(), &found, pool.threads())?;
         started(opened.source.size(), Arc::clone(&desk.progress));
 
-        let identity = Identity::of(&self.route, &opened.version, &self.destination);
         let kept = self.kept(&opened, &plan, &identity)?;
         let attributes = match plan.makes_bytes() {
             true => opened.attributes().of_other_bytes(),
@@ -217,7 +259,7 @@ impl Job {
         };
         Ok(match &moved {
             Ok(moved) => report(Some(&sink), Ended::Moved(method, moved)),
-            Err(stopped) if self.is_heartbeat(stopped) => report(Some(&sink), Ended::Heartbeat),
+            Err(stopped) if self.is_heartbeat(&stopped.failure) => report(Some(&sink), Ended::Heartbeat),
             Err(stopped) => report(Some(&sink), Ended::Stopped(method, stopped)),
         })
     }
@@ -320,8 +362,8 @@ impl Job {
         })
     }
 
-    fn is_heartbeat(&self, stopped: &Stopped) -> bool {
-        self.route.on_empty == OnEmpty::Heartbeat && stopped.failure.code == Code::SourceEmpty
+    fn is_heartbeat(&self, failure: &Failure) -> bool {
+        self.route.on_empty == OnEmpty::Heartbeat && failure.code == Code::SourceEmpty
     }
 }
 

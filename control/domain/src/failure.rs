@@ -62,6 +62,15 @@ codes! {
     /// Bytes follow the end of the format.
     FormatTrailing = "format.trailing", Rejected,
         "the sender removes what follows the end of the format and sends the file again";
+    /// The archive has not the entry the route asks for, or not exactly one.
+    ArchiveEntry = "archive.entry", Rejected,
+        "the sender puts the agreed file into the archive, or the route's owner corrects `entry`";
+    /// An entry of the archive could write where it must not, or is not what it seems.
+    ArchiveUnsafe = "archive.unsafe", Rejected,
+        "the sender makes the archive again with an ordinary tool, from plain files with relative names";
+    /// The archive is made in a way that is not read.
+    ArchiveUnsupported = "archive.unsupported", Rejected,
+        "the sender makes the archive again in one piece, with deflate, no password, and no archive inside";
     /// The file is of a type the route does not take.
     FormatUnexpected = "format.unexpected", Rejected,
         "the sender sends a file of the type that was agreed, or the route's owner adds its type to `types`";
@@ -95,6 +104,9 @@ codes! {
     /// A record has more fields than `limits.max_fields`.
     LimitFields = "limit.max_fields", Rejected,
         "the sender checks the delimiter, or the route's owner raises `limits.max_fields`";
+    /// An archive has more entries than `limits.max_entries`.
+    LimitEntries = "limit.max_entries", Rejected,
+        "the sender sends fewer files in one archive, or the route's owner raises `limits.max_entries`";
     /// Objects, arrays or elements are nested deeper than `limits.max_depth`.
     LimitDepth = "limit.max_depth", Rejected,
         "the sender flattens the data, or the route's owner raises `limits.max_depth` if it is meant to be that deep";
@@ -104,9 +116,9 @@ codes! {
     /// A file has more keys than `validate.unique` has memory for.
     LimitUniqueKeys = "limit.max_unique_keys", Rejected,
         "the sender splits the file, or the route's owner raises `memory` of `unique`, which takes 64 bytes a key";
-    /// The format asks for more memory than a stage may use (a zstd window).
+    /// The format asks for more memory than a stage may use (a zstd window, an xz dictionary).
     LimitWindow = "limit.max_window", Rejected,
-        "the sender compresses with a smaller window (zstd without `--long` or `--ultra`)";
+        "the sender compresses with a smaller window (zstd without `--long` or `--ultra`, xz at most at level 9)";
     /// The object, version or bucket is not there.
     SourceGone = "source.gone", Failed,
         "the sender uploads the file again; check who deletes objects or expires versions";

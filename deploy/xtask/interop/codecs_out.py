@@ -1,7 +1,9 @@
 """What the worker compresses, other software accepts; what it checks, it checks."""
 
+import bz2
 import gzip
 import io
+import lzma
 import subprocess
 
 import zstandard
@@ -14,7 +16,7 @@ CSV = "stages:\n  - validate: { csv: { header: [id, name, day], types: { id: int
 
 
 def tested_by(bed, program, packed, suffix):
-    """`gzip -t` or `zstd -t`."""
+    """`gzip -t` and its like."""
     done = subprocess.run([program, "-t", "-q", bed.file(packed, suffix)], capture_output=True, check=False)
     assert done.returncode == 0, f"{program} -t: {done.stderr!r}"
 
@@ -43,6 +45,20 @@ def test_zstd(bed):
         _, packed = compressed(bed, "zstd", level, data)
         tested_by(bed, "zstd", packed, ".zst")
         same(f"zstd level {level}", unzstd(packed), data)
+
+
+def test_bzip2(bed):
+    for level, data in [(1, PLAIN), (9, PLAIN), (9, b""), (9, b"x"), (9, noise(2 * eft.MIB))]:
+        _, packed = compressed(bed, "bzip2", level, data)
+        tested_by(bed, "bzip2", packed, ".bz2")
+        same(f"bzip2 level {level}", bz2.decompress(packed), data)
+
+
+def test_xz(bed):
+    for level, data in [(0, PLAIN), (1, PLAIN), (6, PLAIN[: 3 * eft.MIB]), (6, b""), (6, b"x"), (1, noise(5 * eft.MIB))]:
+        _, packed = compressed(bed, "xz", level, data)
+        tested_by(bed, "xz", packed, ".xz")
+        same(f"xz level {level}", lzma.decompress(packed), data)
 
 
 def test_read_by_every_tool(bed):

@@ -51,7 +51,7 @@ def test_sidecars_that_are_none(bed):
     route = ANY % '"{name}.md5"'
 
     def refused(code, *says):
-        bed.refused(code, source, bed.path(), route=route, says=says, receipt=False)
+        bed.refused(code, source, bed.path(), route=route, says=says)
 
     refused("sidecar.missing", f"{sidecar} is not there")
     for text, *says in [

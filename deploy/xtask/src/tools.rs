@@ -1,5 +1,5 @@
 //! Places, and what the steps need beyond the Rust toolchain: a Python environment and cargo-nextest, pinned, in `.eft/`;
-//! and two programs of the system.
+//! and a few programs of the system.
 
 use std::{
     fs,
@@ -14,8 +14,9 @@ const NEXTEST: &str = "0.9.143";
 /// Newest first. Plain `python3` goes before all: it is what the user means.
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
-/// Programs that check what the worker compresses, and that it is measured beside; each a package of that name.
-const PROGRAMS: [&str; 2] = ["gzip", "zstd"];
+/// Programs that check what the worker compresses, and that it is measured beside, each with its package.
+const PROGRAMS: [(&str, &str); 5] =
+    [("bzip2", "bzip2"), ("gzip", "gzip"), ("xz", "xz-utils"), ("zip", "zip"), ("zstd", "zstd")];
 
 /// Where things are.
 #[derive(Debug)]
@@ -112,9 +113,9 @@ pub(crate) fn programs(places: &Places) -> Outcome {
         Err(stop) => Err(stop),
     };
     let mut missing = Vec::new();
-    for name in PROGRAMS {
+    for (name, package) in PROGRAMS {
         if !there(name)? {
-            missing.push(name);
+            missing.push(package);
         }
     }
     if missing.is_empty() {
@@ -123,7 +124,7 @@ pub(crate) fn programs(places: &Places) -> Outcome {
     let list = missing.join(" ");
     if !rustix::process::geteuid().is_root() || !there("apt-get")? {
         return failed(format!(
-            "not found: {list}; on Debian and Ubuntu `sudo apt install {list}`, on macOS `brew install {list}`"
+            "not found: {list}; on Debian and Ubuntu `sudo apt install {list}`, on macOS `brew install` with the programs' names"
         ));
     }
     println!("installing with apt-get, as root: {list}");

@@ -12,6 +12,7 @@
 //! that fails is written to `artifacts/csv/`: minimise it (`cargo fuzz tmin`) and commit it to the corpus with the fix.
 //! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
 
+mod archives;
 mod documents;
 mod ebcdic;
 mod fixed_width;
@@ -22,6 +23,7 @@ mod sidecars;
 mod stages;
 mod texts;
 
+pub use archives::unzip;
 pub use documents::{edi, jsonl, xml};
 pub use ebcdic::ebcdic;
 pub use fixed_width::fixed_width;
@@ -29,7 +31,10 @@ pub use records::{magic, slices, trailer, unique};
 pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
 pub use routes::{receipt, route_json, route_yaml};
 pub use sidecars::sidecar;
-pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, newline, strip_bom, utf8};
+pub use stages::{
+    charset, compress, csv, decompress_bzip2, decompress_gzip, decompress_xz, decompress_zstd, newline,
+    strip_bom, utf8,
+};
 pub use texts::{texts, uri};
 
 /// Panics when a property does not hold for the bytes.
@@ -43,7 +48,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("csv_project", csv_project),
     ("csv_to_jsonl", csv_to_jsonl),
     ("csv_to_parquet", csv_to_parquet),
+    ("decompress_bzip2", decompress_bzip2),
     ("decompress_gzip", decompress_gzip),
+    ("decompress_xz", decompress_xz),
     ("decompress_zstd", decompress_zstd),
     ("ebcdic", ebcdic),
     ("edi", edi),
@@ -60,6 +67,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("texts", texts),
     ("trailer", trailer),
     ("unique", unique),
+    ("unzip", unzip),
     ("uri", uri),
     ("utf8", utf8),
     ("xml", xml),

@@ -116,6 +116,42 @@ pub fn decompress_gzip(data: &[u8]) {
     }
 }
 
+/// Bzip2 in any arrival, compared with the library's own reader of several streams.
+pub fn decompress_bzip2(data: &[u8]) {
+    let (control, file) = setup(data);
+    let outcome = decompress(Codec::Bzip2, control, &file);
+    reads_alike(&outcome, bzip2::bufread::MultiBzDecoder::new(&file[..]));
+}
+
+/// Xz in any arrival, compared with liblzma's own decoder of several streams with padding between them.
+pub fn decompress_xz(data: &[u8]) {
+    let (control, file) = setup(data);
+    let outcome = decompress(Codec::Xz, control, &file);
+    // As much memory as the stage allows: it is the same figure in its message.
+    let stream = liblzma::stream::Stream::new_stream_decoder(65 << 20, liblzma::stream::CONCATENATED);
+    reads_alike(&outcome, liblzma::bufread::XzDecoder::new_stream(&file[..], stream.expect("memory")));
+}
+
+/// What a reader makes of the same bytes. Not the other way round: a reader may not look at what follows.
+fn reads_alike(outcome: &Outcome, reader: impl Read) {
+    let mut read = Vec::new();
+    let result = reader.take(MAX_OUTPUT as u64 + 1).read_to_end(&mut read).map_err(|error| error.to_string());
+    match &outcome.verdict {
+        Ok(()) => {
+            assert_eq!(result.map(|_| ()), Ok(()), "the library refuses it");
+            assert!(read == outcome.bytes, "the library reads something else");
+        }
+        Err(failure) => {
+            let both = read.len().min(outcome.bytes.len());
+            assert!(read[..both] == outcome.bytes[..both], "the library reads something else");
+            let ours = matches!(failure.code, Code::FormatTrailing | Code::LimitOutputBytes)
+                || failure.message.contains("the file is empty")
+                || failure.message.contains("made with a check");
+            assert!(result.is_err() || ours, "the library reads it: {failure:?}");
+        }
+    }
+}
+
 fn stricter(failure: &Failure) -> bool {
     failure.code == Code::FormatTrailing
         || failure.message.contains("reserved flags")
@@ -151,8 +187,9 @@ fn zstd_refuses(file: &[u8]) -> bool {
 /// Blocks in any segmentation, read back by the stage and by other libraries.
 pub fn compress(data: &[u8]) {
     let ([choice, seed], block) = setup(data);
-    let codec = if choice & 1 == 0 { Codec::Gzip } else { Codec::Zstd };
-    let level = 1 + i32::from(choice >> 1) % if codec == Codec::Gzip { 9 } else { 19 };
+    let (codec, levels) =
+        [(Codec::Gzip, 9), (Codec::Zstd, 19), (Codec::Bzip2, 9), (Codec::Xz, 6)][usize::from(choice & 3)];
+    let level = 1 + i32::from(choice >> 2) % levels;
     let compressor = BlockCompressor::new(CompressSpec { codec, level });
     let mut scratch = Scratch::default();
     let mut file =
@@ -170,7 +207,9 @@ pub fn compress(data: &[u8]) {
     assert!(back.bytes == [&block[..], &block].concat(), "not what was compressed");
     let framed = [&control[..], &twice].concat();
     match codec {
+        Codec::Bzip2 => decompress_bzip2(&framed),
         Codec::Gzip => decompress_gzip(&framed),
+        Codec::Xz => decompress_xz(&framed),
         Codec::Zstd => decompress_zstd(&framed),
     }
 }

@@ -34,3 +34,4 @@ pub mod resume;
 pub mod retry;
 pub mod secrets;
 pub mod sidecar;
+pub mod zip;

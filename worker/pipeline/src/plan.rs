@@ -20,7 +20,8 @@ use crate::{
     schedule::PartSchedule,
     secrets::Secrets,
     sidecar::Expected,
-    stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo},
+    stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo, UnzipEntry},
+    zip::Packed,
 };
 
 use self::draft::Draft;
@@ -48,6 +49,8 @@ pub struct Request<'a> {
     pub size: Option<u64>,
     /// The route's stages, in order.
     pub stages: &'a [StageSpec],
+    /// The entry that a first stage `decompress: { codec: zip }` unpacks; the source is its bytes.
+    pub entry: Option<&'a Packed>,
     /// The route's limits.
     pub limits: &'a Limits,
     /// Make SHA-256 digests of source and output.
@@ -75,6 +78,8 @@ pub struct Request<'a> {
 pub enum Serial {
     /// A stage of the route.
     Spec(StageSpec),
+    /// One entry of an archive.
+    Unzip(Packed),
     /// The SHA-256 of what passes here.
     Sha256,
 }
@@ -168,7 +173,7 @@ impl Plan {
 
     /// A part can be sent while the next is read, and the parts reach the size that is to be expected.
     fn is_roomy(&self) -> bool {
-        let decompresses = self.infos.iter().any(|info| info.name == "decompress");
+        let decompresses = self.infos.iter().any(|info| matches!(info.name, "decompress" | "decompress.zip"));
         let ratio = if decompresses { EXPECTED_RATIO } else { 1 };
         let expected = self.size.unwrap_or_default().saturating_mul(ratio);
         let wanted = expected.min(self.limits.max_output_bytes.bytes()).min(self.sink.max_object);
@@ -255,6 +260,7 @@ fn build(
 ) -> Result<Vec<AnyStage>, Failure> {
     let stages = stages.iter().map(|stage| match stage {
         Serial::Sha256 => Ok(Some(AnyStage::Sha256(Box::default()))),
+        Serial::Unzip(entry) => Ok(Some(AnyStage::Unzip(Box::new(UnzipEntry::new(entry.clone(), limits))))),
         Serial::Spec(spec) => AnyStage::with(spec, limits, secrets, expected),
     });
     stages.filter_map(Result::transpose).collect()

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use codec_support::{compress, decompress, noise, text};
+use codec_support::{CODECS, compress, decompress, noise, text};
 use eft_domain::route::{Codec, CompressSpec};
 use eft_pipeline::stage::compress::{BlockCompressor, Scratch};
 use proptest::prelude::*;
@@ -23,6 +23,16 @@ fn oracle(codec: Codec, file: &[u8]) -> Vec<u8> {
             let mut reader = flate2::bufread::MultiGzDecoder::new(file);
             reader.read_to_end(&mut bytes).expect("flate2 reads it");
         }
+        // The same libraries as the stage, read through their own readers. Others read the file in
+        // `commands_read_the_file`.
+        Codec::Bzip2 => {
+            bzip2::read::MultiBzDecoder::new(file).read_to_end(&mut bytes).expect("bzip2 reads it");
+        }
+        Codec::Xz => {
+            liblzma::read::XzDecoder::new_multi_decoder(file)
+                .read_to_end(&mut bytes)
+                .expect("liblzma reads it");
+        }
         Codec::Zstd => {
             let size =
                 zstd::zstd_safe::get_frame_content_size(file).expect("a frame").expect("it says its size");
@@ -33,7 +43,8 @@ fn oracle(codec: Codec, file: &[u8]) -> Vec<u8> {
     bytes
 }
 
-const ALL: [(Codec, std::ops::RangeInclusive<i32>); 2] = [(Codec::Gzip, 1..=9), (Codec::Zstd, 1..=19)];
+const ALL: [(Codec, std::ops::RangeInclusive<i32>); 4] =
+    [(Codec::Bzip2, 1..=9), (Codec::Gzip, 1..=9), (Codec::Xz, 0..=6), (Codec::Zstd, 1..=19)];
 
 #[test]
 fn every_level_round_trips_within_its_bound() {
@@ -99,13 +110,22 @@ fn levels_out_of_range_are_the_nearest() {
     assert_eq!(compressor(Codec::Gzip, 0), compressor(Codec::Gzip, 1));
     assert_eq!(compressor(Codec::Gzip, 10), compressor(Codec::Gzip, 9));
     assert_eq!(compressor(Codec::Zstd, -5), compressor(Codec::Zstd, 1));
+    assert_eq!(compressor(Codec::Bzip2, 0), compressor(Codec::Bzip2, 1));
+    assert_eq!(compressor(Codec::Xz, 9), compressor(Codec::Xz, 6));
     assert_eq!(compressor(Codec::Zstd, 22), compressor(Codec::Zstd, 19));
 }
 
 #[test]
 fn a_scratch_may_change_its_compressor() {
     let (mut scratch, block) = (Scratch::default(), [Bytes::from(text(5, 50_000))]);
-    for (codec, level) in [(Codec::Gzip, 6), (Codec::Zstd, 3), (Codec::Zstd, 9), (Codec::Gzip, 1)] {
+    for (codec, level) in [
+        (Codec::Gzip, 6),
+        (Codec::Xz, 1),
+        (Codec::Bzip2, 9),
+        (Codec::Zstd, 3),
+        (Codec::Zstd, 9),
+        (Codec::Gzip, 1),
+    ] {
         let file = compressor(codec, level).compress(&mut scratch, &block).unwrap().concat();
         assert!(file == compress(codec, level, &block[0]));
     }
@@ -129,12 +149,79 @@ fn contexts_are_no_larger_than_said() {
     }
 }
 
+/// What `xz -vv` says of a filter chain like ours. Prints whether it was there to be asked.
+#[test]
+fn xz_contexts_are_what_xz_says() {
+    for (level, dictionary) in
+        [(0, "256KiB"), (1, "1MiB"), (2, "2MiB"), (3, "2MiB"), (4, "2MiB"), (5, "2MiB"), (6, "2MiB")]
+    {
+        let chain = format!("--lzma2=preset={level},dict={dictionary}");
+        let command =
+            Command::new("xz").args(["-vv", "-c", &chain]).env("LC_ALL", "C").stdin(Stdio::null()).output();
+        let Ok(output) = command else {
+            println!("xz is not installed, and therefore not asked");
+            return;
+        };
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let words: Vec<_> = text.split_whitespace().collect();
+        let at = words.iter().position(|word| *word == "MiB").expect("a figure");
+        let mib: u64 = words[at - 1].replace(',', "").parse().expect("a figure");
+        let compressor = compressor(Codec::Xz, level);
+        let len = compressor.block_bytes();
+        let said = compressor.info().memory - (len + compressor.bound(len)) as u64;
+        assert_eq!(said, mib << 20, "level {level}: {text}");
+    }
+}
+
+/// A stream holds one block of the format: a few bytes more would begin a second.
+#[test]
+fn a_bzip2_stream_is_one_block() {
+    let blocks = |file: &[u8]| {
+        // Blocks begin anywhere in a byte.
+        let (mut bits, mut found) = (0_u64, 0);
+        for byte in file {
+            for bit in (0..8).rev() {
+                bits = (bits << 1 | u64::from(byte >> bit & 1)) & 0xffff_ffff_ffff;
+                found += usize::from(bits == 0x3141_5926_5359);
+            }
+        }
+        found
+    };
+    for level in [1, 2, 9] {
+        let len = compressor(Codec::Bzip2, level).block_bytes();
+        assert_eq!(blocks(&compress(Codec::Bzip2, level, &noise(len))), 1, "level {level}");
+        assert_eq!(blocks(&compress(Codec::Bzip2, level, &noise(len + 20))), 2, "level {level}");
+    }
+}
+
 /// The commands people will use. Prints how many were not there.
 #[test]
 fn commands_read_the_file() {
     let content = text(11, 5 << 20);
     let mut missing = 0;
     for (codec, commands) in [
+        (
+            Codec::Bzip2,
+            [
+                ["bzip2", "-dc"],
+                ["lbzip2", "-dc"],
+                [
+                    "python3",
+                    "-cimport bz2,sys;sys.stdout.buffer.write(bz2.decompress(sys.stdin.buffer.read()))",
+                ],
+            ],
+        ),
+        (
+            Codec::Xz,
+            [
+                ["xz", "-dc"],
+                ["pixz", "-dt"],
+                [
+                    "python3",
+                    "-cimport lzma,sys;sys.stdout.buffer.write(lzma.decompress(sys.stdin.buffer.read()))",
+                ],
+            ],
+        ),
         (
             Codec::Gzip,
             [
@@ -165,15 +252,14 @@ fn commands_read_the_file() {
             assert!(output.status.success() && output.stdout == content, "{program}");
         }
     }
-    println!("commands not installed, and therefore not asked: {missing} of 6");
+    println!("commands not installed, and therefore not asked: {missing} of 12");
 }
 
 proptest! {
     #[test]
     fn segmentation_does_not_matter(
-        gzip: bool, level in 1i32..10, len in 0usize..200_000, seed: u64, cuts in prop::collection::vec(any::<usize>(), 0..20),
+        codec in prop::sample::select(CODECS.to_vec()), level in 1i32..10, len in 0usize..200_000, seed: u64, cuts in prop::collection::vec(any::<usize>(), 0..20),
     ) {
-        let codec = if gzip { Codec::Gzip } else { Codec::Zstd };
         let whole = Bytes::from(text(seed, len));
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut % (len + 1)).chain([0, len]).collect();
         cuts.sort_unstable();

@@ -3,10 +3,10 @@
 mod codec_support;
 
 use bytes::Bytes;
-use codec_support::{compress, decompress, drive, fixture, noise, text};
+use codec_support::{CODECS, compress, decompress, drive, fixture, noise, text};
 use eft_domain::route::{Codec, DecompressSpec, Limits};
 use eft_domain::{ByteSize, Code};
-use eft_pipeline::stage::decompress::{Decompress, MAX_TRAILING, MAX_WINDOW};
+use eft_pipeline::stage::decompress::{Decompress, MAX_DICTIONARY, MAX_TRAILING, MAX_WINDOW};
 use eft_pipeline::stage::{Flow, Input, Output, Stage};
 use proptest::prelude::*;
 
@@ -20,6 +20,16 @@ fn empty(codec: Codec) -> Vec<u8> {
 fn units(codec: Codec) -> Vec<(Vec<u8>, Vec<u8>)> {
     let small = fixture("small.csv");
     match codec {
+        Codec::Bzip2 => vec![
+            (compress(codec, 1, &small), small.clone()),
+            (empty(codec), vec![]),
+            (compress(codec, 9, b"x"), b"x".to_vec()),
+        ],
+        Codec::Xz => vec![
+            (compress(codec, 0, &small), small.clone()),
+            (empty(codec), vec![]),
+            (compress(codec, 6, b"x"), b"x".to_vec()),
+        ],
         Codec::Gzip => vec![
             (fixture("flags.gz"), small.clone()),
             (empty(codec), vec![]),
@@ -44,7 +54,13 @@ fn joined(codec: Codec) -> (Vec<u8>, Vec<u8>) {
 fn files_of_other_tools() {
     let (small, large) = (fixture("small.csv"), fixture("large.csv"));
     let levels = [&small[..], b"abc", &large[400..900]].concat();
+    let (twice, thrice) = (small.repeat(2), small.repeat(3));
     let cases = [
+        (Codec::Bzip2, "levels.bz2", &twice, 3),
+        (Codec::Bzip2, "large.bz2", &large, 1),
+        (Codec::Xz, "checks.xz", &thrice, 4),
+        (Codec::Xz, "blocks.xz", &large, 1),
+        (Codec::Xz, "nine.xz", &large, 1),
         (Codec::Gzip, "flags.gz", &small, 1),
         (Codec::Gzip, "levels.gz", &levels, 4),
         (Codec::Gzip, "bgzip.gz", &large, 4),
@@ -66,7 +82,7 @@ fn files_of_other_tools() {
 
 #[test]
 fn nothing_is_a_truncated_file() {
-    for codec in [Codec::Gzip, Codec::Zstd] {
+    for codec in CODECS {
         let outcome = decompress(codec, b"");
         assert_eq!(outcome.code(), Some(Code::FormatTruncated));
         assert!(outcome.message().contains("empty"));
@@ -79,7 +95,7 @@ fn nothing_is_a_truncated_file() {
 
 #[test]
 fn every_prefix_is_whole_or_truncated() {
-    for codec in [Codec::Gzip, Codec::Zstd] {
+    for codec in CODECS {
         let (file, content) = joined(codec);
         let mut ends = std::collections::HashMap::new();
         let (mut read, mut made) = (0, 0);
@@ -133,7 +149,7 @@ fn a_truncated_file_says_where() {
 
 #[test]
 fn no_flipped_bit_changes_the_content() {
-    for codec in [Codec::Gzip, Codec::Zstd] {
+    for codec in CODECS {
         let (mut file, content) = joined(codec);
         let mut refused = 0;
         for bit in 0..file.len() * 8 {
@@ -172,16 +188,27 @@ fn each_check_of_a_gzip_member_is_made() {
 
 #[test]
 fn trailing_bytes_are_counted() {
-    for codec in [Codec::Gzip, Codec::Zstd] {
+    for codec in CODECS {
         let (file, content) = joined(codec);
-        let cases: [(Vec<u8>, &str); 6] = [
+        let mut cases: Vec<(Vec<u8>, &str)> = vec![
             (vec![0], "1 zero bytes"),
-            (vec![0; 512], "512 zero bytes"),
             (b"\0\0more".to_vec(), "6 bytes"),
+            (b"\0\0\0\0more".to_vec(), "8 bytes"),
             (vec![0x1f, 0], "2 bytes"),
-            (vec![0; MAX_TRAILING as usize], "1048576 zero bytes"),
-            (vec![0; MAX_TRAILING as usize + 1], "at least 1048576 zero bytes"),
         ];
+        // Padding, for xz.
+        cases.extend(match codec {
+            Codec::Xz => vec![
+                (vec![0; 513], "513 zero bytes"),
+                ([0, 0, 0, 0, 0xfd, b'7', 0].to_vec(), "7 bytes"),
+                (vec![0; MAX_TRAILING as usize + 1], "1048577 zero bytes"),
+            ],
+            _ => vec![
+                (vec![0; 512], "512 zero bytes"),
+                (vec![0; MAX_TRAILING as usize], "1048576 zero bytes"),
+                (vec![0; MAX_TRAILING as usize + 1], "at least 1048576 zero bytes"),
+            ],
+        });
         for (tail, text) in cases {
             let all = Bytes::from([&file[..], &tail].concat());
             for cut in [file.len() - 1, file.len(), file.len() + 1, all.len()] {
@@ -199,7 +226,9 @@ fn trailing_bytes_are_counted() {
 /// Zeros, 64 MiB for each part: in members of that, or in one frame.
 fn bomb(codec: Codec, parts: u32) -> Vec<u8> {
     match codec {
-        Codec::Gzip => compress(codec, 6, &vec![0; 64 << 20]).repeat(parts as usize),
+        Codec::Bzip2 | Codec::Gzip | Codec::Xz => {
+            compress(codec, 1, &vec![0; 64 << 20]).repeat(parts as usize)
+        }
         Codec::Zstd => {
             // A window of 8 MiB, then run-length blocks of 128 KiB.
             let mut file = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 13 << 3];
@@ -215,7 +244,7 @@ fn bomb(codec: Codec, parts: u32) -> Vec<u8> {
 
 #[test]
 fn a_bomb_is_refused_early() {
-    for codec in [Codec::Gzip, Codec::Zstd] {
+    for codec in CODECS {
         let file = Bytes::from(bomb(codec, 16));
         assert!(file.len() < 2 << 20, "1 GiB in {}", file.len());
         for chunk in [100, file.len()] {
@@ -235,7 +264,7 @@ fn a_bomb_is_refused_early() {
 fn the_ratio_counts_at_the_end_too() {
     // Random bytes up to the only place inside where the ratio is looked at, then a run that is nearly free.
     let content = [&noise(1 << 20)[..], &vec![0; 200 << 10]].concat();
-    for codec in [Codec::Gzip, Codec::Zstd] {
+    for codec in CODECS {
         let file = Bytes::from(compress(codec, 3, &content));
         for (max_ratio, code) in [(1, Some(Code::LimitRatio)), (2, None)] {
             let limits = Limits { max_ratio, ..Limits::default() };
@@ -248,7 +277,7 @@ fn the_ratio_counts_at_the_end_too() {
 #[test]
 fn hungry_means_that_all_there_is_came_out() {
     let content = text(1, 100_000);
-    for codec in [Codec::Gzip, Codec::Zstd] {
+    for codec in CODECS {
         let file = Bytes::from(compress(codec, 3, &content));
         let mut stage = Decompress::new(DecompressSpec { codec }, &Limits::default());
         let (mut input, mut bytes) = (Input::default(), vec![]);
@@ -267,7 +296,7 @@ fn hungry_means_that_all_there_is_came_out() {
 
 #[test]
 fn the_output_limit_is_exact() {
-    for codec in [Codec::Gzip, Codec::Zstd] {
+    for codec in CODECS {
         let (file, content) = joined(codec);
         let made = content.len() as u64;
         for (limit, code) in
@@ -306,6 +335,88 @@ fn a_zstd_window_has_a_cap() {
 }
 
 #[test]
+fn an_xz_dictionary_has_a_cap() {
+    let outcome = decompress(Codec::Xz, &fixture("dictionary.xz"));
+    assert_eq!(outcome.code(), Some(Code::LimitWindow));
+    let message = outcome.message();
+    let needed = message.strip_prefix("xz stream 1 (from byte 0): needs ").unwrap();
+    let needed: u64 = needed.split(' ').next().unwrap().parse().unwrap();
+    assert!((96 << 20..97 << 20).contains(&needed), "{message}");
+    let said = Decompress::new(DecompressSpec { codec: Codec::Xz }, &Limits::default()).info().memory;
+    assert!((MAX_DICTIONARY..MAX_DICTIONARY + (2 << 20)).contains(&said), "says {said}");
+}
+
+/// CRC32, CRC64 and SHA-256 of a block, the sizes and the CRC32 of index and footer: each is a verdict.
+#[test]
+fn each_check_of_an_xz_stream_is_made() {
+    for check in
+        [liblzma::stream::Check::Crc32, liblzma::stream::Check::Crc64, liblzma::stream::Check::Sha256]
+    {
+        let mut filters = liblzma::stream::Filters::new();
+        filters.lzma2(&liblzma::stream::LzmaOptions::new_preset(0).unwrap());
+        let mut stream = liblzma::stream::Stream::new_stream_encoder(&filters, check).unwrap();
+        let mut file = Vec::with_capacity(1 << 10);
+        stream.process_vec(&noise(64), &mut file, liblzma::stream::Action::Finish).unwrap();
+        assert_eq!(decompress(Codec::Xz, &file).failure, None);
+        for at in 0..file.len() {
+            file[at] ^= 1;
+            let outcome = decompress(Codec::Xz, &file);
+            file[at] ^= 1;
+            let code = outcome.code().unwrap_or_else(|| panic!("byte {at} is not checked by {check:?}"));
+            assert!(
+                matches!(code, Code::FormatCorrupt | Code::FormatTruncated | Code::LimitWindow),
+                "{code}"
+            );
+        }
+    }
+}
+
+#[test]
+fn xz_padding_is_a_multiple_of_four() {
+    let (one, two) = (compress(Codec::Xz, 0, b"one"), compress(Codec::Xz, 0, b"two"));
+    for padding in 0..=12 {
+        let file = Bytes::from([&one[..], &vec![0; padding], &two].concat());
+        for chunk in [1, 3, file.len()] {
+            let chunks = (0..file.len()).step_by(chunk).map(|at| file.slice(at..file.len().min(at + chunk)));
+            let outcome = drive(Codec::Xz, &Limits::default(), chunks, &[1 << 20]);
+            if padding % 4 == 0 {
+                assert_eq!((outcome.failure, &outcome.bytes[..]), (None, &b"onetwo"[..]), "{padding}");
+            } else {
+                let bytes = padding + two.len();
+                let expected =
+                    format!("{bytes} bytes follow the end of xz stream 1, from byte {}", one.len());
+                assert_eq!((outcome.code(), outcome.message()), (Some(Code::FormatTrailing), &expected[..]));
+            }
+        }
+    }
+    // Not before the first stream, as the format says.
+    assert_eq!(decompress(Codec::Xz, &[&[0; 4], &one[..]].concat()).code(), Some(Code::FormatCorrupt));
+}
+
+#[test]
+fn a_saved_stage_goes_on_between_units() {
+    for codec in CODECS {
+        let (one, two) = (compress(codec, 1, &text(1, 3_000)), compress(codec, 1, &text(2, 3_000)));
+        let stage = || Decompress::new(DecompressSpec { codec }, &Limits::default());
+        let (mut first, mut input) = (stage(), Input::default());
+        input.push(Bytes::from([&one[..], &two].concat()));
+        input.want_save(true);
+        let mut output = Output::with_room(1 << 20);
+        assert_eq!(first.step(&mut input, &mut output).unwrap(), Flow::Boundary);
+        assert_eq!(input.offset(), one.len() as u64, "{codec:?}");
+        let mut second = stage();
+        second.restore(first.save().unwrap()).unwrap();
+        let mut rest = Input::resumed(one.len() as u64, 0);
+        rest.push(Bytes::from([&two[..], b"garbage"].concat()));
+        rest.end();
+        let failure = second.step(&mut rest, &mut output).unwrap_err();
+        let unit = format!("2, from byte {}", one.len() + two.len());
+        assert!(failure.message.ends_with(&unit), "{failure}");
+        assert!(output.take().concat() == [text(1, 3_000), text(2, 3_000)].concat());
+    }
+}
+
+#[test]
 fn a_zstd_dictionary_is_refused() {
     let outcome = decompress(Codec::Zstd, &fixture("dictionary.zst"));
     assert_eq!(outcome.code(), Some(Code::FormatCorrupt));
@@ -324,7 +435,7 @@ proptest! {
     /// The same bytes give the same output and the same verdict, however they arrive and however little room there is.
     #[test]
     fn arrival_does_not_matter(
-        gzip: bool,
+        codec in prop::sample::select(CODECS.to_vec()),
         sizes in prop::collection::vec(prop_oneof![0usize..3, 0usize..3_000, 60_000usize..140_000], 1..5),
         seed: u64,
         damage in prop::option::of((any::<usize>(), 0u8..4, any::<u8>())),
@@ -332,12 +443,11 @@ proptest! {
         rooms in prop::collection::vec(prop_oneof![Just(1usize), 1usize..100, 1usize..400_000], 1..6),
         max_output in prop_oneof![Just(u64::MAX), 0u64..200_000],
     ) {
-        let codec = if gzip { Codec::Gzip } else { Codec::Zstd };
         let mut content = vec![];
         let mut file = vec![];
         for (at, &size) in sizes.iter().enumerate() {
             let unit = text(seed.wrapping_add(at as u64), size);
-            file.extend(compress(codec, 1 + (seed % 9) as i32, &unit));
+            file.extend(compress(codec, 1 + (seed % if codec == Codec::Xz { 2 } else { 9 }) as i32, &unit));
             content.extend(unit);
         }
         if let Some((at, kind, value)) = damage {

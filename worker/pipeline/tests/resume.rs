@@ -113,6 +113,7 @@ impl Rig {
         let request = Request {
             size: self.source.size(),
             stages: &self.stages,
+            entry: None,
             limits: &Limits { max_ratio: u32::MAX, ..Limits::default() },
             sha256: true,
             secrets: Arc::new(NoSecrets),

@@ -12,7 +12,7 @@ use super::{
     errors::{Report, join, quoted},
     stage::{
         csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, sidecar,
-        trailer, unique,
+        trailer, unique, unzip,
     },
 };
 use crate::ByteSize;
@@ -89,7 +89,7 @@ enum Bytes {
     /// Nothing.
     Unknown,
     /// The glob says the source has this codec.
-    Source(Codec),
+    Source(&'static str),
     /// The stage with this number made it.
     Made(Codec, usize),
     /// The stage with this number made a Parquet file.
@@ -98,12 +98,12 @@ enum Bytes {
 
 impl Bytes {
     /// The codec they are in, and whose word that is.
-    fn codec(self) -> Option<(Codec, String)> {
+    fn codec(self) -> Option<(&'static str, String)> {
         match self {
             Self::Unknown => None,
             Self::Source(codec) => Some((codec, "`match.glob` says the files are".to_owned())),
             Self::Parquet(_) => None,
-            Self::Made(codec, by) => Some((codec, format!("stage {by} has just written"))),
+            Self::Made(codec, by) => Some((codec.as_str(), format!("stage {by} has just written"))),
         }
     }
 }
@@ -111,8 +111,11 @@ impl Bytes {
 fn source(route: &Route) -> Bytes {
     let glob = route.matches.as_ref().and_then(|matches| matches.glob.as_deref()).unwrap_or_default();
     match glob.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("gz") => Bytes::Source(Codec::Gzip),
-        Some("zst") => Bytes::Source(Codec::Zstd),
+        Some("bz2") => Bytes::Source(Codec::Bzip2.as_str()),
+        Some("gz") => Bytes::Source(Codec::Gzip.as_str()),
+        Some("xz") => Bytes::Source(Codec::Xz.as_str()),
+        Some("zip") => Bytes::Source(unzip::WORD),
+        Some("zst") => Bytes::Source(Codec::Zstd.as_str()),
         _ => Bytes::Unknown,
     }
 }
@@ -120,7 +123,7 @@ fn source(route: &Route) -> Bytes {
 /// What a stage that needs text does with it; `None` for one that takes any bytes.
 fn verb(stage: &StageSpec) -> Option<&'static str> {
     match stage {
-        StageSpec::Compress(_) | StageSpec::Decompress(_) => None,
+        StageSpec::Compress(_) | StageSpec::Decompress(_) | StageSpec::Unzip(_) => None,
         StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::CsvToParquet(_) => Some("reads"),
         // Its own check knows which types are no text.
         StageSpec::Validate(ValidateSpec::Magic(_) | ValidateSpec::Sidecar(_)) => None,
@@ -137,9 +140,8 @@ fn unreadable(verb: &str, bytes: Bytes) -> Option<String> {
     match bytes {
         Bytes::Unknown => None,
         Bytes::Source(codec) => Some(format!(
-            "{verb} the content of files that `match.glob` says are {0}; decompress them first \
-             (`- decompress: {{ codec: {0} }}`) or correct the glob",
-            codec.as_str(),
+            "{verb} the content of files that `match.glob` says are {codec}; decompress them first \
+             (`- decompress: {{ codec: {codec} }}`) or correct the glob"
         )),
         Bytes::Made(codec, by) => Some(format!(
             "{verb} the content of what stage {by} has compressed with {}; move it before stage {by}",
@@ -180,14 +182,16 @@ fn encodings(route: &Route, report: &mut Report) {
                     codec.as_str()
                 ),
             ),
-            (StageSpec::Decompress(spec), Bytes::Source(codec)) if spec.codec != codec => report.add(
+            (StageSpec::Decompress(spec), Bytes::Source(codec)) if spec.codec.as_str() != codec => {
+                report.add(path, mismatch(spec.codec.as_str(), codec));
+            }
+            (StageSpec::Unzip(_), _) if at > 0 => report.add(
                 path,
-                format!(
-                    "reads {}, but `match.glob` says the files are {}; correct one of them",
-                    spec.codec.as_str(),
-                    codec.as_str()
-                ),
+                "reads an archive by the directory at its end, which only the source has; make it the first stage",
             ),
+            (StageSpec::Unzip(_), Bytes::Source(codec)) if codec != unzip::WORD => {
+                report.add(path, mismatch(unzip::WORD, codec));
+            }
             (StageSpec::Compress(spec), Bytes::Made(codec, by)) if spec.codec == codec => report.add(
                 path,
                 format!(
@@ -198,12 +202,19 @@ fn encodings(route: &Route, report: &mut Report) {
             _ => {}
         }
         bytes = match stage {
-            StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::Decompress(_) => Bytes::Unknown,
+            StageSpec::CsvProject(_)
+            | StageSpec::CsvToJsonl(_)
+            | StageSpec::Decompress(_)
+            | StageSpec::Unzip(_) => Bytes::Unknown,
             StageSpec::CsvToParquet(_) => Bytes::Parquet(at),
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
             _ => bytes,
         };
     }
+}
+
+fn mismatch(reads: &str, glob: &str) -> String {
+    format!("reads {reads}, but `match.glob` says the files are {glob}; correct one of them")
 }
 
 /// Text that was made UTF-8 is that from there on.

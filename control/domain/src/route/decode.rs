@@ -14,6 +14,8 @@ const ANY_SIZE: std::ops::RangeInclusive<ByteSize> = ByteSize(1)..=ByteSize(u64:
 
 /// None, reasonable default: no file has more columns, and a count per column stays small.
 const MAX_FIELDS: u64 = 1 << 20;
+/// Most entries of an archive a route may allow: their places are held in memory (24 bytes each).
+const MAX_ENTRIES: u64 = 100_000;
 
 /// Deeper than any document people exchange; a checker keeps a bit a level, a parser of ours none of them on its stack.
 const MAX_DEPTH: u64 = 1_000;
@@ -110,6 +112,7 @@ fn limits(at: &At<'_>, report: &mut Report) -> Option<Limits> {
     let ratio = fields.or("max_ratio", default.max_ratio, |at| small(at, report, MAX_RATIO));
     let record = fields.or("max_record_bytes", default.max_record_bytes, |at| at.size(report, ANY_SIZE));
     let columns = fields.or("max_fields", default.max_fields, |at| small(at, report, MAX_FIELDS));
+    let entries = fields.or("max_entries", default.max_entries, |at| small(at, report, MAX_ENTRIES));
     let depth = fields.or("max_depth", default.max_depth, |at| small(at, report, MAX_DEPTH));
     let errors = fields.or("max_errors", default.max_errors, |at| at.integer(report, 0..=u64::MAX));
     Some(Limits {
@@ -118,6 +121,7 @@ fn limits(at: &At<'_>, report: &mut Report) -> Option<Limits> {
         max_ratio: ratio?,
         max_record_bytes: record?,
         max_fields: columns?,
+        max_entries: entries?,
         max_depth: depth?,
         max_errors: errors?,
     })

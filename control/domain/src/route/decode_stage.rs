@@ -11,21 +11,24 @@ use super::{
     names,
     stage::{
         charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
-        records, sidecar, trailer, unique, xml,
+        records, sidecar, trailer, unique, unzip, xml,
     },
 };
 
-/// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
+/// Gzip and bzip2: implementations agree on 1 to 9. Xz: above 6 only the dictionary grows, which is never larger than a
+/// block here. Zstd: above 19 the window outgrows a worker's budget (G9).
 pub(super) fn level_range(codec: Codec) -> std::ops::RangeInclusive<u64> {
     match codec {
-        Codec::Gzip => 1..=9,
+        Codec::Bzip2 | Codec::Gzip => 1..=9,
+        Codec::Xz => 0..=6,
         Codec::Zstd => 1..=19,
     }
 }
 
 fn default_level(codec: Codec) -> i32 {
     match codec {
-        Codec::Gzip => 6,
+        Codec::Bzip2 => 9,
+        Codec::Gzip | Codec::Xz => 6,
         Codec::Zstd => 3,
     }
 }
@@ -60,7 +63,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     let (name, inner) = only(at, report, "stage", names::STAGES)?;
     match name {
         "charset" => charset::decode(&inner, report).map(StageSpec::Charset),
-        "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
+        "decompress" => decompress(&inner, report),
         "ebcdic" => ebcdic::decode(&inner, report).map(StageSpec::Ebcdic),
         "newline" => newline::decode(&inner, report).map(StageSpec::Newline),
         "strip_bom" if inner.is_null() => Some(StageSpec::StripBom),
@@ -80,24 +83,49 @@ fn unknown(what: &str, name: &str, known: &[&'static str]) -> String {
     format!("unknown {what} {}, known are {}{hint}", quoted(name), known.join(", "))
 }
 
-fn decompress(at: &At<'_>, report: &mut Report) -> Option<DecompressSpec> {
+fn decompress(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     let fields = at.fields(report, names::DECOMPRESS)?;
-    let codec = fields.need(report, "codec")?.word(report)?;
-    Some(DecompressSpec { codec })
+    let codec = fields.need(report, "codec")?;
+    if codec.as_text() == Some(unzip::WORD) {
+        return unzip::decode(&fields, report).map(StageSpec::Unzip);
+    }
+    if let Some(entry) = fields.get("entry") {
+        return entry.fault(report, "is for `codec: zip`, which has entries; leave it out");
+    }
+    Some(StageSpec::Decompress(DecompressSpec { codec: codec.word(report)? }))
 }
 
 fn compress(at: &At<'_>, report: &mut Report) -> Option<CompressSpec> {
     let fields = at.fields(report, names::COMPRESS)?;
     let codec = fields.need(report, "codec").and_then(|at| at.word(report));
-    // Without a codec the level can still be of the wrong type.
-    let range = codec.map_or(1..=u64::from(u8::MAX), level_range);
-    let level = fields.get("level").map(|at| at.integer(report, range));
+    let level = fields.get("level").map(|at| level(at, codec, report));
     let codec = codec?;
     let level = match level {
         Some(level) => i32::try_from(level?).ok()?,
         None => default_level(codec),
     };
     Some(CompressSpec { codec, level })
+}
+
+fn level(at: &At<'_>, codec: Option<Codec>, report: &mut Report) -> Option<u64> {
+    // Without a codec the level can still be of the wrong type.
+    let Some(codec) = codec else { return at.integer(report, 0..=u64::from(u8::MAX)) };
+    let range = level_range(codec);
+    if codec != Codec::Xz {
+        return at.integer(report, range);
+    }
+    // Everybody knows `xz -9`: say why not.
+    let level = at.integer(report, 0..=9)?;
+    if range.contains(&level) {
+        return Some(level);
+    }
+    at.fault(
+        report,
+        format!(
+            "xz levels 7 to 9 differ from 6 only in dictionaries of 16 to 64 MiB, which need up to 674 MiB of memory a \
+             thread and are of no use in blocks that are compressed in parallel; must be from 0 to 6, is {level}"
+        ),
+    )
 }
 
 fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {

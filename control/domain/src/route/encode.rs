@@ -8,7 +8,7 @@ use super::{
     names::word,
     stage::{
         charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
-        records, sidecar, trailer, unique, xml,
+        records, sidecar, trailer, unique, unzip, xml,
     },
 };
 
@@ -36,7 +36,10 @@ pub(super) fn route(route: &Route) -> Value {
         },
         "rpo": route.rpo,
     }));
-    // Said only where it is not the default: a route of before this limit keeps its revision, and its delivery ids.
+    // Said only where they are not the default: a route of before these limits keeps its revision, and its delivery ids.
+    if limits.max_entries != Limits::default().max_entries {
+        map["limits"]["max_entries"] = limits.max_entries.into();
+    }
     if limits.max_depth != Limits::default().max_depth {
         map["limits"]["max_depth"] = limits.max_depth.into();
     }
@@ -69,6 +72,7 @@ fn put<T: ToString>(map: &mut Map<String, Value>, name: &str, value: &Option<T>)
 
 fn stage(stage: &StageSpec) -> Value {
     match stage {
+        StageSpec::Unzip(spec) => unzip::encode(spec),
         StageSpec::Charset(spec) => json!({ "charset": charset::encode(spec) }),
         StageSpec::CsvProject(spec) => json!({ "csv_project": csv_project::encode(spec) }),
         StageSpec::CsvToJsonl(spec) => json!({ "csv_to_jsonl": csv_to_jsonl::encode(spec) }),

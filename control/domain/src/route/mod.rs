@@ -33,8 +33,8 @@ pub use stage::{
     EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd,
     LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, OnError,
     OutputColumn, ParquetCompression, Place, Placed, QuoteStyle, RecordTerminator, RecordsSpec, SchemaFault,
-    SidecarDigest, SidecarSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec, UnknownCharset, ValidateSpec,
-    XmlSpec, width,
+    SidecarDigest, SidecarSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec, UnknownCharset, UnzipSpec,
+    ValidateSpec, XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 
@@ -153,7 +153,8 @@ impl Route {
         encode::route(self)
     }
 
-    /// The canonical text: JSON without white space, keys sorted, every default said, sizes in bytes. Parses back to
+    /// The canonical text: JSON without white space, keys sorted, every default said (but `max_entries`, which is newer
+    /// than revisions are), sizes in bytes. Parses back to
     /// an equal route, as JSON and (control characters in its texts, and names over a thousand characters, aside) as
     /// YAML.
     pub fn to_json(&self) -> String {
@@ -200,6 +201,8 @@ pub struct Limits {
     pub max_record_bytes: ByteSize,
     /// Most fields of a record. Default 4,096.
     pub max_fields: u32,
+    /// Most entries of an archive. Default 10,000.
+    pub max_entries: u32,
     /// Deepest nesting of objects, arrays or elements; a scalar has depth 0. Default 64.
     pub max_depth: u32,
     /// Most records that may break a rule before the file is rejected. Default 0.
@@ -214,6 +217,7 @@ impl Default for Limits {
             max_ratio: 200,
             max_record_bytes: ByteSize::mib(1),
             max_fields: 4_096,
+            max_entries: 10_000,
             max_depth: 64,
             max_errors: 0,
         }

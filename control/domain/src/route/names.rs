@@ -1,6 +1,6 @@
 //! Every name of the route language, in one place: the decoder, the encoder and the schema test read it.
 
-use super::{Codec, ColumnType, Digest, RecordTerminator};
+use super::{Codec, ColumnType, Digest, RecordTerminator, stage::unzip};
 use crate::text::Word;
 
 pub(super) const ROUTE: &[&str] = &[
@@ -26,6 +26,7 @@ pub(super) const LIMITS: &[&str] = &[
     "max_ratio",
     "max_record_bytes",
     "max_fields",
+    "max_entries",
     "max_depth",
     "max_errors",
 ];
@@ -43,7 +44,7 @@ pub(super) const STAGES: &[&str] = &[
     "validate",
     "compress",
 ];
-pub(super) const DECOMPRESS: &[&str] = &["codec"];
+pub(super) const DECOMPRESS: &[&str] = &["codec", "entry"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
 pub(super) const VALIDATORS: &[&str] =
     &["csv", "edi", "fixed_width", "jsonl", "magic", "sidecar", "trailer", "unique", "utf8", "xml"];
@@ -79,7 +80,8 @@ pub(super) const ARCHIVE: &[&str] = &["storage_class", "original"];
 pub(super) const ORDERING: &[&str] = &["strict"];
 
 impl Word for Codec {
-    const WORDS: &'static [(&'static str, Self)] = &[("gzip", Self::Gzip), ("zstd", Self::Zstd)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("bzip2", Self::Bzip2), ("gzip", Self::Gzip), ("xz", Self::Xz), ("zstd", Self::Zstd)];
 }
 
 impl Word for ColumnType {
@@ -104,6 +106,7 @@ impl Word for RecordTerminator {
 /// of the alphabet.
 pub fn stage_names() -> Vec<String> {
     let stages = STAGES.iter().flat_map(|stage| match *stage {
+        "decompress" => vec!["decompress".to_owned(), format!("decompress.{}", unzip::WORD)],
         "validate" => VALIDATORS.iter().map(|check| format!("validate.{check}")).collect(),
         other => vec![other.to_owned()],
     });

@@ -19,6 +19,7 @@ pub(super) mod records;
 pub(super) mod sidecar;
 pub(super) mod trailer;
 pub(super) mod unique;
+pub(super) mod unzip;
 pub(super) mod xml;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSp
 pub use sidecar::{SidecarDigest, SidecarSpec};
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
 pub use unique::UniqueSpec;
+pub use unzip::UnzipSpec;
 pub use xml::XmlSpec;
 
 /// One stage of a route.
@@ -57,6 +59,8 @@ pub enum StageSpec {
     Decompress(DecompressSpec),
     /// Compress.
     Compress(CompressSpec),
+    /// Take one entry out of a ZIP archive. The first stage, or none.
+    Unzip(UnzipSpec),
     /// Leave records out at the start and at the end.
     Drop(DropSpec),
     /// Let only the first records pass.
@@ -74,8 +78,12 @@ pub enum StageSpec {
 /// A compression format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
+    /// bzip2, any number of streams.
+    Bzip2,
     /// RFC 1952, any number of members (bgzip included).
     Gzip,
+    /// The .xz file format, any number of streams with padding between them.
+    Xz,
     /// RFC 8878, any number of frames (skippable ones included).
     Zstd,
 }
@@ -92,7 +100,7 @@ pub struct DecompressSpec {
 pub struct CompressSpec {
     /// The format of the output.
     pub codec: Codec,
-    /// Effort. Gzip 1..=9, default 6; zstd 1..=19, default 3.
+    /// Effort. Bzip2 1..=9, default 9; gzip 1..=9, default 6; xz 0..=6, default 6; zstd 1..=19, default 3.
     pub level: i32,
 }
 

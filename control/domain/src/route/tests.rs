@@ -226,7 +226,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 fn any_route() -> impl Strategy<Value = Route> {
-    let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
+    let codec = || proptest::sample::select(vec![Codec::Bzip2, Codec::Gzip, Codec::Xz, Codec::Zstd]);
     let charset = (
         proptest::sample::select(Charset::all().collect::<Vec<_>>()),
         proptest::sample::select(vec![Malformed::Reject, Malformed::Replace]),
@@ -242,7 +242,8 @@ fn any_route() -> impl Strategy<Value = Route> {
         newline.prop_map(|(to, lone_cr)| StageSpec::Newline(NewlineSpec { to, lone_cr })),
         charset.prop_map(|(from, malformed)| StageSpec::Charset(CharsetSpec { from, malformed })),
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
-        (codec(), 1i32..=9).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
+        (codec(), 1i32..=6).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
+        proptest::option::of("[a-z]{1,9}").prop_map(|entry| StageSpec::Unzip(super::UnzipSpec { entry })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
         proptest::sample::subsequence(MediaType::ALL, 1..=MediaType::ALL.len())
             .prop_map(|types| StageSpec::Validate(ValidateSpec::Magic(MagicSpec { types }))),
@@ -326,6 +327,7 @@ fn any_route() -> impl Strategy<Value = Route> {
                 max_output_bytes: ByteSize(limits.1),
                 max_ratio: limits.2,
                 max_errors: limits.3,
+                max_entries: 1 + limits.2 % 100_000,
                 max_depth: limits.4,
                 ..Limits::default()
             },

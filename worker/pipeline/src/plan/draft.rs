@@ -44,7 +44,8 @@ impl<'a> Draft<'a> {
     pub(super) fn new(request: &'a Request<'a>) -> Result<Self, Failure> {
         let mut groups = Vec::new();
         let mut serial = Vec::new();
-        if request.sha256 {
+        // Of an archive only a part is read: a digest of that would say nothing of the source.
+        if request.sha256 && request.entry.is_none() {
             serial.push(Serial::Sha256);
         }
         let close = |serial: &mut Vec<Serial>, groups: &mut Vec<Group>| -> Result<(), Failure> {
@@ -64,6 +65,16 @@ impl<'a> Draft<'a> {
                     close(&mut serial, &mut groups)?;
                     groups.push(Group::Compress(compressor(*spec)));
                 }
+                StageSpec::Unzip(_) => match request.entry {
+                    Some(entry) if serial.is_empty() && groups.is_empty() => {
+                        serial.push(Serial::Unzip(entry.clone()));
+                    }
+                    _ => {
+                        return Err(refused(
+                            "an archive is unpacked by the first stage, after a look into it".into(),
+                        ));
+                    }
+                },
                 other => serial.push(Serial::Spec(other.clone())),
             }
         }

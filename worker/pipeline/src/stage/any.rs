@@ -9,7 +9,7 @@ use super::{
     Charset, CsvProject, CsvToJsonl, CsvToParquet, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate,
     FixedWidth, Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Sha256,
     SidecarValidate, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate, UniqueValidate,
-    Utf8Validate, XmlValidate,
+    UnzipEntry, Utf8Validate, XmlValidate,
 };
 use crate::{
     secrets::{NoSecrets, Secrets},
@@ -32,6 +32,7 @@ pub enum AnyStage {
     Jsonl(Box<JsonlValidate>),
     Sha256(Box<Sha256>),
     Sidecar(Box<SidecarValidate>),
+    Unzip(Box<UnzipEntry>),
     Trailer(Box<TrailerValidate>),
     Unique(Box<UniqueValidate>),
     Ebcdic(Box<Ebcdic>),
@@ -58,6 +59,7 @@ macro_rules! each {
             AnyStage::Jsonl($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Sidecar($stage) => $body,
+            AnyStage::Unzip($stage) => $body,
             AnyStage::Trailer($stage) => $body,
             AnyStage::Unique($stage) => $body,
             AnyStage::Ebcdic($stage) => $body,
@@ -79,7 +81,8 @@ impl AnyStage {
         Self::with(spec, limits, &NoSecrets, None)
     }
 
-    /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`).
+    /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`), and for one entry
+    /// of an archive, for which the archive has to be looked into first (see `zip`).
     ///
     /// # Errors
     /// When its parameters contradict each other, or a secret is missing.
@@ -91,7 +94,7 @@ impl AnyStage {
     ) -> Result<Option<Self>, Failure> {
         Ok(match spec {
             StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
-            StageSpec::Compress(_) => None,
+            StageSpec::Compress(_) | StageSpec::Unzip(_) => None,
             StageSpec::CsvProject(spec) => {
                 Some(Self::CsvProject(Box::new(CsvProject::new(spec.clone(), limits, secrets)?)))
             }

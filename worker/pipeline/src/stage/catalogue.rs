@@ -10,7 +10,10 @@
 
 use std::sync::Arc;
 
-use eft_domain::{ByteSize, Code, Route, route::Profile};
+use eft_domain::{
+    ByteSize, Code, Route,
+    route::{Profile, StageSpec},
+};
 use serde_json::{Value, json};
 
 use super::StageInfo;
@@ -19,6 +22,7 @@ use crate::{
     port::SinkLimits,
     secrets::{HeldSecrets, named},
     sidecar::{Expected, wanted},
+    zip::{Method, Packed},
 };
 
 macro_rules! pages {
@@ -35,6 +39,7 @@ pub const PAGES: &[(&str, &str)] = pages![
     "csv_to_jsonl",
     "csv_to_parquet",
     "decompress",
+    "decompress.zip",
     "digest.sha256",
     "drop",
     "ebcdic",
@@ -202,11 +207,22 @@ fn planned(name: &str, example: &str) -> Result<StageInfo, String> {
         Route::parse_yaml(example, Profile::Cli).map_err(|errors| format!("its example: {errors}"))?;
     // Secrets are of no account here: any will do.
     let secrets = named(&route.stages).map(|name| (name.to_owned(), vec![0; 32]));
+    // Some entry: what is planned does not depend on which.
+    let entry = Packed {
+        name: String::new(),
+        method: Method::Deflate,
+        compressed: 1 << 30,
+        size: 1 << 30,
+        crc32: 0,
+        nameless: false,
+    };
+    let unzips = matches!(route.stages.first(), Some(StageSpec::Unzip(_)));
     let request = Request {
         expected: wanted(&route.stages).map(Expected::placeholder),
         secrets: Arc::new(HeldSecrets::new(secrets)),
         size: None,
         stages: &route.stages,
+        entry: unzips.then_some(&entry),
         limits: &route.limits,
         sha256: !route.digests.is_empty(),
         sink: SinkLimits::S3,

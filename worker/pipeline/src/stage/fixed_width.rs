@@ -173,7 +173,8 @@ impl FixedWidth {
     fn hold(&mut self, piece: &[u8]) {
         self.seen += piece.len() as u64;
         self.cr = piece.last().map_or(self.cr, |byte| *byte == b'\r');
-        let room = self.record.saturating_sub(self.held.len());
+        // A byte-order mark is told of a record that is shorter than one, too.
+        let room = self.record.max(BOM.len()).saturating_sub(self.held.len());
         self.held.extend_from_slice(&piece[..piece.len().min(room)]);
     }
 

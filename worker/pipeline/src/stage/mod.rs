@@ -55,7 +55,7 @@ pub use csv::CsvValidate;
 pub use csv_project::CsvProject;
 pub use csv_to_jsonl::CsvToJsonl;
 pub use csv_to_parquet::CsvToParquet;
-pub use decompress::Decompress;
+pub use decompress::{Decompress, UnzipEntry};
 pub use drop::DropRecords;
 pub use ebcdic::Ebcdic;
 pub use edi::EdiValidate;

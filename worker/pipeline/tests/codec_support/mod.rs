@@ -13,6 +13,8 @@ pub(crate) fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+pub(crate) const CODECS: [Codec; 4] = [Codec::Bzip2, Codec::Gzip, Codec::Xz, Codec::Zstd];
+
 /// What came of a decompression.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {

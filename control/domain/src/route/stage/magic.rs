@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    Codec,
     cursor::At,
     errors::{Report, join},
 };
@@ -63,13 +62,6 @@ words! {
     }
 }
 
-impl MediaType {
-    /// The type of what a codec writes.
-    pub fn of_codec(codec: Codec) -> Option<Self> {
-        codec.as_str().parse().ok()
-    }
-}
-
 impl MagicSpec {
     /// The types, for a message.
     pub fn list(&self) -> String {
@@ -107,13 +99,13 @@ pub(in super::super) fn encode(spec: &MagicSpec) -> Value {
 /// `codec`: what the bytes are here, as far as the route knows, and who says so.
 pub(in super::super) fn check(
     spec: &MagicSpec,
-    codec: Option<(Codec, String)>,
+    codec: Option<(&'static str, String)>,
     path: &str,
     report: &mut Report,
 ) {
     let Some((codec, by)) = codec else { return };
-    if MediaType::of_codec(codec).is_some_and(|kind| !spec.types.contains(&kind)) {
-        let (takes, codec) = (spec.list(), codec.as_str());
+    if codec.parse().is_ok_and(|kind| !spec.types.contains(&kind)) {
+        let takes = spec.list();
         report.add(
             join(path, "types"),
             format!("takes {takes}, but {by} {codec} here; add `{codec}`, or put this stage elsewhere"),

@@ -1,12 +1,13 @@
-//! `decompress`: gzip (RFC 1952) and zstd (RFC 8878), streaming, every checksum verified.
+//! `decompress`: bzip2, gzip (RFC 1952), xz and zstd (RFC 8878), streaming, every checksum verified.
 //!
 //! # Overview
-//! The stage finds the *units* of the stream itself (gzip members, zstd frames): the first bytes of each are
-//! collected and judged (`judge` in `gzip` and `zstd`) before a decoder sees them. So it knows what no
-//! decoder says: which unit is being read and where it begins, whether bytes after one are another unit or
-//! trailing garbage, and how large a window a zstd frame wants before it is allocated. The rest of a unit
-//! goes to the sans-io decoders of `async-compression`, which check CRC-32 and ISIZE (gzip), the header CRC
-//! where there is one, and XXH64 and content size (zstd).
+//! The stage finds the *units* of the stream itself (bzip2 and xz streams, gzip members, zstd frames): the first
+//! bytes of each are collected and judged (`judge` in the module of the format) before a decoder sees them. So it
+//! knows what no decoder says: which unit is being read and where it begins, whether bytes after one are another
+//! unit, padding or trailing garbage, and how large a window a zstd frame wants before it is allocated. The rest of a
+//! unit goes to the sans-io decoders of `async-compression`, which check the CRCs of blocks and stream (bzip2), CRC-32
+//! and ISIZE (gzip), the header CRC where there is one, and XXH64 and content size (zstd); and to liblzma, which
+//! checks CRC32, CRC64 or SHA-256 of each block, its sizes, and index and footer of the stream (xz).
 //!
 //! Those decoders can write only to initialised memory from safe code, so they write to a small buffer that
 //! stays in the cache and its bytes are copied out; clearing the output buffer before each call costs as
@@ -21,7 +22,7 @@
 //! # Limits
 //! `max_output_bytes` is exact: not a byte over it is passed on. The ratio is looked at each [`CHECK_INTERVAL`] bytes
 //! of output and at the end. How far a decoder has read ahead at that moment depends on where the input was cut (a few
-//! hundred bytes for gzip, one block of at most 128 KiB for zstd), always in favour of the file.
+//! hundred bytes for gzip and xz, one block of at most 128 KiB for zstd and 900 kB for bzip2), always in favour of the file.
 //!
 //! # Failure handling
 //! Verdict and message depend on the bytes alone, not on how they arrive. So messages name the unit and where it begins,
@@ -29,35 +30,36 @@
 //! read-ahead of its limit; and which of two faults is named, where the bytes that make the output too long end just
 //! before a fault of the format, since the decoders do not say what they made of the input before it.
 
+mod bzip2;
+mod decoder;
+mod entry;
 mod gzip;
 mod meter;
 mod unit;
+mod xz;
 mod zstd;
 
-use async_compression::codecs::{DecodeV2, GzipDecoder, ZstdDecoder};
 use async_compression::core::util::{PartialBuffer, WriteBuffer};
-use async_compression::zstd::DParameter;
-use eft_domain::route::{Codec, DecompressSpec, Limits};
+use eft_domain::route::{DecompressSpec, Limits};
 use eft_domain::{Code, Failure};
 use serde::{Deserialize, Serialize};
 
+use self::decoder::Decoder;
 use self::meter::Meter;
 use self::unit::{Head, Judged};
 use super::{
     Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State as Saved, pack, unpack,
 };
 
+pub use self::entry::UnzipEntry;
 pub use self::meter::CHECK_INTERVAL;
 pub use self::unit::MAX_TRAILING;
+pub use self::xz::MAX_DICTIONARY;
 pub use self::zstd::MAX_WINDOW;
 
 /// Bytes decoded at a time: fits a second-level cache, and large enough that inflate's copy of its 32 KiB window after
 /// each call does not show (0.93 × the throughput at 64 KiB).
 const SCRATCH: usize = 256 << 10;
-/// The inflate state and window of zlib-rs: 46 KiB measured.
-const GZIP_MEMORY: u64 = 64 << 10;
-/// A window and what libzstd holds besides: its tables, and three blocks of 128 KiB (a test compares).
-const ZSTD_MEMORY: u64 = MAX_WINDOW + (1 << 20);
 
 /// The `decompress` stage.
 #[derive(Debug)]
@@ -66,18 +68,16 @@ pub struct Decompress {
     meter: Meter,
     scratch: Vec<u8>,
     state: State,
-    /// Members or frames read to their end; skippable frames are not counted.
+    /// Units read to their end; skippable frames are not counted.
     units: u64,
+    /// Zero bytes since the end of the last unit, where the format has padding there.
+    padding: u64,
     /// Where the current unit begins, or the bytes after the last.
     start: u64,
+    /// Where the last unit ended.
+    end: u64,
     /// At least one unit or skippable frame was read to its end.
     any: bool,
-}
-
-#[derive(Debug)]
-enum Decoder {
-    Gzip(GzipDecoder),
-    Zstd(ZstdDecoder),
 }
 
 #[derive(Debug)]
@@ -103,27 +103,27 @@ struct Between {
 impl Decompress {
     /// A stage for one object. Of the limits it enforces `max_output_bytes` and `max_ratio`.
     pub fn new(spec: DecompressSpec, limits: &Limits) -> Self {
-        let decoder = match spec.codec {
-            Codec::Gzip => Decoder::Gzip(GzipDecoder::new()),
-            Codec::Zstd => {
-                let window = DParameter::window_log_max(MAX_WINDOW.ilog2());
-                Decoder::Zstd(ZstdDecoder::new_with_params(&[window]))
-            }
-        };
         Self {
-            decoder,
+            decoder: Decoder::new(spec.codec),
             meter: Meter::new(limits),
             scratch: vec![0; SCRATCH],
             state: State::Head(Head::default()),
             units: 0,
+            padding: 0,
             start: 0,
+            end: 0,
             any: false,
         }
     }
 
     /// Collect the first bytes of a unit until it is clear what they begin. `None`: go on.
     fn head(&mut self, input: &mut Input) -> Result<Option<Flow>, Failure> {
+        if self.is_between() {
+            self.end = input.offset();
+        }
+        self.pad(input);
         let State::Head(head) = &mut self.state else { return Ok(None) };
+        let uneven = self.decoder.padding().is_some_and(|of| !self.padding.is_multiple_of(of));
         let Some(&byte) = input.chunk().first() else {
             if !input.is_ended() {
                 return Ok(Some(Flow::Hungry));
@@ -131,17 +131,20 @@ impl Decompress {
             if !head.is_empty() || !self.any {
                 return Err(self.truncated(input));
             }
+            if uneven {
+                return Ok(self.trail(0, true));
+            }
             self.meter.finish(input.offset())?;
             return Ok(Some(Flow::Done));
         };
+        if uneven {
+            return Ok(self.trail(0, true));
+        }
         if head.is_empty() {
             self.start = input.offset();
         }
         head.push(byte);
-        let judged = match self.decoder {
-            Decoder::Gzip(_) => gzip::judge(head.bytes()),
-            Decoder::Zstd(_) => zstd::judge(head.bytes()),
-        };
+        let judged = self.decoder.judge(head.bytes());
         // A byte that cannot begin a unit is left in the input: it is the first of the trailing bytes.
         if !matches!(judged, Judged::Foreign) {
             input.advance(1);
@@ -150,15 +153,37 @@ impl Decompress {
             Judged::More => {}
             Judged::Skip(bytes) => self.state = State::Skip(bytes),
             Judged::Foreign if self.any => {
-                let before = &head.bytes()[..head.bytes().len() - 1];
-                let (bytes, zero) = (before.len() as u64, before.is_empty());
-                self.state = State::Trailing { bytes, zero };
+                let before = head.bytes().len() as u64 - 1;
+                return Ok(self.trail(before, before == 0));
             }
             Judged::Foreign => return Err(self.corrupt("these are not the first bytes of the format")),
-            Judged::Refused(code, why) => return Err(Failure::new(code, format!("{}: {why}", self.place()))),
+            Judged::Refused(code, why) => return Err(self.refused((code, why))),
             Judged::Unit => self.open()?,
         }
         Ok(None)
+    }
+
+    /// Pass over the padding behind a unit.
+    fn pad(&mut self, input: &mut Input) {
+        if !self.any || !self.is_behind_unit() || self.decoder.padding().is_none() {
+            return;
+        }
+        loop {
+            let chunk = input.chunk();
+            let zeros = chunk.iter().position(|&byte| byte != 0).unwrap_or(chunk.len());
+            if zeros == 0 {
+                return;
+            }
+            self.padding += zeros as u64;
+            input.advance(zeros);
+        }
+    }
+
+    /// What follows the last unit is no other: the padding that was read, `before` bytes more, and what is in the input.
+    fn trail(&mut self, before: u64, zero: bool) -> Option<Flow> {
+        self.start = self.end;
+        self.state = State::Trailing { bytes: self.padding + before, zero };
+        None
     }
 
     /// Give the collected first bytes to the decoder, which makes no output of them.
@@ -172,8 +197,9 @@ impl Decompress {
             Ok(_) => {
                 return Err(Failure::new(Code::Internal, format!("{}: header not accepted", self.place())));
             }
-            Err(error) => return Err(self.corrupt(&self.decoder.reason(&error))),
+            Err(refusal) => return Err(self.refused(refusal)),
         }
+        self.padding = 0;
         Ok(())
     }
 
@@ -195,7 +221,7 @@ impl Decompress {
         // Before the verdict: a later stage has seen the content when a checksum behind it turns out to be wrong.
         self.meter.add(made, input.offset())?;
         output.put(&self.scratch[..made]);
-        let ended = result.map_err(|error| self.corrupt(&self.decoder.reason(&error)))?;
+        let ended = result.map_err(|refusal| self.refused(refusal))?;
         if ended {
             self.decoder.reinit().map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
             (self.units, self.any) = (self.units + 1, true);
@@ -227,7 +253,7 @@ impl Decompress {
     /// Count what follows the last unit, so that the message can say how much it is. `None`: go on.
     fn trailing(&mut self, input: &mut Input) -> Result<Option<Flow>, Failure> {
         let State::Trailing { bytes, zero } = &mut self.state else { return Ok(None) };
-        let wanted = usize::try_from(MAX_TRAILING - *bytes).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(MAX_TRAILING.saturating_sub(*bytes)).unwrap_or(usize::MAX);
         let chunk = input.chunk();
         let n = wanted.min(chunk.len());
         *zero &= chunk[..n].iter().all(|&byte| byte == 0);
@@ -238,26 +264,28 @@ impl Decompress {
             return Ok(input.is_empty().then_some(Flow::Hungry));
         }
         let (least, what) = (if more { "at least " } else { "" }, if zero { "zero bytes" } else { "bytes" });
-        let (start, unit, units) = (self.start, self.unit(), self.units);
+        let (start, unit, units) = (self.start, self.decoder.unit(), self.units);
         let message = format!("{least}{bytes} {what} follow the end of {unit} {units}, from byte {start}");
         Err(Failure::new(Code::FormatTrailing, message))
     }
 
-    /// Nothing of the next unit was read.
-    fn is_between(&self) -> bool {
+    /// Nothing of the next unit was read, though perhaps of the padding before it.
+    fn is_behind_unit(&self) -> bool {
         matches!(&self.state, State::Head(head) if head.is_empty())
     }
 
-    fn unit(&self) -> &'static str {
-        match self.decoder {
-            Decoder::Gzip(_) => "gzip member",
-            Decoder::Zstd(_) => "zstd frame",
-        }
+    /// Nothing was read since the last unit.
+    fn is_between(&self) -> bool {
+        self.is_behind_unit() && self.padding == 0
     }
 
     /// The current unit and where it begins, in words.
     fn place(&self) -> String {
-        format!("{} {} (from byte {})", self.unit(), self.units + 1, self.start)
+        format!("{} {} (from byte {})", self.decoder.unit(), self.units + 1, self.start)
+    }
+
+    fn refused(&self, (code, why): decoder::Refusal) -> Failure {
+        Failure::new(code, format!("{}: {why}", self.place()))
     }
 
     fn corrupt(&self, why: &str) -> Failure {
@@ -266,62 +294,21 @@ impl Decompress {
 
     fn truncated(&self, input: &Input) -> Failure {
         let message = match input.offset() {
-            0 => format!("the file is empty: expected a {}", self.unit()),
+            0 => format!("the file is empty: expected a {}", self.decoder.unit()),
             end => format!("{}: the file ends within it, at byte {end}", self.place()),
         };
         Failure::new(Code::FormatTruncated, message)
     }
 }
 
-impl Decoder {
-    /// Decode some; true at the end of the unit.
-    fn decode(
-        &mut self,
-        input: &mut PartialBuffer<&[u8]>,
-        output: &mut WriteBuffer<'_>,
-    ) -> std::io::Result<bool> {
-        match self {
-            Self::Gzip(decoder) => {
-                let starved = input.unwritten().is_empty();
-                match decoder.decode(input, output) {
-                    // "No progress without input" comes as an error too, the only one that is neither of inflate
-                    // nor of the checks around it.
-                    Err(error) if starved && !gzip::is_verdict(&error) => Ok(false),
-                    result => result,
-                }
-            }
-            Self::Zstd(decoder) => decoder.decode(input, output),
-        }
-    }
-
-    /// What an error means, in the same words on every path the decoder may take.
-    fn reason(&self, error: &std::io::Error) -> String {
-        match self {
-            Self::Gzip(_) => gzip::reason(error),
-            Self::Zstd(_) => zstd::reason(error),
-        }
-    }
-
-    fn reinit(&mut self) -> std::io::Result<()> {
-        match self {
-            Self::Gzip(decoder) => decoder.reinit(),
-            Self::Zstd(decoder) => decoder.reinit(),
-        }
-    }
-}
-
 impl Stage for Decompress {
     fn info(&self) -> StageInfo {
-        let decoder = match self.decoder {
-            Decoder::Gzip(_) => GZIP_MEMORY,
-            Decoder::Zstd(_) => ZSTD_MEMORY,
-        };
         StageInfo {
             name: "decompress",
             kind: Kind::Rewrite,
             ordered: true,
             resume: ResumeClass::R2,
-            memory: SCRATCH as u64 + decoder,
+            memory: SCRATCH as u64 + self.decoder.memory(),
         }
     }
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the fixtures beside it, with tools that share no code with the stages under test:
 # CPython's zlib (flags.gz, levels.gz), bgzip of htslib (bgzip.gz) and the zstd command (*.zst).
-# They are committed; run this only to add one. Made with Python 3.11, bgzip 1.16 and zstd 1.5.4.
+# bzip2 (*.bz2) and xz (*.xz). They are committed; run this only to add one. Made with Python 3.11, bgzip 1.16, zstd
+# 1.5.4, bzip2 1.0.8 and xz 5.4.1.
 set -eu
 cd "$(dirname "$0")"
 python3 - <<'PY'
@@ -36,3 +37,12 @@ zstd -q -c --long=24 < small.csv > long.zst                             # a wind
 rm -rf samples && mkdir samples && split -l 20 large.csv samples/s
 zstd -q -f --train samples/* --maxdict=1024 --dictID=77 -o dictionary && rm -r samples
 zstd -q -c -D dictionary small.csv > dictionary.zst && rm dictionary
+# Two levels and an empty stream between them.
+(bzip2 -c -1 small.csv; bzip2 -c < /dev/null; bzip2 -c -9 small.csv) > levels.bz2
+bzip2 -c -1 large.csv > large.bz2                                       # three blocks
+# Every check there is, an empty stream, and padding between them and behind the last.
+pad() { head -c "$1" /dev/zero; }
+(xz -c -C none small.csv; xz -c -C crc32 small.csv; pad 4; xz -c -C crc64 < /dev/null; pad 12; xz -c -C sha256 small.csv; pad 8) > checks.xz
+xz -c -9 --delta=dist=3 --lzma2=preset=9 large.csv > nine.xz            # another filter, the largest dictionary taken
+xz -c --block-size=50000 large.csv > blocks.xz                          # several blocks
+xz -c --x86 --lzma2=dict=96MiB small.csv > dictionary.xz                # a larger dictionary
