@@ -4,6 +4,7 @@
 pub mod conformance;
 pub mod csv_oracle;
 pub mod drive;
+pub mod faulty;
 mod memory;
 mod pattern;
 

@@ -210,7 +210,8 @@ pub trait ObjectSink: Send + Sync {
     /// Start an object of several parts. Nothing is visible before [`Upload::commit`].
     ///
     /// # Errors
-    /// As the sink finds them.
+    /// As the sink finds them. What was begun although the answer is an error is the adapter's to remove: the caller has
+    /// no name for it.
     fn begin(&self) -> BoxFuture<'_, PortResult<Box<dyn Upload>>>;
 
     /// Go on with an upload that an earlier run has begun, by its [`Upload::id`].

@@ -156,14 +156,19 @@ impl Transfer {
         }
         let budget = tokio::select! {
             biased;
-            () = self.cancel.cancelled() => return Err(interrupted().into()),
+            () = self.cancel.cancelled() => return Err(self.stopped(interrupted(), Vec::new(), Vec::new(), true)),
             budget = self.budget.carve(self.plan.memory) => budget,
         };
         let mut attempt = 1;
         loop {
             let totals = Mutex::new(Vec::new());
             let uploads = Uploads::default();
-            let streamed = self.stream(&uploads, &totals).await;
+            let start = match self.start(&uploads).await {
+                Ok(start) => start,
+                // Whatever the reason: only the checkpoint knows of the uploads that an earlier run has left.
+                Err(failure) => return Err(self.stopped(failure, Vec::new(), Vec::new(), true)),
+            };
+            let streamed = self.stream(start, &uploads, &totals).await;
             let published = match streamed {
                 Ok(streamed) => self.publish(streamed).await,
                 Err(failure) => Err(failure),
@@ -199,11 +204,8 @@ impl Transfer {
                 continue;
             }
             drop(budget);
-            let mut stopped = Stopped::new(failure, stages, leftovers);
-            stopped.resumable = self.keeper.is_some() && can_go_on(&stopped.failure);
-            if stopped.resumable {
-                stopped.failure.message.push_str("; what was done is kept: go on with the same checkpoint");
-            }
+            let can_go_on = can_go_on(&failure);
+            let mut stopped = self.stopped(failure, stages, leftovers, can_go_on);
             if let Some(keeper) = self.keeper.as_ref().filter(|_| !stopped.resumable)
                 && let Err(failure) = keeper.remove().await
             {
@@ -211,6 +213,22 @@ impl Transfer {
             }
             return Err(stopped);
         }
+    }
+
+    /// How it ended without an object; `kept`: what a checkpoint counts on is left to the next run.
+    fn stopped(
+        &self,
+        failure: Failure,
+        stages: Vec<StageTotals>,
+        leftovers: Vec<PortError>,
+        kept: bool,
+    ) -> Stopped {
+        let mut stopped = Stopped::new(failure, stages, leftovers);
+        stopped.resumable = self.keeper.is_some() && kept;
+        if stopped.resumable {
+            stopped.failure.message.push_str("; what was done is kept: go on with the same checkpoint");
+        }
+        stopped
     }
 
     /// Where this run starts.
@@ -224,11 +242,12 @@ impl Transfer {
     /// Read, transform and send; nothing is visible afterwards.
     async fn stream(
         &self,
+        start: Start,
         uploads: &Uploads,
         totals: &Mutex<Vec<(usize, Vec<StageTotals>)>>,
     ) -> Result<Streamed, Failure> {
         let plan = &self.plan;
-        let Start { lanes, done } = self.start(uploads).await?;
+        let Start { lanes, done } = start;
         let mark = done.as_ref().map(|done| &done.mark);
         let account = match mark {
             Some(mark) => Account::resumed(self.source.checksum(), mark)?,
@@ -308,7 +327,8 @@ impl Transfer {
     }
 
     /// A file is the sender's fault only if these are the sender's bytes. Where the store can tell, the rest is read for
-    /// its checksum, so that damage on the way is not taken for a broken file.
+    /// its checksum, so that damage on the way is not taken for a broken file. If it cannot be read nothing is proven, and
+    /// nobody is blamed.
     async fn blame(&self, fetch: &Fetch<'_>, failure: Failure) -> Failure {
         let tells = self.source.size().is_some() && self.source.checksum().is_some();
         if failure.code.class() != Class::Rejected || !tells {
@@ -317,10 +337,7 @@ impl Transfer {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => interrupted(),
-            rest = fetch.rest() => match rest {
-                Err(damage) if damage.code == Code::IntegritySource => damage,
-                _ => failure,
-            },
+            rest = fetch.rest() => rest.err().unwrap_or(failure),
         }
     }
 

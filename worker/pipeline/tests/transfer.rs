@@ -210,6 +210,27 @@ async fn damage_on_the_way_is_not_taken_for_a_broken_file() {
     assert_eq!(stopped.failure.code, Code::Validation);
 }
 
+/// A damaged record, and then a source that cannot be read on: whose fault it is cannot be told.
+#[tokio::test]
+async fn nobody_is_blamed_for_what_cannot_be_read() {
+    let bytes = csv(200_000);
+    let at = bytes.iter().position(|byte| *byte == b'\n').unwrap();
+    let faults = SourceFaults {
+        flip: VecDeque::from([Some(at * 8)]),
+        read: VecDeque::from([None, Some(ErrorKind::Denied), Some(ErrorKind::Denied)]),
+        ..SourceFaults::default()
+    };
+    // The stage meets the damage in the first range while the second is waited for.
+    let source = MemorySource::new(bytes).with_checksum().faults(faults).latency(Duration::from_millis(300));
+    let sink = sink();
+    let check = [StageSpec::Validate(ValidateSpec::Csv(CsvSpec::default()))];
+    let mut transfer = transfer(source, &[&sink], &check);
+    transfer.reading = Concurrency::new(1);
+    let stopped = transfer.run().await.unwrap_err();
+    assert_eq!(stopped.failure.code, Code::SourceAccess, "{}", stopped.failure);
+    assert_eq!((sink.object(), sink.open_uploads()), (None, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_source_that_is_gone_or_changed_is_not_tried_again() {
     for (kind, code) in [(ErrorKind::NotFound, Code::SourceGone), (ErrorKind::Changed, Code::SourceChanged)] {
