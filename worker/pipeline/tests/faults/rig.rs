@@ -137,6 +137,8 @@ impl Route {
         cancel: CancellationToken,
     ) -> Transfer {
         let request = Request {
+            entry: None,
+            expected: None,
             size: source.size(),
             stages: &self.stages,
             limits: &Limits { max_ratio: u32::MAX, ..Limits::default() },
