@@ -1,21 +1,26 @@
 """Bombs: small or plausible files that would take memory without end. Each is refused early, under 64 MiB resident,
 with the limit it met and what was observed. (gzip: `refusals_input`.)"""
 
+import bz2
 import gzip
+import io
+import lzma
+import zipfile
+import zlib
 
 import eft
 
 MIB, GIB = 1 << 20, 1 << 30
-# What the issue of these tests allows a refusal to take, code and libraries of the worker included.
+# What a refusal may take, code and libraries of the worker included.
 RSS = 64 * MIB
 FLAGS = ["--memory", "32MiB"]
 
 
-def refused(bed, name, data, route, code, *says):
+def refused(bed, name, data, route, code, *says, flags=FLAGS, rss=RSS):
     bed.put(f"bombs/{name}", data)
-    line = [*FLAGS, f"s3://in-files/bombs/{name}", f"s3://discard/bombs/{name}"]
+    line = [*flags, f"s3://in-files/bombs/{name}", f"s3://discard/bombs/{name}"]
     result = bed.refused(code, *line, route=route, says=says, measured=True)
-    assert result.usage["rss"] <= RSS, f"{name}: {result.usage['rss'] / MIB:.0f} MiB resident"
+    assert result.usage["rss"] <= rss, f"{name}: {result.usage['rss'] / MIB:.0f} MiB resident"
 
 
 def packed(unit, times):
@@ -110,3 +115,34 @@ def test_fixed_width_layouts(bed):
 def test_ebcdic_records(bed):
     """A descriptor word that announces more than there may be."""
     refused(bed, "rdw.ebcdic", b"\x7f\xff\x00\x00" + b"\xc1" * 100_000, "limits: { max_record_bytes: 1000 }\nstages:\n  - ebcdic: { from: cp037, records: rdw }\n", "limit.max_record_bytes", "32767")
+
+
+def test_bzip2_and_xz_ratio(bed):
+    """1 GiB of zeros in sixteen streams."""
+    for codec, module in {"bzip2": bz2, "xz": lzma}.items():
+        route = f"stages:\n  - decompress: {{ codec: {codec} }}\n"
+        refused(bed, f"ratio.{codec}", module.compress(bytes(64 * MIB)) * 16, route, "limit.max_ratio", "the route allows", flags=["--memory", "96MiB"], rss=136 * MIB)
+
+
+def test_xz_dictionary(bed):
+    """A block that asks for a dictionary of 4 GiB less a byte; its header is sound (The .xz File Format, 3.1)."""
+    data = bytearray(lzma.compress(b"x" * 1000, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}]))
+    end = 12 + 4 * (data[12] + 1)
+    assert data[14:16] == b"\x21\x01", "the filter is where it was"
+    data[16] = 40
+    data[end - 4 : end] = zlib.crc32(data[12 : end - 4]).to_bytes(4, "little")
+    refused(bed, "dictionary.xz", bytes(data), "stages:\n  - decompress: { codec: xz }\n", "limit.max_window", "needs 4295033463 bytes", flags=["--memory", "96MiB"])
+
+
+def test_zip(bed):
+    """An entry of 1 GiB, known from the directory; and an archive in an archive."""
+    route = "stages:\n  - decompress: { codec: zip }\n"
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros", "w", force_zip64=True) as entry:
+        for _ in range(GIB // MIB):
+            entry.write(bytes(MIB))
+    refused(bed, "zeros.zip", packed.getvalue(), route, "limit.max_ratio", "the route allows")
+    nested = io.BytesIO()
+    with zipfile.ZipFile(nested, "w") as archive:
+        archive.writestr("inner.zip", packed.getvalue())
+    refused(bed, "nested.zip", nested.getvalue(), route, "archive.unsupported", "inner.zip")

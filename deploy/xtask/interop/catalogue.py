@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import zipfile
 
 import eft
 
@@ -43,12 +44,17 @@ def test_pages(bed):
 def test_examples_are_planned(bed):
     """A route of the documentation plans as it stands, and its plan names the stage and a class no better than its own."""
     source, keys = bed.file(b"x\n"), bed.path()
+    archive = bed.path(".zip")
     source.with_name(source.name + ".sha256").write_text(hashlib.sha256(b"x\n").hexdigest())
     keys.mkdir()
     for entry in entries(bed):
         for name in re.findall(r"hash: \{ key: ([\w-]+) \}", entry["example"]):
             (keys / f"{name}.key").write_bytes(bytes(32))
-        plan = bed.worker("--keys", keys, source, bed.path(), command="plan", route=entry["example"]).out.decode()
+        named = re.findall(r"entry: "?([\w./-]+)", entry["example"])
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr(named[0] if named else "x", "x\n")
+        given = archive if "codec: zip" in entry["example"] else source
+        plan = bed.worker("--keys", keys, given, bed.path(), command="plan", route=entry["example"]).out.decode()
         said = dict(line.split(None, 1) for line in plan.splitlines() if line.split(None, 1)[1:])
         assert entry["name"] in said["stages"].split(", "), plan
         assert said["resume"] >= entry["resume"], plan

@@ -14,6 +14,7 @@ import catalogue
 import codecs_in
 import codecs_out
 import gates
+import indeterminate
 import objects
 import parquet_out
 import records
@@ -28,7 +29,7 @@ import eft
 
 MODULES = [
     gates, bombs, catalogue, records, objects, sidecars, codecs_in, codecs_out, parquet_out,
-    refusals_input, refusals_places, refusals_faults, refusals_usage,
+    refusals_input, refusals_places, refusals_faults, indeterminate, refusals_usage,
 ]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"
 

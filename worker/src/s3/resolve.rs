@@ -85,11 +85,31 @@ pub(super) async fn after(sink: &S3Sink, error: PortError, whole: Crc64) -> Port
         {
             Err(error)
         }
-        Err(looking) => Err(PortError::new(
-            ErrorKind::Indeterminate,
-            format!("{}; looking what stands there failed too: {}", error.message, looking.message),
-        )),
+        Err(looking) => Err(blind(&error, &looking)),
     }
+}
+
+/// The outcome of a commit whose upload is not there any more: an earlier attempt has made the object of it, or somebody
+/// has removed it.
+///
+/// # Errors
+/// `Exists` for another writer's object; `Permanent` when nothing stands there; `Indeterminate` when looking failed.
+pub(super) async fn gone(sink: &S3Sink, error: PortError, whole: Crc64) -> PortResult<Committed> {
+    match look(sink, Some(whole)).await {
+        Ok(Stands::Ours(committed)) => Ok(settled(committed)),
+        Ok(Stands::Theirs(_)) => Err(sink.taken()),
+        Ok(Stands::Nothing) => {
+            let message =
+                format!("{}; somebody has removed it: does a rule abort uploads so early?", error.message);
+            Err(PortError::new(ErrorKind::Permanent, message))
+        }
+        Err(looking) => Err(blind(&error, &looking)),
+    }
+}
+
+fn blind(error: &PortError, looking: &PortError) -> PortError {
+    let message = format!("{}; looking what stands there failed too: {}", error.message, looking.message);
+    PortError::new(ErrorKind::Indeterminate, message)
 }
 
 /// What was found is what this attempt sent.

@@ -10,6 +10,7 @@ use std::{
 
 use aws_sdk_s3::{
     config::retry::RetryConfig,
+    error::ProvideErrorMetadata as _,
     types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart},
 };
 use eft_domain::{ObjectUri, receipt::WriteCapability, route::OnExisting};
@@ -356,6 +357,11 @@ impl S3Upload {
         match within(COMPLETE, &what, request.send()).await {
             Ok(Ok(done)) => {
                 sink.committed(done.version_id(), done.e_tag(), done.checksum_crc64_nvme(), whole)
+            }
+            Ok(Err(error))
+                if error.as_service_error().and_then(|error| error.code()) == Some("NoSuchUpload") =>
+            {
+                resolve::gone(sink, port_error(&what, &error), whole).await
             }
             Ok(Err(error)) => sink.settle(port_error(&what, &error), whole).await,
             Err(late) => resolve::after(sink, late, whole).await,
