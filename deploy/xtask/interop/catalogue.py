@@ -50,7 +50,7 @@ def test_examples_are_planned(bed):
     for entry in entries(bed):
         for name in re.findall(r"hash: \{ key: ([\w-]+) \}", entry["example"]):
             (keys / f"{name}.key").write_bytes(bytes(32))
-        named = re.findall(r"entry: "?([\w./-]+)", entry["example"])
+        named = re.findall(r'entry: "?([\w./-]+)', entry["example"])
         with zipfile.ZipFile(archive, "w") as file:
             file.writestr(named[0] if named else "x", "x\n")
         given = archive if "codec: zip" in entry["example"] else source
