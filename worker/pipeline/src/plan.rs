@@ -33,8 +33,8 @@ const MIB: u64 = 1 << 20;
 /// whatever its size: in the same memory, parts of 8 MiB took 5 % more CPU than these (medians of 21 transfers of 2 GiB).
 pub const DEFAULT_PART: ByteSize = ByteSize::mib(16);
 
-/// Memory where nobody asks for another: eight parts in flight. With 30 ms to the first byte and 90 MB/s a connection, as
-/// in S3's neighbourhood, 2 GiB took 8.4 s so, 9.5 s with eight parts of 8 MiB, and 16.5 s with four of 16 MiB.
+/// Memory where nobody asks for another: eight parts in flight. With 30 ms to the first byte and 90 MB/s a connection,
+/// made by the faults of `loadtest/s3`, 2 GiB took 8.4 s so, 9.5 s with eight parts of 8 MiB, and 16.5 s with four of 16 MiB.
 pub const DEFAULT_MEMORY: ByteSize = ByteSize::mib(128);
 
 /// Most memory that a plan takes by itself: two of the largest parts of the largest object.
