@@ -62,6 +62,12 @@ codes! {
     /// Bytes follow the end of the format.
     FormatTrailing = "format.trailing", Rejected,
         "the sender removes what follows the end of the format and sends the file again";
+    /// An encrypted or signed message is not what it claims to be, or not from who may send it.
+    CryptoRefused = "crypto.refused", Rejected,
+        "the sender encrypts and signs the file again with the keys agreed and sends it; ask whether it was changed on its way";
+    /// A message is not encrypted to any of the keys of the route.
+    CryptoNoKey = "crypto.no_key", Rejected,
+        "the sender encrypts to the key of the route, or the route's owner adds the key the file is encrypted to";
     /// The object is empty and the route refuses empty objects.
     SourceEmpty = "source.empty", Rejected,
         "the sender sends a file with content, or the route's owner sets `on_empty: accept`";
@@ -80,6 +86,9 @@ codes! {
     /// A record has more fields than `limits.max_fields`.
     LimitFields = "limit.max_fields", Rejected,
         "the sender checks the delimiter, or the route's owner raises `limits.max_fields`";
+    /// Formats are nested deeper than a stage unwraps.
+    LimitDepth = "limit.max_depth", Rejected,
+        "the sender wraps the content once, without compressing what is compressed already";
     /// The format asks for more memory than a stage may use (a zstd window).
     LimitWindow = "limit.max_window", Rejected,
         "the sender compresses with a smaller window (zstd without `--long` or `--ultra`)";

@@ -59,6 +59,8 @@ enum Bytes {
     Source(Codec),
     /// The stage with this number made it.
     Made(Codec, usize),
+    /// The stage with this number made an OpenPGP message of it.
+    Message(usize),
 }
 
 fn source(route: &Route) -> Bytes {
@@ -75,6 +77,39 @@ fn encodings(route: &Route, report: &mut Report) {
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match (stage, bytes) {
+            (StageSpec::Compress(_), Bytes::Message(by)) if is_encrypted(&route.stages[by]) => report.add(
+                path,
+                format!(
+                    "compresses what stage {by} has encrypted, which gains nothing; move it before stage {by}"
+                ),
+            ),
+            (StageSpec::Compress(spec), Bytes::Made(codec, by)) if spec.codec == codec => report.add(
+                path,
+                format!(
+                    "compresses with {} what stage {by} has just compressed with it; remove one",
+                    codec.as_str()
+                ),
+            ),
+            (StageSpec::Compress(_), _) => {}
+            (StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_), Bytes::Message(by)) => report.add(
+                path,
+                format!(
+                    "makes a message of the message of stage {by}; use one `pgp_encrypt` with `sign_with`"
+                ),
+            ),
+            (StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_), _) => {}
+            (_, Bytes::Message(by)) => report.add(
+                path,
+                format!("reads what stage {by} has made an OpenPGP message of; move it before stage {by}"),
+            ),
+            (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), Bytes::Made(codec, by)) => report.add(
+                path,
+                format!(
+                    "reads a message, but stage {by} has just written {}; remove one of them",
+                    codec.as_str()
+                ),
+            ),
+            (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), _) => {}
             (StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
                 path,
                 format!(
@@ -109,21 +144,19 @@ fn encodings(route: &Route, report: &mut Report) {
                     codec.as_str()
                 ),
             ),
-            (StageSpec::Compress(spec), Bytes::Made(codec, by)) if spec.codec == codec => report.add(
-                path,
-                format!(
-                    "compresses with {} what stage {by} has just compressed with it; remove one",
-                    codec.as_str()
-                ),
-            ),
             _ => {}
         }
         bytes = match stage {
             StageSpec::Validate(_) => bytes,
-            StageSpec::Decompress(_) => Bytes::Unknown,
+            StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => Bytes::Message(at),
+            StageSpec::Decompress(_) | StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => Bytes::Unknown,
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
         };
     }
+}
+
+fn is_encrypted(stage: &StageSpec) -> bool {
+    matches!(stage, StageSpec::PgpEncrypt(_))
 }
 
 fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {

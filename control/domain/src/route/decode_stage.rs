@@ -9,6 +9,7 @@ use super::{
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
+    stage::pgp,
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -31,6 +32,16 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
         let problem = match name {
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
+            "pgp_decrypt" => "`pgp_decrypt` needs keys: write \
+                              `pgp_decrypt: { keys: [ours], signers: [theirs] }`"
+                .to_owned(),
+            "pgp_verify" => {
+                "`pgp_verify` needs signers: write `pgp_verify: { signers: [theirs] }`".to_owned()
+            }
+            "pgp_encrypt" => {
+                "`pgp_encrypt` needs recipients: write `pgp_encrypt: { recipients: [theirs] }`".to_owned()
+            }
+            "pgp_sign" => "`pgp_sign` needs a key: write `pgp_sign: { sign_with: ours }`".to_owned(),
             _ => unknown("stage", name, names::STAGES),
         };
         return at.fault(report, problem);
@@ -39,6 +50,10 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     match name {
         "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
         "compress" => compress(&inner, report).map(StageSpec::Compress),
+        "pgp_decrypt" => pgp::decrypt(&inner, report).map(StageSpec::PgpDecrypt),
+        "pgp_encrypt" => pgp::encrypt(&inner, report).map(StageSpec::PgpEncrypt),
+        "pgp_sign" => pgp::sign(&inner, report).map(StageSpec::PgpSign),
+        "pgp_verify" => pgp::verify(&inner, report).map(StageSpec::PgpVerify),
         _ => validate(&inner, report).map(StageSpec::Validate),
     }
 }

@@ -64,6 +64,10 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
         }
+        StageSpec::PgpDecrypt(spec) => json!({ "pgp_decrypt": spec.encode() }),
+        StageSpec::PgpEncrypt(spec) => json!({ "pgp_encrypt": spec.encode() }),
+        StageSpec::PgpSign(spec) => json!({ "pgp_sign": spec.encode() }),
+        StageSpec::PgpVerify(spec) => json!({ "pgp_verify": spec.encode() }),
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),
     }

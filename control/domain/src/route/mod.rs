@@ -24,8 +24,9 @@ pub use options::{
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
-    ValidateSpec,
+    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, PgpCipher, PgpCompression,
+    PgpDecryptSpec, PgpEncryptSpec, PgpIntegrity, PgpSignSpec, PgpVerify, PgpVerifySpec, RecordTerminator,
+    StageSpec, ValidateSpec,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

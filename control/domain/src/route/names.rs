@@ -22,7 +22,8 @@ pub(super) const ROUTE: &[&str] = &[
 pub(super) const MATCH: &[&str] = &["prefix", "glob"];
 pub(super) const LIMITS: &[&str] =
     &["max_input_bytes", "max_output_bytes", "max_ratio", "max_record_bytes", "max_fields", "max_errors"];
-pub(super) const STAGES: &[&str] = &["decompress", "validate", "compress"];
+pub(super) const STAGES: &[&str] =
+    &["decompress", "pgp_decrypt", "pgp_verify", "validate", "compress", "pgp_encrypt", "pgp_sign"];
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
 pub(super) const VALIDATORS: &[&str] = &["csv", "utf8"];

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, RecordTerminator, Route, Rpo,
-    StorageClass, names,
+    Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, PgpCipher, PgpCompression,
+    PgpIntegrity, PgpVerify, RecordTerminator, Route, Rpo, StorageClass, names,
+    stage::pgp,
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -26,6 +27,10 @@ fn schema_and_decoder_know_the_same_fields() {
         ("stage", names::STAGES),
         ("decompress", names::DECOMPRESS),
         ("compress", names::COMPRESS),
+        ("pgp_decrypt", pgp::DECRYPT),
+        ("pgp_verify", pgp::VERIFY),
+        ("pgp_encrypt", pgp::ENCRYPT),
+        ("pgp_sign", pgp::SIGN),
         ("validate", names::VALIDATORS),
         ("csv", names::CSV),
         ("utf8", names::UTF8),
@@ -58,6 +63,10 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
         (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
         (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),
+        (&defs["pgp_decrypt"]["properties"]["verify"]["enum"], words::<PgpVerify>()),
+        (&defs["pgp_encrypt"]["properties"]["cipher"]["enum"], words::<PgpCipher>()),
+        (&defs["pgp_encrypt"]["properties"]["integrity"]["enum"], words::<PgpIntegrity>()),
+        (&defs["pgp_compression"]["enum"], words::<PgpCompression>()),
         (&route["on_empty"]["enum"], words::<OnEmpty>()),
         (&route["executor"]["enum"], words::<Executor>()),
         (&route["rpo"]["enum"], words::<Rpo>()),

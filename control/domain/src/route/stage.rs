@@ -1,6 +1,13 @@
 //! The stages a route may name, with their parameters.
 
+pub(super) mod pgp;
+
 use std::collections::BTreeMap;
+
+pub use pgp::{
+    PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec, PgpIntegrity, PgpSignSpec, PgpVerify,
+    PgpVerifySpec,
+};
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +16,14 @@ pub enum StageSpec {
     Decompress(DecompressSpec),
     /// Compress.
     Compress(CompressSpec),
+    /// Decrypt an OpenPGP message, and verify who signed it.
+    PgpDecrypt(PgpDecryptSpec),
+    /// Make an encrypted OpenPGP message, signed or not.
+    PgpEncrypt(PgpEncryptSpec),
+    /// Make a signed OpenPGP message that is not encrypted.
+    PgpSign(PgpSignSpec),
+    /// Verify a signed OpenPGP message that is not encrypted, and unwrap it.
+    PgpVerify(PgpVerifySpec),
     /// Check the content; bytes pass unchanged.
     Validate(ValidateSpec),
 }
