@@ -11,6 +11,7 @@ use eft_fakes::MemorySource;
 use eft_pipeline::{
     budget::Budget,
     concurrency::Concurrency,
+    keys::Keyring,
     plan::{Plan, Request},
     pool::Pool,
     port::{ObjectSink, SinkLimits},
@@ -101,6 +102,7 @@ impl Route {
             size: Some(self.source.len() as u64),
             stages: &self.stages,
             limits: &limits,
+            keys: Keyring::default(),
             sha256: self.sha256,
             sink: SinkLimits::S3,
             memory: MEMORY,

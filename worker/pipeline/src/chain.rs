@@ -10,6 +10,11 @@
 //! the one that is named, whatever the chunks it came in. That is exact as far as a stage gives all it made: a tap gives
 //! nothing of the chunk it refuses, and a decompressor nothing of the call that met broken data.
 //!
+//! A stage that decrypts gives out bytes before it knows whether they are genuine. A failure behind it would tell an
+//! attacker what the bytes of his making decrypt to, so it is withheld: the chain goes on up to that stage, its output
+//! is thrown away, and only once it vouches for all of it is the failure told. If it does not, its own failure is, and
+//! nothing that stages behind it counted.
+//!
 //! # Backpressure
 //! A chain that makes new bytes reserves [`ROOM`] in its window before each step. A chain of taps forwards the very
 //! chunks it was given, with their leases and checksums.
@@ -88,7 +93,18 @@ impl Slot {
 pub struct Chain {
     slots: Vec<Slot>,
     writes: u64,
+    withheld: Option<Withheld>,
 }
+
+/// A failure that may be told once a stage before it vouches for what it gave out.
+struct Withheld {
+    /// The slot of that stage.
+    until: usize,
+    failure: Failure,
+}
+
+/// What went wrong, and in which slot.
+type Failed = (usize, Failure);
 
 impl Chain {
     /// A chain of at least one stage.
@@ -102,7 +118,7 @@ impl Chain {
             failure: None,
             between: Output::default(),
         });
-        Self { slots: slots.collect(), writes: 0 }
+        Self { slots: slots.collect(), writes: 0, withheld: None }
     }
 
     /// Bytes written to memory since this was last asked.
@@ -125,14 +141,53 @@ impl Chain {
     /// # Errors
     /// The first error of a stage; final.
     pub fn step(&mut self, output: &mut Output) -> Result<Flow, Failure> {
-        let last = self.slots.len() - 1;
+        if self.withheld.is_none() {
+            match self.step_to(self.slots.len() - 1, output) {
+                Ok(flow) => return Ok(flow),
+                Err(failed) => self.withhold(failed)?,
+            }
+        }
+        self.prove()
+    }
+
+    /// Keep a failure that may not be told yet.
+    fn withhold(&mut self, (at, failure): Failed) -> Result<(), Failure> {
+        match self.slots[..at].iter().rposition(|slot| slot.stage.is_unverified()) {
+            Some(until) => {
+                self.withheld = Some(Withheld { until, failure });
+                Ok(())
+            }
+            None => Err(failure),
+        }
+    }
+
+    /// Step as far as the stage that has to vouch for what it gave out, and throw away what it makes.
+    fn prove(&mut self) -> Result<Flow, Failure> {
+        while let Some(Withheld { until, failure }) = self.withheld.take() {
+            let mut nowhere = Output::with_room(BETWEEN);
+            match self.step_to(until, &mut nowhere) {
+                Ok(Flow::Done) => self.withhold((until, failure))?,
+                Ok(flow) => {
+                    self.withheld = Some(Withheld { until, failure });
+                    if flow == Flow::Hungry {
+                        return Ok(flow);
+                    }
+                }
+                Err(failed) => self.withhold(failed)?,
+            }
+        }
+        Ok(Flow::Hungry)
+    }
+
+    /// Step the slots up to this one, which makes the output.
+    fn step_to(&mut self, last: usize, output: &mut Output) -> Result<Flow, Failed> {
         let mut at = last;
         loop {
             if at == last {
                 let before = output.writes();
-                let flow = self.slots[last].step(output)?;
+                let flow = self.slots[last].step(output);
                 self.writes += output.writes() - before;
-                match flow {
+                match flow.map_err(|failure| (last, failure))? {
                     Flow::Hungry if last > 0 => at = last - 1,
                     flow => return Ok(flow),
                 }
@@ -161,7 +216,7 @@ impl Chain {
                     self.slots[at].failure = Some(failure);
                     Flow::Full
                 }
-                flow => flow?,
+                flow => flow.map_err(|failure| (at, failure))?,
             };
             match flow {
                 Flow::Hungry if !moved && at == 0 => return Ok(Flow::Hungry),
@@ -171,14 +226,19 @@ impl Chain {
         }
     }
 
-    /// What the stages did.
+    /// What the stages did. Of those behind one that does not vouch for what it gave out, nothing they counted.
     pub fn totals(&self) -> Vec<StageTotals> {
-        let totals = self.slots.iter().map(|slot| StageTotals {
-            info: slot.stage.info(),
-            bytes_in: slot.input.offset(),
-            bytes_out: slot.bytes_out,
-            busy: slot.busy,
-            report: slot.stage.report(),
+        let mut vouched = true;
+        let totals = self.slots.iter().map(|slot| {
+            let report = if vouched { slot.stage.report() } else { StageReport::default() };
+            vouched &= !slot.stage.is_unverified();
+            StageTotals {
+                info: slot.stage.info(),
+                bytes_in: slot.input.offset(),
+                bytes_out: slot.bytes_out,
+                busy: slot.busy,
+                report,
+            }
         });
         totals.collect()
     }

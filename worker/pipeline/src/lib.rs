@@ -23,6 +23,7 @@ pub mod checksum;
 pub mod chunk;
 pub mod concurrency;
 pub mod error;
+pub mod keys;
 pub mod pool;
 pub mod port;
 pub mod progress;

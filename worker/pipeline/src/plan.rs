@@ -14,6 +14,7 @@ use eft_domain::{
 };
 
 use crate::{
+    keys::Keyring,
     port::SinkLimits,
     schedule::PartSchedule,
     stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo},
@@ -45,6 +46,8 @@ pub struct Request<'a> {
     pub stages: &'a [StageSpec],
     /// The route's limits.
     pub limits: &'a Limits,
+    /// The keys the stages name.
+    pub keys: Keyring,
     /// Make SHA-256 digests of source and output.
     pub sha256: bool,
     /// What all sinks can take.
@@ -127,6 +130,7 @@ pub struct Plan {
     /// The stages, as the receipt names them.
     pub infos: Vec<StageInfo>,
     limits: Limits,
+    keys: Keyring,
     sink: SinkLimits,
 }
 
@@ -217,14 +221,14 @@ impl Plan {
     /// # Errors
     /// When parameters contradict each other; found when planning already.
     pub fn stages(&self, stages: &[Serial]) -> Result<Vec<AnyStage>, Failure> {
-        build(stages, &self.limits)
+        build(stages, &self.limits, &self.keys)
     }
 }
 
-fn build(stages: &[Serial], limits: &Limits) -> Result<Vec<AnyStage>, Failure> {
+fn build(stages: &[Serial], limits: &Limits, keys: &Keyring) -> Result<Vec<AnyStage>, Failure> {
     let stages = stages.iter().map(|stage| match stage {
         Serial::Sha256 => Ok(Some(AnyStage::Sha256(Box::default()))),
-        Serial::Spec(spec) => AnyStage::new(spec, limits),
+        Serial::Spec(spec) => AnyStage::with_keys(spec, limits, keys),
     });
     stages.filter_map(Result::transpose).collect()
 }

@@ -48,7 +48,7 @@ impl<'a> Draft<'a> {
         let close = |serial: &mut Vec<Serial>, groups: &mut Vec<Group>| -> Result<(), Failure> {
             if !serial.is_empty() {
                 let stages = std::mem::take(serial);
-                let infos = build(&stages, request.limits)?.iter().map(Stage::info).collect();
+                let infos = build(&stages, request.limits, &request.keys)?.iter().map(Stage::info).collect();
                 groups.push(Group::Serial { stages, infos });
             }
             Ok(())
@@ -63,7 +63,7 @@ impl<'a> Draft<'a> {
             }
         }
         let rewritten = |groups: &[Group], serial: &[Serial]| -> Result<bool, Failure> {
-            let open = build(serial, request.limits)?;
+            let open = build(serial, request.limits, &request.keys)?;
             Ok(groups.iter().any(Group::makes_bytes)
                 || open.iter().any(|stage| stage.info().kind != Kind::Tap))
         };
@@ -144,6 +144,7 @@ impl<'a> Draft<'a> {
             resume: weakest(&infos),
             infos,
             limits: self.request.limits.clone(),
+            keys: self.request.keys.clone(),
             sink,
         })
     }
@@ -207,6 +208,7 @@ impl<'a> Draft<'a> {
             resume: weakest(&infos),
             infos,
             limits: self.request.limits.clone(),
+            keys: self.request.keys.clone(),
             sink,
         })
     }

@@ -1,12 +1,15 @@
 //! Every stage there is, so that a step costs a match and no more.
 
 use eft_domain::{
-    Failure,
+    Code, Failure,
     route::{Limits, StageSpec, ValidateSpec},
 };
 
+use crate::keys::Keyring;
+
 use super::{
-    CsvValidate, Decompress, Flow, Input, Output, Sha256, Stage, StageInfo, StageReport, State, Utf8Validate,
+    CsvValidate, Decompress, Flow, Input, Output, PgpRead, Sha256, Stage, StageInfo, StageReport, State,
+    Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -14,6 +17,7 @@ use super::{
 pub enum AnyStage {
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
+    PgpRead(Box<PgpRead>),
     Sha256(Box<Sha256>),
     Utf8(Utf8Validate),
 }
@@ -23,6 +27,7 @@ macro_rules! each {
         match $any {
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
+            AnyStage::PgpRead($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Utf8($stage) => $body,
         }
@@ -30,19 +35,41 @@ macro_rules! each {
 }
 
 impl AnyStage {
+    /// The stage a route asks for, without keys; otherwise as [`AnyStage::with_keys`].
+    ///
+    /// # Errors
+    /// When its parameters contradict each other, or it needs a key.
+    pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
+        Self::with_keys(spec, limits, &Keyring::default())
+    }
+
     /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`).
     ///
     /// # Errors
-    /// When its parameters contradict each other.
-    pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
+    /// When its parameters contradict each other, or a key it needs is not in the keyring.
+    pub fn with_keys(spec: &StageSpec, limits: &Limits, keys: &Keyring) -> Result<Option<Self>, Failure> {
         Ok(match spec {
             StageSpec::Compress(_) => None,
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
+            StageSpec::PgpDecrypt(spec) => {
+                Some(Self::PgpRead(Box::new(PgpRead::decrypt(spec, limits, keys)?)))
+            }
+            StageSpec::PgpVerify(spec) => Some(Self::PgpRead(Box::new(PgpRead::verify(spec, limits, keys)?))),
+            StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => {
+                return Err(Failure::new(Code::PlanRefused, "this version does not write OpenPGP messages"));
+            }
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
             }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
         })
+    }
+}
+
+impl AnyStage {
+    /// It gives out bytes nobody has vouched for yet: no failure behind it may be told before it is done.
+    pub(crate) fn is_unverified(&self) -> bool {
+        matches!(self, Self::PgpRead(stage) if stage.is_unverified())
     }
 }
 

@@ -24,6 +24,7 @@ pub mod compress;
 pub mod csv;
 pub mod decompress;
 mod io;
+pub mod pgp;
 mod sha256;
 pub mod utf8;
 
@@ -32,6 +33,7 @@ pub use compress::{BlockCompressor, Scratch};
 pub use csv::CsvValidate;
 pub use decompress::Decompress;
 pub use io::{Input, Output};
+pub use pgp::PgpRead;
 pub use sha256::Sha256;
 pub use utf8::Utf8Validate;
 

@@ -30,7 +30,7 @@
 //! before a fault of the format, since the decoders do not say what they made of the input before it.
 
 mod gzip;
-mod meter;
+pub(super) mod meter;
 mod unit;
 mod zstd;
 
