@@ -1,15 +1,15 @@
 //! Every stage there is, so that a step costs a match and no more.
 
 use eft_domain::{
-    Code, Failure,
+    Failure,
     route::{Limits, StageSpec, ValidateSpec},
 };
 
 use crate::keys::Keyring;
 
 use super::{
-    CsvValidate, Decompress, Flow, Input, Output, PgpRead, Sha256, Stage, StageInfo, StageReport, State,
-    Utf8Validate,
+    CsvValidate, Decompress, Flow, Input, Output, PgpRead, PgpWrite, Sha256, Stage, StageInfo, StageReport,
+    State, Utf8Validate,
 };
 
 /// A stage of any kind.
@@ -18,6 +18,7 @@ pub enum AnyStage {
     Csv(Box<CsvValidate>),
     Decompress(Box<Decompress>),
     PgpRead(Box<PgpRead>),
+    PgpWrite(Box<PgpWrite>),
     Sha256(Box<Sha256>),
     Utf8(Utf8Validate),
 }
@@ -28,6 +29,7 @@ macro_rules! each {
             AnyStage::Csv($stage) => $body,
             AnyStage::Decompress($stage) => $body,
             AnyStage::PgpRead($stage) => $body,
+            AnyStage::PgpWrite($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Utf8($stage) => $body,
         }
@@ -55,9 +57,8 @@ impl AnyStage {
                 Some(Self::PgpRead(Box::new(PgpRead::decrypt(spec, limits, keys)?)))
             }
             StageSpec::PgpVerify(spec) => Some(Self::PgpRead(Box::new(PgpRead::verify(spec, limits, keys)?))),
-            StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => {
-                return Err(Failure::new(Code::PlanRefused, "this version does not write OpenPGP messages"));
-            }
+            StageSpec::PgpEncrypt(spec) => Some(Self::PgpWrite(Box::new(PgpWrite::encrypt(spec, keys)?))),
+            StageSpec::PgpSign(spec) => Some(Self::PgpWrite(Box::new(PgpWrite::sign(spec, keys)?))),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
             }

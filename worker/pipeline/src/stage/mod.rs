@@ -33,7 +33,7 @@ pub use compress::{BlockCompressor, Scratch};
 pub use csv::CsvValidate;
 pub use decompress::Decompress;
 pub use io::{Input, Output};
-pub use pgp::PgpRead;
+pub use pgp::{PgpRead, PgpWrite};
 pub use sha256::Sha256;
 pub use utf8::Utf8Validate;
 

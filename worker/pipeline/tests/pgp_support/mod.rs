@@ -25,12 +25,12 @@ use futures::{FutureExt, future::BoxFuture};
 use tempfile::TempDir;
 
 /// The committed keys.
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pgp")
 }
 
 /// The committed keys as a place of keys.
-pub struct Committed;
+pub(crate) struct Committed;
 
 fn file(name: &str, half: &str) -> PortResult<Bytes> {
     let name = format!("{name}.{half}.asc");
@@ -53,10 +53,10 @@ impl Keys for Committed {
 }
 
 /// GnuPG with the committed keys, in a home of its own.
-pub struct Gpg(TempDir);
+pub(crate) struct Gpg(TempDir);
 
 /// One home for all tests of a program: making it takes a second.
-pub static GPG: LazyLock<Gpg> = LazyLock::new(Gpg::new);
+pub(crate) static GPG: LazyLock<Gpg> = LazyLock::new(Gpg::new);
 
 impl Gpg {
     fn new() -> Self {
@@ -76,7 +76,7 @@ impl Gpg {
     }
 
     /// What gpg prints, of these arguments and this standard input.
-    pub fn run(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    pub(crate) fn run(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         let output = self.attempt(arguments, input);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "gpg {arguments:?}: {said}");
@@ -84,7 +84,7 @@ impl Gpg {
     }
 
     /// As it ends.
-    pub fn attempt(&self, arguments: &[&str], input: &[u8]) -> Output {
+    pub(crate) fn attempt(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut child = Command::new("gpg")
             .arg("--homedir")
             .arg(self.0.path())
@@ -105,60 +105,60 @@ impl Gpg {
 }
 
 /// A message of gpg's: `--encrypt -r ours@`, `--sign -u acme@` and so on, in one text.
-pub fn gpg(arguments: &str, input: &[u8]) -> Bytes {
+pub(crate) fn gpg(arguments: &str, input: &[u8]) -> Bytes {
     GPG.run(&arguments.split_whitespace().collect::<Vec<_>>(), input).into()
 }
 
-pub fn names(names: &[&str]) -> Vec<String> {
+pub(crate) fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// Decrypt with `ours`, signed by `acme`.
-pub fn decrypt() -> StageSpec {
+pub(crate) fn decrypt() -> StageSpec {
     decrypt_by(&["ours"], PgpVerify::Required, &["acme"])
 }
 
-pub fn decrypt_by(keys: &[&str], verify: PgpVerify, signers: &[&str]) -> StageSpec {
+pub(crate) fn decrypt_by(keys: &[&str], verify: PgpVerify, signers: &[&str]) -> StageSpec {
     StageSpec::PgpDecrypt(PgpDecryptSpec { keys: names(keys), verify, signers: names(signers) })
 }
 
-pub fn unsigned() -> StageSpec {
+pub(crate) fn unsigned() -> StageSpec {
     decrypt_by(&["ours"], PgpVerify::None, &[])
 }
 
-pub fn verify(signers: &[&str]) -> StageSpec {
+pub(crate) fn verify(signers: &[&str]) -> StageSpec {
     StageSpec::PgpVerify(PgpVerifySpec { signers: names(signers) })
 }
 
-pub fn ring(stages: &[StageSpec]) -> Result<Keyring, Failure> {
+pub(crate) fn ring(stages: &[StageSpec]) -> Result<Keyring, Failure> {
     ring_at(stages, SystemTime::now())
 }
 
-pub fn ring_at(stages: &[StageSpec], now: SystemTime) -> Result<Keyring, Failure> {
+pub(crate) fn ring_at(stages: &[StageSpec], now: SystemTime) -> Result<Keyring, Failure> {
     Keyring::resolve(stages, &Committed, now).now_or_never().unwrap()
 }
 
 /// The first of January 2020 and so many days.
-pub fn day_of_2020(days: u64) -> SystemTime {
+pub(crate) fn day_of_2020(days: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800 + days * 86_400)
 }
 
-pub fn stages_with(specs: &[StageSpec], limits: &Limits, keys: &Keyring) -> Vec<AnyStage> {
+pub(crate) fn stages_with(specs: &[StageSpec], limits: &Limits, keys: &Keyring) -> Vec<AnyStage> {
     specs.iter().map(|spec| AnyStage::with_keys(spec, limits, keys).unwrap().unwrap()).collect()
 }
 
-pub fn run_with(specs: &[StageSpec], limits: &Limits, arrival: &Arrival) -> Outcome {
+pub(crate) fn run_with(specs: &[StageSpec], limits: &Limits, arrival: &Arrival) -> Outcome {
     let keys = ring(specs).unwrap();
     drive(stages_with(specs, limits, &keys), arrival)
 }
 
 /// One stage over a message, whole.
-pub fn run(spec: &StageSpec, message: &Bytes) -> Outcome {
+pub(crate) fn run(spec: &StageSpec, message: &Bytes) -> Outcome {
     run_with(std::slice::from_ref(spec), &Limits::default(), &Arrival::whole(message))
 }
 
 /// Lines of a table that do not compress to nothing.
-pub fn content(lines: usize) -> Vec<u8> {
+pub(crate) fn content(lines: usize) -> Vec<u8> {
     let mut state = 7_u64;
     let mut line = |at: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

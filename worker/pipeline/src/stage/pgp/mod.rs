@@ -19,19 +19,23 @@ mod bridge;
 mod guard;
 mod read;
 mod watch;
+mod write;
 
 use eft_domain::{
     Failure,
-    route::{Limits, PgpDecryptSpec, PgpVerify, PgpVerifySpec},
+    route::{Limits, PgpDecryptSpec, PgpEncryptSpec, PgpSignSpec, PgpVerify, PgpVerifySpec},
 };
 
-use self::{bridge::Bridge, read::Reading};
+use self::{bridge::Bridge, read::Reading, write::Writing};
 use super::{Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State, bad_state};
 use crate::keys::Keyring;
 
 /// What decrypting holds: two buffers of the largest chunk that an AEAD message may have (4 MiB each, twice while one
 /// is moved), bzip2's 4 MiB, and small buffers of each layer.
 const READ_MEMORY: u64 = 22 << 20;
+
+/// What encrypting holds: buffers of half a megabyte in each layer (literal, compressed, encrypted), and bzip2's 8 MiB.
+const WRITE_MEMORY: u64 = 12 << 20;
 
 /// The `pgp_decrypt` and `pgp_verify` stages.
 pub struct PgpRead {
@@ -99,5 +103,61 @@ impl Stage for PgpRead {
 
     fn restore(&mut self, _: State) -> Result<(), Failure> {
         Err(bad_state(self.name, "an OpenPGP message is read from its beginning"))
+    }
+}
+
+/// The `pgp_encrypt` and `pgp_sign` stages.
+pub struct PgpWrite {
+    name: &'static str,
+    bridge: Bridge<()>,
+}
+
+impl PgpWrite {
+    /// `pgp_encrypt` for one object.
+    ///
+    /// # Errors
+    /// When a key was not looked for.
+    pub fn encrypt(spec: &PgpEncryptSpec, keys: &Keyring) -> Result<Self, Failure> {
+        Ok(Self::new("pgp_encrypt", Writing::encrypted(spec, keys)?))
+    }
+
+    /// `pgp_sign` for one object.
+    ///
+    /// # Errors
+    /// When a key was not looked for.
+    pub fn sign(spec: &PgpSignSpec, keys: &Keyring) -> Result<Self, Failure> {
+        Ok(Self::new("pgp_sign", Writing::signed(spec, keys)?))
+    }
+
+    fn new(name: &'static str, writing: Writing) -> Self {
+        Self { name, bridge: Bridge::new(move |feed, sink| writing.write(feed, sink)) }
+    }
+}
+
+impl Stage for PgpWrite {
+    fn info(&self) -> StageInfo {
+        StageInfo {
+            name: self.name,
+            kind: Kind::Rewrite,
+            ordered: true,
+            resume: ResumeClass::R3,
+            memory: WRITE_MEMORY,
+        }
+    }
+
+    fn step(&mut self, input: &mut Input, output: &mut Output) -> Result<Flow, Failure> {
+        self.bridge.step(input, output)
+    }
+
+    fn report(&self) -> StageReport {
+        StageReport::default()
+    }
+
+    fn save(&self) -> Option<State> {
+        None
+    }
+
+    fn restore(&mut self, _: State) -> Result<(), Failure> {
+        Err(bad_state(self.name, "an OpenPGP message is written from its beginning"))
     }
 }
