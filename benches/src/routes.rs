@@ -121,6 +121,7 @@ impl Route {
             plan,
             pool: pool.clone(),
             retry: RetryPolicy::DEFAULT,
+            keeper: None,
             progress: Arc::new(Progress::default()),
             cancel: CancellationToken::new(),
         }

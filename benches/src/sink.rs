@@ -90,9 +90,25 @@ impl ObjectSink for Discard {
     fn begin(&self) -> BoxFuture<'_, PortResult<Box<dyn Upload>>> {
         ready(Ok(Box::new(self.clone()) as Box<dyn Upload>)).boxed()
     }
+
+    fn reopen<'a>(&'a self, _: &'a str) -> BoxFuture<'a, PortResult<Box<dyn Upload>>> {
+        ready(Err(PortError::new(ErrorKind::Unsupported, "nothing is kept"))).boxed()
+    }
+
+    fn uploads(&self) -> BoxFuture<'_, PortResult<Vec<String>>> {
+        ready(Ok(Vec::new())).boxed()
+    }
 }
 
 impl Upload for Discard {
+    fn id(&self) -> Option<String> {
+        None
+    }
+
+    fn parts(&self, _: u32, _: Crc64) -> BoxFuture<'_, PortResult<Option<Vec<PartAck>>>> {
+        ready(Ok(None)).boxed()
+    }
+
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
         self.take(&part);
         ready(Ok(PartAck { number: part.number, tag: String::new(), crc: part.crc })).boxed()

@@ -4,7 +4,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -14,9 +14,15 @@ use eft_domain::{
     route::Profile,
 };
 use eft_pipeline::{
-    budget::Budget, concurrency::Concurrency, error::of_sink, fetch::checksum_of, port::ErrorKind,
+    budget::Budget,
+    concurrency::Concurrency,
+    error::of_sink,
+    fetch::checksum_of,
+    keys::{Keyring, Keys, NoKeys},
+    port::ErrorKind,
 };
 use eft_worker::{
+    keys::Folder,
     place,
     run::Job,
     s3::{Client, crc_to_text},
@@ -67,6 +73,10 @@ struct What {
     /// The route (YAML, or JSON if the name ends in .json); none: the bytes as they are.
     #[arg(long, value_name = "FILE")]
     route: Option<PathBuf>,
+    /// A folder with the keys the route names: NAME.asc or NAME.pgp. The passphrase of a secret key is in NAME.pass, or
+    /// in EFT_PASSPHRASE_NAME (capitals, _ for what is no letter or digit).
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
     /// Memory for bytes in flight and stages [default: 64MiB, more where the parts of a huge object need it].
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
@@ -88,7 +98,7 @@ struct What {
 }
 
 impl What {
-    fn job(self) -> Result<Job, Failure> {
+    async fn job(self) -> Result<Job, Failure> {
         let route = match &self.route {
             None => Route::identity(),
             Some(path) => read_route(path)?,
@@ -97,8 +107,14 @@ impl What {
             let message = format!("{}: a version cannot be written; leave out ?versionId=", self.destination);
             return Err(configuration(message));
         }
+        let keys: Box<dyn Keys> = match self.keys {
+            Some(folder) => Box::new(Folder::new(folder, variable)),
+            None => Box::new(NoKeys),
+        };
+        let keys = Keyring::resolve(&route.stages, keys.as_ref(), SystemTime::now()).await?;
         Ok(Job {
             route,
+            keys,
             source: self.source,
             destination: self.destination,
             memory: self.memory,
@@ -154,10 +170,12 @@ pub(crate) fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Transfer { what, receipt, quiet, json } => transfer(what.job()?, receipt, quiet, json).await,
+        Command::Transfer { what, receipt, quiet, json } => {
+            transfer(what.job().await?, receipt, quiet, json).await
+        }
         Command::Plan { what } => {
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            print!("{}", output::plan(&what.job()?.look(threads).await?));
+            print!("{}", output::plan(&what.job().await?.look(threads).await?));
             Ok(())
         }
         Command::Verify { receipt } => verify(&receipt).await,
@@ -306,10 +324,14 @@ async fn verify(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the environment says. This is the one place that reads ours.
+#[allow(clippy::disallowed_methods)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// Where the signing key is: `EFT_SIGNING_KEY`, or the user's configuration folder.
 fn key_path() -> Result<PathBuf, Failure> {
-    #[allow(clippy::disallowed_methods)] // This is the one place that reads our environment.
-    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     if let Some(path) = variable("EFT_SIGNING_KEY") {
         return Ok(path.into());
     }

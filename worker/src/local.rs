@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use eft_domain::{ObjectUri, ObjectVersion};
 use eft_pipeline::{
-    checksum::Crc64,
+    checksum::{Crc64, RunningCrc64},
     port::{
         Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult,
         SinkLimits, Upload, Verified,
@@ -246,6 +246,30 @@ impl ObjectSink for LocalSink {
         let sink = self.clone();
         blocking(move || sink.create().map(|upload| Box::new(upload) as Box<dyn Upload>)).boxed()
     }
+
+    fn reopen<'a>(&'a self, id: &'a str) -> BoxFuture<'a, PortResult<Box<dyn Upload>>> {
+        let (sink, id) = (self.clone(), PathBuf::from(id));
+        blocking(move || {
+            if id != sink.temporary {
+                let message = format!("{}: not the temporary file of {}", id.display(), sink.path.display());
+                return Err(PortError::new(ErrorKind::NotFound, message));
+            }
+            let file = OpenOptions::new().read(true).write(true).open(&id);
+            let file = file.map_err(|error| port_error(&id, &error))?;
+            Ok(Box::new(LocalUpload { sink, file: Arc::new(file) }) as Box<dyn Upload>)
+        })
+        .boxed()
+    }
+
+    fn uploads(&self) -> BoxFuture<'_, PortResult<Vec<String>>> {
+        let temporary = self.temporary.clone();
+        blocking(move || match temporary.symlink_metadata() {
+            Ok(_) => Ok(vec![temporary.display().to_string()]),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(port_error(&temporary, &error)),
+        })
+        .boxed()
+    }
 }
 
 #[derive(Debug)]
@@ -254,7 +278,44 @@ struct LocalUpload {
     file: Arc<File>,
 }
 
+/// The checksum of a file's first `len` bytes; `None` when it is shorter.
+fn checksum_of(file: &File, len: u64) -> io::Result<Option<Crc64>> {
+    let mut crc = RunningCrc64::default();
+    let mut buffer = vec![0; FRAME as usize];
+    let mut at = 0;
+    while at < len {
+        let wanted = (len - at).min(FRAME) as usize;
+        match file.read_at(&mut buffer[..wanted], at)? {
+            0 => return Ok(None),
+            read => {
+                crc.update(&buffer[..read]);
+                at += read as u64;
+            }
+        }
+    }
+    Ok(Some(crc.finish()))
+}
+
 impl Upload for LocalUpload {
+    fn id(&self) -> Option<String> {
+        Some(self.sink.temporary.display().to_string())
+    }
+
+    /// A file has no checksums: its bytes are read again. What was written behind them is cut off.
+    fn parts(&self, count: u32, whole: Crc64) -> BoxFuture<'_, PortResult<Option<Vec<PartAck>>>> {
+        let (file, path) = (Arc::clone(&self.file), self.sink.temporary.clone());
+        blocking(move || {
+            let failed = |error| port_error(&path, &error);
+            if checksum_of(&file, whole.len()).map_err(failed)? != Some(whole) {
+                return Ok(None);
+            }
+            file.set_len(whole.len()).map_err(failed)?;
+            let ack = |number| PartAck { number, tag: String::new(), crc: Crc64::default() };
+            Ok(Some((1..=count).map(ack).collect()))
+        })
+        .boxed()
+    }
+
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
         let (file, path) = (Arc::clone(&self.file), self.sink.temporary.clone());
         blocking(move || {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eft_domain::{
     ByteSize, Code, Failure, ObjectUri, Route,
     receipt::{Method, Receipt},
-    route::OnEmpty,
+    route::{OnEmpty, StageSpec},
 };
 use eft_pipeline::{
     budget::Budget,
@@ -13,6 +13,7 @@ use eft_pipeline::{
     concurrency::Concurrency,
     error::{of_sink, of_source},
     fetch::checksum_of,
+    keys::Keyring,
     plan::{DEFAULT_MEMORY, Plan, Request},
     pool::Pool,
     port::{Committed, SinkLimits},
@@ -38,6 +39,8 @@ pub struct Job {
     pub source: ObjectUri,
     /// Where to.
     pub destination: ObjectUri,
+    /// The keys its stages name.
+    pub keys: Keyring,
     /// Memory for bytes in flight and stages; `None`: as much as the object's size asks for.
     pub memory: Option<ByteSize>,
     /// Most requests in flight in each direction.
@@ -66,10 +69,12 @@ pub struct Preview {
 
 impl Job {
     fn plan(&self, size: Option<u64>, threads: usize) -> Result<Plan, Failure> {
+        self.refuse_unproven_output()?;
         let request = Request {
             size,
             stages: &self.route.stages,
             limits: &self.route.limits,
+            keys: self.keys.clone(),
             sha256: !self.route.digests.is_empty(),
             sink: self.sink_limits(),
             memory: self.memory.unwrap_or(DEFAULT_MEMORY),
@@ -82,6 +87,17 @@ impl Job {
             Some(_) => Plan::new(&request),
             None => Plan::with_memory_to_suit(&request),
         }
+    }
+
+    /// Content of a message is written before its integrity and signature are known, and must not be taken for genuine.
+    fn refuse_unproven_output(&self) -> Result<(), Failure> {
+        let reads = |stage: &StageSpec| matches!(stage, StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_));
+        if self.destination == ObjectUri::Std && self.route.stages.iter().any(reads) {
+            let message = "what is decrypted is genuine only once its end was read, and standard output cannot be \
+                           taken back: name a file or an object";
+            return Err(Failure::new(Code::PlanRefused, message));
+        }
+        Ok(())
     }
 
     /// What the sink takes, without opening it.
@@ -171,6 +187,7 @@ impl Job {
                     plan,
                     pool,
                     retry: RetryPolicy::DEFAULT,
+                    keeper: None,
                     progress: Arc::clone(&desk.progress),
                     cancel,
                 };

@@ -114,6 +114,15 @@ impl ObjectSink for StdoutSink {
     fn begin(&self) -> BoxFuture<'_, PortResult<Box<dyn Upload>>> {
         async move { Ok(Box::new(self.clone()) as Box<dyn Upload>) }.boxed()
     }
+
+    fn reopen<'a>(&'a self, _: &'a str) -> BoxFuture<'a, PortResult<Box<dyn Upload>>> {
+        let message = "standard output cannot be taken up again";
+        async move { Err(PortError::new(ErrorKind::Unsupported, message)) }.boxed()
+    }
+
+    fn uploads(&self) -> BoxFuture<'_, PortResult<Vec<String>>> {
+        async move { Ok(Vec::new()) }.boxed()
+    }
 }
 
 fn failed(error: &std::io::Error) -> PortError {
@@ -121,6 +130,14 @@ fn failed(error: &std::io::Error) -> PortError {
 }
 
 impl Upload for StdoutSink {
+    fn id(&self) -> Option<String> {
+        None
+    }
+
+    fn parts(&self, _: u32, _: Crc64) -> BoxFuture<'_, PortResult<Option<Vec<PartAck>>>> {
+        async move { Ok(None) }.boxed()
+    }
+
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
         async move {
             let mut out = self.0.lock().await;

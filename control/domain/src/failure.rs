@@ -131,6 +131,9 @@ codes! {
     /// The route is not well formed.
     RouteInvalid = "route.invalid", Usage,
         "correct the route at the paths named and save it again";
+    /// The checkpoint cannot be written, retries spent.
+    CheckpointUnavailable = "checkpoint.unavailable", Failed,
+        "make the place of the checkpoint writable and run it again; what was done is kept";
     /// The checkpoint is not of this source, route or plan, or is damaged.
     CheckpointRefused = "checkpoint.refused", Usage,
         "continue with the source and route the checkpoint was made with, or discard it and start over";

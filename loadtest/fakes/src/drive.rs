@@ -7,6 +7,7 @@ use bytes::Bytes;
 use eft_domain::Failure;
 use eft_pipeline::{
     chain::{Chain, StageTotals},
+    checkpoint::SavedStage,
     stage::{AnyStage, Flow, Output, StageReport},
 };
 
@@ -109,10 +110,60 @@ impl Outcome {
 /// # Panics
 /// When a step breaks the contract of [`Flow`], or there are no stages.
 pub fn drive(stages: Vec<AnyStage>, arrival: &Arrival) -> Outcome {
-    let mut chain = Chain::new(stages);
+    run(Chain::new(stages), arrival, |_, _, _| ())
+}
+
+/// Run stages over a stream and save them wherever a chunk ends; then go on from every place that was saved, with
+/// stages that are made anew, and panic unless each of these runs comes to the end of the first: the rest of its output,
+/// its verdict, its counts. Returns the first run, and how many places there were.
+///
+/// # Panics
+/// Also as [`drive`], and when a saved state is refused.
+pub fn resumed(stages: impl Fn() -> Vec<AnyStage>, arrival: &Arrival) -> (Outcome, usize) {
+    /// A place that was saved: where the mark was, and where the output stood.
+    struct Place {
+        position: u64,
+        saved: Vec<SavedStage>,
+        made: usize,
+    }
+    let mut places = Vec::new();
+    let mut asked = None;
+    let whole = run(Chain::new(stages()), arrival, |chain, position, made| {
+        if let Some(saved) = chain.take_saved() {
+            // A checkpoint is text.
+            let text = serde_json::to_string(&saved).expect("a state that can be written");
+            let saved = serde_json::from_str(&text).expect("a state that can be read");
+            places.push(Place { position: asked.expect("somebody asked"), saved, made });
+        }
+        if asked != Some(position) && chain.want_save(position) {
+            asked = Some(position);
+        }
+    });
+    let count = places.len();
+    let bytes: Bytes = arrival.chunks.concat().into();
+    for Place { position, saved, made } in places {
+        let chain = Chain::resumed(stages(), saved).expect("a state of these stages");
+        let rest = Arrival {
+            chunks: vec![bytes.slice(position as usize..)],
+            waiting: arrival.waiting,
+            rooms: arrival.rooms.clone(),
+        };
+        let mut rest = run(chain, &rest, |_, _, _| ());
+        rest.bytes.splice(..0, whole.bytes[..made].iter().copied());
+        whole.assert_same(&rest);
+    }
+    (whole, count)
+}
+
+/// Run a chain; `between` sees it, the bytes pushed so far and the bytes made so far after each step that asks for
+/// more input or stops at a boundary.
+fn run(mut chain: Chain, arrival: &Arrival, mut between: impl FnMut(&mut Chain, u64, usize)) -> Outcome {
     let mut chunks = arrival.chunks.iter().cloned();
     let mut rooms = arrival.rooms.iter().copied().cycle();
     let mut bytes = Vec::new();
+    let mut pushed = 0;
+    // What a tap had in hand when the chain stopped at a boundary was made for the room before.
+    let mut stopped = false;
     let verdict = loop {
         let room = rooms.next().expect("a room");
         let mut output = Output::with_room(room);
@@ -121,17 +172,24 @@ pub fn drive(stages: Vec<AnyStage>, arrival: &Arrival) -> Outcome {
         let len = output.len();
         bytes.extend(output.take().concat());
         match flow {
-            Ok(Flow::Full) => assert_eq!(len, room, "full with room left"),
+            Ok(Flow::Full) => assert!(len == room || (stopped && len > room), "full with room left"),
+            Ok(Flow::Boundary) => {
+                stopped = true;
+                between(&mut chain, pushed, bytes.len());
+            }
             Ok(Flow::Hungry) => {
+                between(&mut chain, pushed, bytes.len());
                 let input = chain.input();
                 assert!(input.is_empty() && !input.is_ended(), "hungry with input left, or at the end");
                 let before = chunks.len();
-                chunks.by_ref().take(arrival.waiting).for_each(|chunk| input.push(chunk));
+                for chunk in chunks.by_ref().take(arrival.waiting) {
+                    pushed += chunk.len() as u64;
+                    input.push(chunk);
+                }
                 if before == 0 {
                     input.end();
                 }
             }
-            Ok(Flow::Boundary) => panic!("nobody asked for the state"),
             Ok(Flow::Done) => {
                 assert!(chain.input().is_finished(), "done with input left");
                 break Ok(());

@@ -311,6 +311,24 @@ impl ObjectSink for MemorySink {
         }
         .boxed()
     }
+
+    fn reopen<'a>(&'a self, id: &'a str) -> BoxFuture<'a, PortResult<Box<dyn Upload>>> {
+        async move {
+            tokio::time::sleep(self.latency).await;
+            let known = id.parse().ok().filter(|id| locked(&self.store).uploads.contains_key(id));
+            let id = known.ok_or_else(|| error(ErrorKind::NotFound))?;
+            Ok(Box::new(MemoryUpload { sink: self.clone(), id }) as Box<dyn Upload>)
+        }
+        .boxed()
+    }
+
+    fn uploads(&self) -> BoxFuture<'_, PortResult<Vec<String>>> {
+        async move {
+            tokio::time::sleep(self.latency).await;
+            Ok(locked(&self.store).uploads.keys().map(u64::to_string).collect())
+        }
+        .boxed()
+    }
 }
 
 struct MemoryUpload {
@@ -337,6 +355,29 @@ impl Drop for AtOnce {
 }
 
 impl Upload for MemoryUpload {
+    fn id(&self) -> Option<String> {
+        Some(self.id.to_string())
+    }
+
+    fn parts(&self, count: u32, whole: Crc64) -> BoxFuture<'_, PortResult<Option<Vec<PartAck>>>> {
+        async move {
+            tokio::time::sleep(self.sink.latency).await;
+            let store = locked(&self.sink.store);
+            let parts = store.uploads.get(&self.id).ok_or_else(|| error(ErrorKind::NotFound))?;
+            let acks: Vec<_> = parts
+                .range(1..=count)
+                .map(|(number, bytes)| PartAck {
+                    number: *number,
+                    tag: format!("t{number}"),
+                    crc: Crc64::of(bytes),
+                })
+                .collect();
+            let all = acks.iter().map(|ack| ack.crc).fold(Crc64::default(), Crc64::then);
+            Ok((acks.len() == count as usize && all == whole).then_some(acks))
+        }
+        .boxed()
+    }
+
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
         async move {
             let _at_once = AtOnce::new(&self.sink.store);

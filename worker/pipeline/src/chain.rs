@@ -15,22 +15,17 @@
 //! is thrown away, and only once it vouches for all of it is the failure told. If it does not, its own failure is, and
 //! nothing that stages behind it counted.
 //!
-//! # Backpressure
-//! A chain that makes new bytes reserves [`ROOM`] in its window before each step. A chain of taps forwards the very
-//! chunks it was given, with their leases and checksums.
+//! # Resuming
+//! Each stage is saved when it has consumed the stream up to the same place, what the stage before it had made by then
+//! included ([`Chain::want_save`]).
 
 use std::time::Duration;
 
-use eft_domain::Failure;
+use eft_domain::{Code, Failure};
 use tokio::time::Instant;
 
 use crate::{
-    budget::{Budget, Lease},
-    checksum::Crc64,
-    chunk::Chunk,
-    ordered::{Downstream, Flowing, Upstream, downstream_gone},
-    pool::Pool,
-    progress::Progress,
+    checkpoint::SavedStage,
     stage::{AnyStage, Flow, Input, Kind, Output, Stage, StageInfo, StageReport},
 };
 
@@ -40,9 +35,6 @@ pub const ROOM: u64 = 1 << 20;
 
 /// Bytes that may wait between two stages of a chain: half an L2 cache of a small server core.
 pub const BETWEEN: usize = 256 << 10;
-
-/// Input this small is worked on in place: the hand-over to the pool would cost more than it saves the reactor.
-const INLINE: u64 = 4 << 10;
 
 /// What a stage did in one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +63,15 @@ struct Slot {
     between: Output,
 }
 
+/// A mark on its way through the stages.
+struct Pending {
+    /// The stage it has come to.
+    at: usize,
+    /// Where it is in that stage's input.
+    from: u64,
+    saved: Vec<SavedStage>,
+}
+
 impl Slot {
     fn step(&mut self, output: &mut Output) -> Result<Flow, Failure> {
         if let Some(failure) = self.failure.take() {
@@ -93,6 +94,8 @@ impl Slot {
 pub struct Chain {
     slots: Vec<Slot>,
     writes: u64,
+    pending: Option<Pending>,
+    saved: Option<Vec<SavedStage>>,
     withheld: Option<Withheld>,
 }
 
@@ -118,11 +121,76 @@ impl Chain {
             failure: None,
             between: Output::default(),
         });
-        Self { slots: slots.collect(), writes: 0, withheld: None }
+        Self { slots: slots.collect(), writes: 0, pending: None, saved: None, withheld: None }
+    }
+
+    /// A chain that goes on from saved states. What it is given then begins at the mark.
+    ///
+    /// # Errors
+    /// `checkpoint.refused` when these are not the states of these stages.
+    pub fn resumed(stages: Vec<AnyStage>, saved: Vec<SavedStage>) -> Result<Self, Failure> {
+        let mut chain = Self::new(stages);
+        if chain.slots.len() != saved.len() {
+            let message =
+                format!("the checkpoint has {} stages here, the route {}", saved.len(), chain.slots.len());
+            return Err(Failure::new(Code::CheckpointRefused, message));
+        }
+        for (slot, saved) in chain.slots.iter_mut().zip(saved) {
+            slot.stage.restore(saved.state)?;
+            slot.input = Input::resumed(saved.offset, saved.skip);
+            slot.bytes_out = saved.bytes_out;
+            slot.busy = saved.busy;
+        }
+        Ok(chain)
+    }
+
+    /// Ask for the states of all stages at this place of the input, or as soon behind it as each has one. Nothing
+    /// happens while an earlier place is still waited for. [`Chain::step`] then stops with [`Flow::Boundary`].
+    pub fn want_save(&mut self, position: u64) -> bool {
+        let free = self.pending.is_none() && self.saved.is_none();
+        if free {
+            self.pending = Some(Pending { at: 0, from: position, saved: Vec::new() });
+        }
+        free
+    }
+
+    /// The states that [`Chain::want_save`] asked for, once they are there. All output so far is of before them.
+    pub fn take_saved(&mut self) -> Option<Vec<SavedStage>> {
+        self.saved.take()
+    }
+
+    /// Save the stage at `at` if a mark waits for it and it can be saved after `flow`.
+    fn save(&mut self, at: usize, flow: Flow) -> bool {
+        let Some(pending) = self.pending.as_mut().filter(|pending| pending.at == at) else { return false };
+        let slot = &mut self.slots[at];
+        let offset = slot.input.offset();
+        if flow == Flow::Done {
+            // The stream ends: there is nothing to go on with.
+            self.pending = None;
+            return false;
+        }
+        if flow == Flow::Full || offset < pending.from {
+            return false;
+        }
+        let state = slot.stage.save();
+        slot.input.want_save(state.is_none());
+        let Some(state) = state else { return false };
+        pending.saved.push(SavedStage {
+            offset,
+            skip: offset - pending.from,
+            bytes_out: slot.bytes_out,
+            busy: slot.busy,
+            state,
+        });
+        (pending.at, pending.from) = (at + 1, slot.bytes_out);
+        if at + 1 == self.slots.len() {
+            self.saved = self.pending.take().map(|pending| pending.saved);
+        }
+        true
     }
 
     /// Bytes written to memory since this was last asked.
-    fn take_writes(&mut self) -> u64 {
+    pub(crate) fn take_writes(&mut self) -> u64 {
         std::mem::take(&mut self.writes)
     }
 
@@ -136,7 +204,7 @@ impl Chain {
         &mut self.slots[0].input
     }
 
-    /// Step until the input is consumed, the output is full, or all is done.
+    /// Step until the input is consumed, the output is full, all is done, or what [`Chain::want_save`] asked for is there.
     ///
     /// # Errors
     /// The first error of a stage; final.
@@ -187,7 +255,11 @@ impl Chain {
                 let before = output.writes();
                 let flow = self.slots[last].step(output);
                 self.writes += output.writes() - before;
-                match flow.map_err(|failure| (last, failure))? {
+                let flow = flow.map_err(|failure| (last, failure))?;
+                self.save(last, flow);
+                match flow {
+                    _ if self.saved.is_some() => return Ok(Flow::Boundary),
+                    Flow::Boundary => {}
                     Flow::Hungry if last > 0 => at = last - 1,
                     flow => return Ok(flow),
                 }
@@ -218,7 +290,10 @@ impl Chain {
                 }
                 flow => flow.map_err(|failure| (at, failure))?,
             };
+            // What was made before the mark goes through the next stage before anything behind it is made.
+            let saved = self.save(at, flow);
             match flow {
+                _ if saved => at += 1,
                 Flow::Hungry if !moved && at == 0 => return Ok(Flow::Hungry),
                 Flow::Hungry if !moved => at -= 1,
                 _ => at += 1,
@@ -242,101 +317,4 @@ impl Chain {
         });
         totals.collect()
     }
-}
-
-/// What a step of the pipeline needs besides its data.
-pub(crate) struct Crew<'a> {
-    pub(crate) pool: &'a Pool,
-    pub(crate) progress: &'a Progress,
-    /// Where totals go, also those of a step that failed.
-    pub(crate) totals: &'a (dyn Fn(Vec<StageTotals>) + Sync),
-}
-
-impl Crew<'_> {
-    /// Step a chain: in place when there is little to do, on the pool otherwise.
-    async fn step(
-        &self,
-        mut chain: Chain,
-        mut output: Output,
-        input: u64,
-    ) -> Result<(Chain, Output, Flow), Failure> {
-        let work = move || {
-            let flow = chain.step(&mut output);
-            (chain, output, flow)
-        };
-        let (chain, output, flow) = if input <= INLINE { work() } else { self.pool.run(work).await? };
-        match flow {
-            Ok(flow) => Ok((chain, output, flow)),
-            Err(failure) => {
-                (self.totals)(chain.totals());
-                Err(failure)
-            }
-        }
-    }
-}
-
-/// Run a chain of taps: the chunks go on as they came.
-pub(crate) async fn run_taps(
-    mut chain: Chain,
-    mut upstream: Upstream<Chunk>,
-    downstream: Downstream<Chunk>,
-    crew: Crew<'_>,
-) -> Result<(), Failure> {
-    while let Some(chunk) = upstream.next().await {
-        chunk.segments.iter().for_each(|segment| chain.input().push(segment.clone()));
-        (chain, _, _) = crew.step(chain, Output::with_room(0), chunk.len).await?;
-        downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
-    }
-    chain.input().end();
-    (chain, _, _) = crew.step(chain, Output::with_room(0), 0).await?;
-    (crew.totals)(chain.totals());
-    downstream.send(Flowing::End).await.map_err(|_| downstream_gone())
-}
-
-/// Run a chain that makes new bytes, in chunks of about [`ROOM`]. A chunk leaves when it is full, so that buffers are
-/// used to their end and their leases are true.
-pub(crate) async fn run_rewrite(
-    mut chain: Chain,
-    mut upstream: Upstream<Chunk>,
-    downstream: Downstream<Chunk>,
-    window: Budget,
-    crew: Crew<'_>,
-) -> Result<(), Failure> {
-    let mut offset = 0;
-    let mut lease = window.reserve(ROOM).await;
-    let mut output = Output::with_room(ROOM as usize);
-    let mut flow = Flow::Hungry;
-    // Pays for the input that the chain still holds.
-    let mut input: Option<Chunk> = None;
-    while flow != Flow::Done {
-        if flow == Flow::Hungry {
-            drop(input.take());
-            match upstream.next().await {
-                Some(chunk) => {
-                    chunk.segments.iter().for_each(|segment| chain.input().push(segment.clone()));
-                    input = Some(Chunk { segments: Vec::new(), ..chunk });
-                }
-                None => chain.input().end(),
-            }
-        }
-        let work = input.as_ref().map_or(0, |chunk| chunk.len);
-        (chain, output, flow) = crew.step(chain, output, work).await?;
-        if flow != Flow::Hungry && !output.is_empty() {
-            let chunk = emit(&mut output, lease, offset);
-            offset += chunk.len;
-            crew.progress.copied(chain.take_writes());
-            downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
-            lease = window.reserve(ROOM).await;
-            output.renew(ROOM as usize);
-        }
-    }
-    (crew.totals)(chain.totals());
-    downstream.send(Flowing::End).await.map_err(|_| downstream_gone())
-}
-
-fn emit(output: &mut Output, mut lease: Lease, offset: u64) -> Chunk {
-    let segments = output.take();
-    lease.shrink(segments.iter().map(|segment| segment.len() as u64).sum());
-    let crc = Crc64::of_segments(segments.iter().map(|segment| segment.as_ref()));
-    Chunk { crc: Some(crc), ..Chunk::new(offset, segments, lease) }
 }

@@ -4,6 +4,7 @@
 //! and lengths of its parts. That is what lets parts travel in any order and still prove the object.
 
 use crc_fast::{CrcAlgorithm, Digest};
+use serde::{Deserialize, Serialize};
 
 const ALGORITHM: CrcAlgorithm = CrcAlgorithm::Crc64Nvme;
 
@@ -45,7 +46,7 @@ fn combine(first: u64, second: u64, len: u64) -> u64 {
 }
 
 /// The CRC-64/NVME of a run of bytes, with its length, so that runs can be joined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crc64 {
     value: u64,
     len: u64,

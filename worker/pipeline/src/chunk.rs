@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{budget::Lease, checksum::Crc64};
+use crate::{budget::Lease, checkpoint::Mark, checksum::Crc64};
 
 /// A run of bytes of a stream, as the segments it arrived in.
 ///
@@ -21,13 +21,15 @@ pub struct Chunk {
     pub crc: Option<Crc64>,
     /// What pays for the bytes; shared by all chunks that hold a slice of them.
     pub leases: Vec<Arc<Lease>>,
+    /// A place to go on from, at or before the end of these bytes.
+    pub mark: Option<Box<Mark>>,
 }
 
 impl Chunk {
     /// A chunk of these segments.
     pub fn new(offset: u64, segments: Vec<Bytes>, lease: Lease) -> Self {
         let len = segments.iter().map(|segment| segment.len() as u64).sum();
-        Self { offset, segments, len, crc: None, leases: vec![Arc::new(lease)] }
+        Self { offset, segments, len, crc: None, leases: vec![Arc::new(lease)], mark: None }
     }
 
     /// The checksum, computed now if nobody has.
@@ -35,7 +37,8 @@ impl Chunk {
         self.crc.unwrap_or_else(|| Crc64::of_segments(self.segments.iter().map(|segment| segment.as_ref())))
     }
 
-    /// Cut after `n` bytes: returns the head, keeps the tail. No byte is copied; both halves share the leases.
+    /// Cut after `n` bytes: returns the head, keeps the tail. No byte is copied; both halves share the leases. The mark
+    /// stays with the last byte.
     ///
     /// # Panics
     /// When `n` is more than the chunk holds.

@@ -30,6 +30,11 @@ pub fn of_sink(error: &PortError) -> Failure {
     Failure::new(code, error.message.clone())
 }
 
+/// The error of a checkpoint store as a failure of the run.
+pub fn of_checkpoint(error: &PortError) -> Failure {
+    Failure::new(Code::CheckpointUnavailable, error.message.clone())
+}
+
 /// The failure of a run that its user stopped.
 pub fn interrupted() -> Failure {
     Failure::new(Code::Interrupted, "stopped on request")

@@ -21,9 +21,11 @@ use std::{
 use bytes::Bytes;
 use eft_domain::Failure;
 use futures::{StreamExt, stream};
+use tokio::time::Instant;
 
 use crate::{
     budget::Budget,
+    checkpoint::Interval,
     checksum::{Crc64, RunningCrc64},
     chunk::Chunk,
     concurrency::Concurrency,
@@ -55,6 +57,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) progress: &'a Progress,
     /// What was read and left.
     pub(crate) account: Mutex<Account>,
+    /// How often a place to resume from is marked; `None`: never.
+    pub(crate) marks: Option<Interval>,
 }
 
 impl Fetch<'_> {
@@ -107,7 +111,15 @@ impl Fetch<'_> {
             };
             Some((Ok(job), end))
         });
-        let leaving = |chunk: &Chunk| self.account().add(chunk);
+        let mut marker = Marker::new(self.marks, self.account().len());
+        let leaving = |mut chunk: Chunk| {
+            let mut account = self.account();
+            account.add(&chunk);
+            if account.len() < size && marker.is_due(account.len()) {
+                chunk.mark = Some(Box::new(account.mark()));
+            }
+            chunk
+        };
         ordered_window(jobs, || fetch.concurrency.window(), leaving, downstream).await
     }
 
@@ -133,6 +145,28 @@ impl Fetch<'_> {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Says when a place is to be marked.
+struct Marker {
+    interval: Option<Interval>,
+    last: u64,
+    at: Instant,
+}
+
+impl Marker {
+    fn new(interval: Option<Interval>, from: u64) -> Self {
+        Self { interval, last: from, at: Instant::now() }
+    }
+
+    fn is_due(&mut self, read: u64) -> bool {
+        let Some(interval) = self.interval else { return false };
+        let due = read - self.last >= interval.marks() || self.at.elapsed() >= interval.time;
+        if due {
+            (self.last, self.at) = (read, Instant::now());
+        }
+        due
     }
 }
 
@@ -255,6 +289,7 @@ pub async fn checksum_of(
         retry: RetryPolicy::DEFAULT,
         progress: &progress,
         account: Mutex::new(Account::new(source.checksum())),
+        marks: None,
     };
     fetch.rest().await
 }

@@ -13,18 +13,23 @@ pub mod stored;
 
 mod blocks;
 pub mod chain;
+mod serial;
 pub mod stage;
 
 pub mod pack;
 mod upload;
 
 pub mod budget;
+pub mod checkpoint;
 pub mod checksum;
 pub mod chunk;
 pub mod concurrency;
 pub mod error;
 pub mod keys;
+mod marks;
+mod midstate;
 pub mod pool;
 pub mod port;
 pub mod progress;
+mod resume;
 pub mod retry;

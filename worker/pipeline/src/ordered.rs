@@ -51,7 +51,7 @@ impl<T> Upstream<T> {
 }
 
 /// Start the futures that `jobs` yields, at most `limit()` at a time (read anew before each), and send their results
-/// downstream in order, showing each to `leaving`. The end is the caller's to say.
+/// downstream in order, as `leaving` makes them when their turn has come. The end is the caller's to say.
 ///
 /// All started futures are polled all the time, also while the results wait for room downstream: a response body that
 /// is not read would be cut off by its server. `jobs` is polled only while there is a place in the window, and pays for
@@ -59,11 +59,11 @@ impl<T> Upstream<T> {
 ///
 /// # Errors
 /// The first error in order; results before it were sent, nothing after it is.
-pub(crate) async fn ordered_window<J, F, T>(
+pub(crate) async fn ordered_window<J, F, T, U>(
     jobs: J,
     limit: impl Fn() -> usize,
-    mut leaving: impl FnMut(&T),
-    downstream: &Downstream<T>,
+    mut leaving: impl FnMut(T) -> U,
+    downstream: &Downstream<U>,
 ) -> Result<(), Failure>
 where
     J: Stream<Item = Result<F, Failure>>,
@@ -82,8 +82,7 @@ where
             room = downstream.reserve(), if !ready.is_empty() => {
                 let room = room.map_err(|_| downstream_gone())?;
                 if let Some(item) = ready.pop_front() {
-                    leaving(&item);
-                    room.send(Flowing::Item(item));
+                    room.send(Flowing::Item(leaving(item)));
                 }
             }
             job = jobs.next(), if !jobs.is_done() && running.len() + ready.len() < limit() => {
@@ -125,7 +124,7 @@ mod tests {
             seen
         };
         let send = async {
-            ordered_window(jobs, || 4, |_| (), &sender).await.unwrap();
+            ordered_window(jobs, || 4, |n| n, &sender).await.unwrap();
             sender.send(Flowing::End).await.unwrap();
         };
         let ((), seen) = tokio::join!(send, receive);
@@ -139,7 +138,7 @@ mod tests {
         let jobs = stream::iter(0..3).map(|n| {
             Ok(async move { if n == 1 { Err(Failure::new(Code::Internal, "boom")) } else { Ok(n) } })
         });
-        ordered_window(jobs, || 2, |_| (), &sender).await.unwrap_err();
+        ordered_window(jobs, || 2, |n| n, &sender).await.unwrap_err();
         drop(sender);
         assert_eq!(receiver.next().await, Some(0));
         assert!(futures::poll!(Box::pin(receiver.next())).is_pending());

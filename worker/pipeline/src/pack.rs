@@ -57,6 +57,17 @@ impl Packer {
         Self { schedule, written: 0, number: 0, filling: Filling::default() }
     }
 
+    /// A packer that goes on behind `parts` parts of `written` bytes in all.
+    pub fn resumed(schedule: PartSchedule, parts: u32, written: u64) -> Self {
+        Self { written, number: parts, ..Self::new(schedule) }
+    }
+
+    /// The part that the last byte so far is in, and the checksum of the bytes in it.
+    pub(crate) fn reached(&self) -> (u32, Crc64) {
+        let filling = self.filling.crc;
+        (self.number + u32::from(!filling.is_empty()), filling)
+    }
+
     /// Bytes in parts so far and in the one being filled.
     pub fn total(&self) -> u64 {
         self.written + self.filling.crc.len()

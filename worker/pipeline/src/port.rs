@@ -212,10 +212,32 @@ pub trait ObjectSink: Send + Sync {
     /// # Errors
     /// As the sink finds them.
     fn begin(&self) -> BoxFuture<'_, PortResult<Box<dyn Upload>>>;
+
+    /// Go on with an upload that an earlier run has begun, by its [`Upload::id`].
+    ///
+    /// # Errors
+    /// `NotFound` when it is no longer there; `Unsupported` when uploads cannot be gone on with.
+    fn reopen<'a>(&'a self, id: &'a str) -> BoxFuture<'a, PortResult<Box<dyn Upload>>>;
+
+    /// The uploads that stand under this object's name, whoever began them.
+    ///
+    /// # Errors
+    /// As the sink finds them.
+    fn uploads(&self) -> BoxFuture<'_, PortResult<Vec<String>>>;
 }
 
 /// An object under way.
 pub trait Upload: Send + Sync {
+    /// The name by which [`ObjectSink::reopen`] finds it again; `None` where that cannot be.
+    fn id(&self) -> Option<String>;
+
+    /// The first `count` parts, as the sink has them; `None` when it does not have them all, or when they are not, as
+    /// far as the sink can tell, the bytes that `whole` is the checksum and length of.
+    ///
+    /// # Errors
+    /// As the sink finds them. `NotFound` when the upload is no longer there.
+    fn parts(&self, count: u32, whole: Crc64) -> BoxFuture<'_, PortResult<Option<Vec<PartAck>>>>;
+
     /// Write a part. Writing the same part again replaces it. Parts may be written at the same time, in any order,
     /// unless [`SinkLimits::sequential`].
     ///

@@ -61,6 +61,13 @@ impl Progress {
         self.parts.fetch_add(1, Relaxed);
     }
 
+    /// An earlier run has done this much.
+    pub(crate) fn resumed(&self, read: u64, written: u64, parts: u32) {
+        self.read.store(read, Relaxed);
+        self.written.store(written, Relaxed);
+        self.parts.store(parts.into(), Relaxed);
+    }
+
     /// A request was issued again.
     pub fn retried(&self) {
         self.retries.fetch_add(1, Relaxed);

@@ -5,9 +5,16 @@
 
 use crc_fast::{CrcAlgorithm, Digest};
 use eft_domain::{Code, Failure};
-use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 
-use crate::{checksum::Crc64, chunk::Chunk};
+use crate::{
+    checkpoint::Mark,
+    checksum::Crc64,
+    chunk::Chunk,
+    midstate,
+    stage::{State, bad_state},
+};
 
 /// A full-object checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +55,64 @@ impl Stored {
 
 enum Second {
     None,
-    Crc(Digest),
-    Sha(Context),
+    /// A CRC-32 under way, after the bytes an earlier run has read.
+    Crc {
+        algorithm: CrcAlgorithm,
+        before: u64,
+        digest: Digest,
+    },
+    Sha1(Sha1),
+    Sha256(Sha256),
+}
+
+impl Second {
+    fn of(stored: Option<&Stored>) -> Self {
+        let crc = |algorithm| Self::Crc { algorithm, before: 0, digest: Digest::new(algorithm) };
+        match stored {
+            None | Some(Stored::Crc64(_)) => Self::None,
+            Some(Stored::Crc32(_)) => crc(CrcAlgorithm::Crc32IsoHdlc),
+            Some(Stored::Crc32c(_)) => crc(CrcAlgorithm::Crc32Iscsi),
+            Some(Stored::Sha1(_)) => Self::Sha1(Sha1::default()),
+            Some(Stored::Sha256(_)) => Self::Sha256(Sha256::default()),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::None => {}
+            Self::Crc { digest, .. } => digest.update(bytes),
+            Self::Sha1(digest) => digest.update(bytes),
+            Self::Sha256(digest) => digest.update(bytes),
+        }
+    }
+
+    /// A CRC-32, as wide as the library has it.
+    fn crc(algorithm: CrcAlgorithm, before: u64, digest: &Digest) -> u64 {
+        match digest.get_amount() {
+            0 => before,
+            len => crc_fast::checksum_combine(algorithm, before, digest.finalize(), len),
+        }
+    }
+
+    fn save(&self) -> Option<State> {
+        match self {
+            Self::None => None,
+            Self::Crc { algorithm, before, digest } => Some(Self::crc(*algorithm, *before, digest).into()),
+            Self::Sha1(digest) => Some(midstate::save(digest)),
+            Self::Sha256(digest) => Some(midstate::save(digest)),
+        }
+    }
+
+    fn restore(&mut self, state: Option<State>) -> Option<()> {
+        match (self, state) {
+            (Self::None, None) => {}
+            (Self::Crc { before, .. }, Some(state)) => *before = state.as_u64()?,
+            (Self::Sha1(digest), Some(state)) => *digest = midstate::restore(&state)?,
+            (Self::Sha256(digest), Some(state)) => *digest = midstate::restore(&state)?,
+            _ => return None,
+        }
+        Some(())
+    }
 }
 
 /// What was read so far, from the start and without a gap.
@@ -61,24 +124,31 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn new(stored: Option<Stored>) -> Self {
-        let second = match stored {
-            None | Some(Stored::Crc64(_)) => Second::None,
-            Some(Stored::Crc32(_)) => Second::Crc(Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
-            Some(Stored::Crc32c(_)) => Second::Crc(Digest::new(CrcAlgorithm::Crc32Iscsi)),
-            Some(Stored::Sha1(_)) => Second::Sha(Context::new(&SHA1_FOR_LEGACY_USE_ONLY)),
-            Some(Stored::Sha256(_)) => Second::Sha(Context::new(&SHA256)),
-        };
-        Self { crc: Crc64::default(), stored, second }
+        Self { crc: Crc64::default(), second: Second::of(stored.as_ref()), stored }
+    }
+
+    /// Go on behind what an earlier run has read.
+    ///
+    /// # Errors
+    /// `checkpoint.refused` when the mark is not of a source with this checksum.
+    pub(crate) fn resumed(stored: Option<Stored>, mark: &Mark) -> Result<Self, Failure> {
+        let mut account = Self { crc: mark.source, ..Self::new(stored) };
+        account
+            .second
+            .restore(mark.second.clone())
+            .ok_or_else(|| bad_state("the source's checksum", "it is of another algorithm"))?;
+        Ok(account)
+    }
+
+    /// A mark at this place, before the first step.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { source: self.crc, second: self.second.save(), position: self.crc.len(), steps: Vec::new() }
     }
 
     /// The next bytes.
     pub(crate) fn add(&mut self, chunk: &Chunk) {
         self.crc = self.crc.then(chunk.checksum());
-        match &mut self.second {
-            Second::None => {}
-            Second::Crc(digest) => chunk.segments.iter().for_each(|segment| digest.update(segment)),
-            Second::Sha(context) => chunk.segments.iter().for_each(|segment| context.update(segment)),
-        }
+        chunk.segments.iter().for_each(|segment| self.second.update(segment));
     }
 
     /// Bytes so far.
@@ -95,8 +165,11 @@ impl Account {
         let read = match &self.second {
             Second::None => self.crc.value().to_be_bytes().to_vec(),
             // A CRC-32 is the low half.
-            Second::Crc(digest) => digest.finalize().to_be_bytes()[4..].to_vec(),
-            Second::Sha(context) => context.clone().finish().as_ref().to_vec(),
+            Second::Crc { algorithm, before, digest } => {
+                Second::crc(*algorithm, *before, digest).to_be_bytes()[4..].to_vec()
+            }
+            Second::Sha1(digest) => digest.clone().finalize().to_vec(),
+            Second::Sha256(digest) => digest.clone().finalize().to_vec(),
         };
         if read == stored.bytes() {
             return Ok(self.crc);
@@ -119,6 +192,8 @@ mod tests {
     fn account(stored: Stored, bytes: &'static [u8]) -> Result<Crc64, Failure> {
         let mut account = Account::new(Some(stored));
         for piece in bytes.chunks(4) {
+            // As if each piece were read by a run of its own.
+            account = Account::resumed(Some(stored), &account.mark()).unwrap();
             let chunk = Chunk {
                 segments: vec![Bytes::from_static(piece)],
                 len: piece.len() as u64,

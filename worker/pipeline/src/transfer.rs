@@ -11,6 +11,10 @@
 //! The first error ends the transfer: every upload is aborted, also one whose beginning was still under way. Bytes that
 //! do not have the source's checksum are read once more from the start; then it is `integrity.source`.
 //!
+//! # Resuming
+//! With a [`Keeper`] the place to go on from is kept while the run goes on, and a run that is stopped, or fails for a
+//! reason that may pass, leaves its uploads for the next (`resume.rs`). What is wrong with the file ends it for good.
+//!
 //! # Cancellation
 //! By token, not by dropping the future: uploads under way are aborted before [`Transfer::run`] returns. Once publishing
 //! has begun it is carried through; its outcome is known either way.
@@ -27,7 +31,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     blocks::run_blocks,
     budget::Budget,
-    chain::{Chain, Crew, StageTotals, run_rewrite, run_taps},
+    chain::StageTotals,
+    checkpoint::Keeper,
     checksum::Crc64,
     concurrency::Concurrency,
     error::{interrupted, of_sink},
@@ -37,7 +42,9 @@ use crate::{
     pool::Pool,
     port::{Committed, ObjectSink, ObjectSource, PortError, Verified},
     progress::Progress,
+    resume::{Saved, Start, can_go_on, start_over, take_up},
     retry::{RetryPolicy, retrying},
+    serial::{Crew, Resumable, run_rewrite, run_taps},
     stored::Account,
     upload::{Lane, Sending, Uploaded, Uploads, all_dead},
 };
@@ -66,6 +73,8 @@ pub struct Transfer {
     pub writing: Concurrency,
     /// How requests are re-issued.
     pub retry: RetryPolicy,
+    /// Keeps what a later run needs to go on; `None`: what was done is lost with the process.
+    pub keeper: Option<Keeper>,
     /// Where it counts.
     pub progress: Arc<Progress>,
     /// Ends it.
@@ -85,6 +94,8 @@ pub struct Outcome {
     pub stages: Vec<StageTotals>,
     /// One a sink, in order.
     pub deliveries: Vec<Delivery>,
+    /// Where an earlier run's work was taken up: the first byte of the source that this run read.
+    pub resumed_from: Option<u64>,
 }
 
 /// What became of one sink.
@@ -105,6 +116,8 @@ pub struct Stopped {
     pub stages: Vec<StageTotals>,
     /// Uploads that could not be removed.
     pub leftovers: Vec<PortError>,
+    /// What was done is kept: a run with the same checkpoint goes on.
+    pub resumable: bool,
 }
 
 impl Stopped {
@@ -113,7 +126,7 @@ impl Stopped {
         for left in &leftovers {
             failure.message.push_str(&format!("; an upload is left behind: {}", left.message));
         }
-        Self { failure, stages, leftovers }
+        Self { failure, stages, leftovers, resumable: false }
     }
 }
 
@@ -125,6 +138,7 @@ impl From<Failure> for Stopped {
 
 struct Streamed {
     source: Crc64,
+    resumed_from: Option<u64>,
     uploaded: Uploaded,
 }
 
@@ -154,22 +168,50 @@ impl Transfer {
             let mut stages = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
             stages.sort_by_key(|(step, _)| *step);
             let stages = stages.into_iter().flat_map(|(_, totals)| totals).collect();
-            match published {
-                Ok(outcome) => return Ok(Outcome { stages, ..outcome }),
-                Err(failure) => {
-                    let leftovers = uploads.abort(&self.retry).await;
-                    let again = failure.code == Code::IntegritySource
-                        && attempt < SOURCE_ATTEMPTS
-                        && self.source.size().is_some()
-                        && leftovers.is_empty();
-                    if !again {
-                        drop(budget);
-                        return Err(Stopped::new(failure, stages, leftovers));
+            let failure = match published {
+                Ok(outcome) => {
+                    if let Some(keeper) = &self.keeper {
+                        // The object stands; a checkpoint that stays finds that out.
+                        drop(keeper.remove().await);
                     }
-                    self.progress.read_again();
-                    attempt += 1;
+                    return Ok(Outcome { stages, ..outcome });
+                }
+                Err(failure) => failure,
+            };
+            let kept = match self.keeper.as_ref().filter(|_| can_go_on(&failure)) {
+                Some(keeper) => keeper.get().await.uploads,
+                None => Vec::new(),
+            };
+            let leftovers = uploads.abort(&self.retry, &kept).await;
+            let again = failure.code == Code::IntegritySource
+                && attempt < SOURCE_ATTEMPTS
+                && self.source.size().is_some()
+                && leftovers.is_empty();
+            if again {
+                if let Some(keeper) = &self.keeper {
+                    start_over(keeper).await?;
+                }
+                self.progress.read_again();
+                attempt += 1;
+                continue;
+            }
+            drop(budget);
+            let mut stopped = Stopped::new(failure, stages, leftovers);
+            stopped.resumable = self.keeper.is_some() && can_go_on(&stopped.failure);
+            if let Some(keeper) = self.keeper.as_ref().filter(|_| !stopped.resumable) {
+                if let Err(failure) = keeper.remove().await {
+                    stopped.failure.message.push_str(&format!("; {}", failure.message));
                 }
             }
+            return Err(stopped);
+        }
+    }
+
+    /// Where this run starts.
+    async fn start(&self, uploads: &Uploads) -> Result<Start, Failure> {
+        match self.keeper.as_ref().filter(|keeper| keeper.resumes()) {
+            Some(keeper) => take_up(&self.sinks, keeper, uploads, &self.retry).await,
+            None => Ok(Start::afresh(&self.sinks)),
         }
     }
 
@@ -180,6 +222,15 @@ impl Transfer {
         totals: &Mutex<Vec<(usize, Vec<StageTotals>)>>,
     ) -> Result<Streamed, Failure> {
         let plan = &self.plan;
+        let Start { lanes, done } = self.start(uploads).await?;
+        let mark = done.as_ref().map(|done| &done.mark);
+        let account = match mark {
+            Some(mark) => Account::resumed(self.source.checksum(), mark)?,
+            None => Account::new(self.source.checksum()),
+        };
+        if let Some(done) = &done {
+            self.progress.resumed(done.mark.source.len(), done.output.len(), done.parts);
+        }
         let (downstream, mut upstream) = link(LINK);
         let fetch = Fetch {
             source: self.source.as_ref(),
@@ -189,7 +240,8 @@ impl Transfer {
             concurrency: self.reading.clone(),
             retry: self.retry,
             progress: &self.progress,
-            account: Mutex::new(Account::new(self.source.checksum())),
+            account: Mutex::new(account),
+            marks: self.keeper.as_ref().map(|keeper| keeper.interval),
         };
 
         let reports: Vec<_> = (0..plan.steps.len())
@@ -199,6 +251,7 @@ impl Transfer {
                 }
             })
             .collect();
+        let mut saved = Saved::of(mark, plan.steps.len())?;
         let mut steps: Vec<BoxFuture<'_, Result<(), Failure>>> = Vec::new();
         for (step, report) in plan.steps.iter().zip(&reports) {
             let (downstream, next) = link(LINK);
@@ -206,32 +259,37 @@ impl Transfer {
             let crew = Crew { pool: &self.pool, progress: &self.progress, totals: report };
             steps.push(match step {
                 Step::Taps(stages) => {
-                    run_taps(Chain::new(plan.stages(stages)?), upstream, downstream, crew).boxed()
+                    let chain = Resumable::new(plan.stages(stages)?, saved.chain()?)?;
+                    run_taps(chain, upstream, downstream, crew).boxed()
                 }
                 Step::Rewrite { stages, window } => {
-                    let chain = Chain::new(plan.stages(stages)?);
+                    let chain = Resumable::new(plan.stages(stages)?, saved.chain()?)?;
                     run_rewrite(chain, upstream, downstream, Budget::new(*window), crew).boxed()
                 }
-                Step::Blocks(blocks) => run_blocks(blocks, upstream, downstream, crew).boxed(),
+                Step::Blocks(blocks) => {
+                    run_blocks(blocks, saved.blocks()?, upstream, downstream, crew).boxed()
+                }
             });
         }
+        let resumed_from = mark.map(|mark| mark.source.len());
         let sending = Sending {
-            sinks: self.sinks.clone(),
             plan,
             concurrency: self.writing.clone(),
             retry: self.retry,
             uploads,
             progress: &self.progress,
+            keeper: self.keeper.as_ref(),
         };
-        let all =
-            async { tokio::try_join!(fetch.run(downstream), try_join_all(steps), sending.run(upstream)) };
+        let all = async {
+            tokio::try_join!(fetch.run(downstream), try_join_all(steps), sending.run(lanes, done, upstream))
+        };
         let ended = tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(interrupted()),
             ended = all => ended,
         };
         match ended {
-            Ok((source, _, uploaded)) => Ok(Streamed { source, uploaded }),
+            Ok((source, _, uploaded)) => Ok(Streamed { source, resumed_from, uploaded }),
             Err(failure) => Err(self.blame(&fetch, failure).await),
         }
     }
@@ -255,7 +313,11 @@ impl Transfer {
 
     /// Make the object visible at every sink that took all of it.
     async fn publish(&self, streamed: Streamed) -> Result<Outcome, Failure> {
-        let Streamed { source, uploaded: Uploaded { mut lanes, whole, crc, parts } } = streamed;
+        let Streamed { source, resumed_from, uploaded } = streamed;
+        let Uploaded { mut lanes, whole, crc, parts } = uploaded;
+        if let Some(keeper) = &self.keeper {
+            keeper.update(|checkpoint| checkpoint.publishing = Some(crc)).await?;
+        }
         let deliveries = join_all(lanes.iter_mut().map(|lane| async {
             let result = match lane.dead.clone() {
                 Some(failure) => Err(failure),
@@ -263,7 +325,8 @@ impl Transfer {
             };
             let Err(mut failure) = result else { return Delivery { parts, result } };
             // One sink's failure must not leave its parts behind because the others succeeded.
-            if let Some(upload) = &lane.upload
+            let kept = self.keeper.is_some() && can_go_on(&failure);
+            if let Some(upload) = lane.upload.as_ref().filter(|_| !kept)
                 && let Err(left) = retrying(&self.retry, |_| (), || upload.abort()).await
             {
                 failure = Stopped::new(failure, Vec::new(), vec![left]).failure;
@@ -283,6 +346,7 @@ impl Transfer {
             output: crc,
             stages: Vec::new(),
             deliveries,
+            resumed_from,
         })
     }
 

@@ -8,6 +8,10 @@
 //! A sink that fails for good is left out from then on; the others go on, and the outcome says which is which. When none
 //! is left the transfer fails with the first sink's error.
 //!
+//! # Resuming
+//! A mark that comes with the bytes is kept once the part it falls into, and all before it, are acknowledged by every
+//! sink that is alive.
+//!
 //! # Cancellation
 //! Uploads are begun in tasks of their own and registered in [`Uploads`], so that one whose answer is still on its way
 //! when the transfer stops is found and aborted too.
@@ -18,14 +22,20 @@ use std::{
 };
 
 use eft_domain::Failure;
-use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, OptionFuture, join_all},
+    stream::FuturesUnordered,
+};
 use tokio::task::JoinHandle;
 
 use crate::{
+    checkpoint::{Done, Keeper},
     checksum::Crc64,
     chunk::Chunk,
     concurrency::Concurrency,
     error::of_sink,
+    marks::{Marks, Skip},
     ordered::Upstream,
     pack::Packer,
     plan::Plan,
@@ -41,6 +51,12 @@ type Begun = JoinHandle<PortResult<Arc<dyn Upload>>>;
 pub(crate) struct Uploads(Mutex<Vec<Begun>>);
 
 impl Uploads {
+    /// An upload that an earlier run has begun.
+    pub(crate) fn adopt(&self, upload: Arc<dyn Upload>) {
+        let task = tokio::spawn(async move { Ok(upload) });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+
     async fn begin(&self, sink: Arc<dyn ObjectSink>) -> PortResult<Arc<dyn Upload>> {
         let (answer, begun) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(async move {
@@ -55,11 +71,13 @@ impl Uploads {
             .unwrap_or_else(|_| Err(PortError::new(ErrorKind::Permanent, "beginning the upload panicked")))
     }
 
-    /// Abort all of them, also those whose beginning is still under way. Returns what could not be removed.
-    pub(crate) async fn abort(&self, retry: &RetryPolicy) -> Vec<PortError> {
+    /// Abort all but those that are to be kept, also those whose beginning is still under way. Returns what could not be
+    /// removed.
+    pub(crate) async fn abort(&self, retry: &RetryPolicy, kept: &[Option<String>]) -> Vec<PortError> {
         let begun = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let aborts = begun.into_iter().map(|task| async move {
             match task.await {
+                Ok(Ok(upload)) if upload.id().is_some_and(|id| kept.contains(&Some(id))) => None,
                 Ok(Ok(upload)) => retrying(retry, |_| (), || upload.abort()).await.err(),
                 Ok(Err(_)) => None,
                 Err(error) => Some(PortError::new(ErrorKind::Permanent, error.to_string())),
@@ -80,6 +98,13 @@ pub(crate) struct Lane {
     pub(crate) dead: Option<Failure>,
 }
 
+impl Lane {
+    /// A sink that has nothing yet.
+    pub(crate) fn new(sink: &Arc<dyn ObjectSink>) -> Self {
+        Self { sink: Arc::clone(sink), upload: None, acks: Vec::new(), dead: None }
+    }
+}
+
 /// What is ready to be published.
 pub(crate) struct Uploaded {
     pub(crate) lanes: Vec<Lane>,
@@ -91,35 +116,41 @@ pub(crate) struct Uploaded {
 
 /// How parts are sent.
 pub(crate) struct Sending<'a> {
-    pub(crate) sinks: Vec<Arc<dyn ObjectSink>>,
     pub(crate) plan: &'a Plan,
     pub(crate) concurrency: Concurrency,
     pub(crate) retry: RetryPolicy,
     pub(crate) uploads: &'a Uploads,
     pub(crate) progress: &'a Progress,
+    pub(crate) keeper: Option<&'a Keeper>,
 }
 
 /// A part's answers: one a sink, `None` for a sink that was left out.
 struct Sent {
+    number: u32,
     len: u64,
     answers: Vec<Option<(PortResult<PartAck>, u64)>>,
 }
 
-impl Sending<'_> {
-    /// Send the stream; nothing is published yet.
-    pub(crate) async fn run(self, mut upstream: Upstream<Chunk>) -> Result<Uploaded, Failure> {
-        let mut lanes: Vec<Lane> = self
-            .sinks
-            .iter()
-            .map(|sink| Lane { sink: Arc::clone(sink), upload: None, acks: Vec::new(), dead: None })
-            .collect();
-        let sequential = self.sinks.iter().any(|sink| sink.limits().sequential);
+impl<'a> Sending<'a> {
+    /// Send the stream, or what is left of it behind `done`; nothing is published yet.
+    pub(crate) async fn run(
+        self,
+        mut lanes: Vec<Lane>,
+        done: Option<Done>,
+        mut upstream: Upstream<Chunk>,
+    ) -> Result<Uploaded, Failure> {
+        let sequential = lanes.iter().any(|lane| lane.sink.limits().sequential);
         let limit = || if sequential { 1 } else { self.concurrency.window() };
 
-        let mut packer = Some(Packer::new(self.plan.schedule));
-        let (mut parts, mut crc, mut count) = (VecDeque::<Part>::new(), Crc64::default(), 0);
+        let mut skip = Skip::of(done.as_ref());
+        let mut begun = lanes.iter().any(|lane| lane.upload.is_some());
+        let (mut count, mut crc) = done.map_or((0, Crc64::default()), |done| (done.parts, done.output));
+        let mut marks = Marks::after(count);
+        let mut packer = Some(Packer::resumed(self.plan.schedule, count, crc.len()));
+        let mut parts = VecDeque::<Part>::new();
         let mut sending = FuturesUnordered::new();
-        let mut begun = false;
+        let mut saving = OptionFuture::<BoxFuture<'a, Result<(), Failure>>>::default();
+        let mut is_saving = false;
         // Where the size is known so is this, and the first part need not wait for the second: there may be memory for one.
         let several = self.plan.output_size().is_some_and(|size| size > self.plan.schedule.first());
         loop {
@@ -127,18 +158,41 @@ impl Sending<'_> {
                 let Some(part) = parts.pop_front() else { break };
                 sending.push(self.send(&lanes, part));
             }
-            if packer.is_none() && sending.is_empty() && (parts.is_empty() || !begun) {
+            if let Some(keeper) = self.keeper.filter(|_| !is_saving)
+                && let Some(done) = marks.take_done()
+            {
+                let save = async move { keeper.update(|checkpoint| checkpoint.done = Some(done)).await };
+                (saving, is_saving) = (Some(save.boxed()).into(), true);
+            }
+            if packer.is_none() && sending.is_empty() && !is_saving && (parts.is_empty() || !begun) {
                 return Ok(Uploaded { lanes, whole: parts.pop_front(), crc, parts: count });
             }
             tokio::select! {
                 biased;
-                Some(sent) = sending.next(), if !sending.is_empty() => self.record(&mut lanes, sent)?,
+                Some(saved) = &mut saving, if is_saving => {
+                    is_saving = false;
+                    saved?;
+                }
+                Some(sent) = sending.next(), if !sending.is_empty() => {
+                    marks.acknowledge(sent.number);
+                    self.record(&mut lanes, sent)?;
+                }
                 chunk = upstream.next(), if packer.is_some() && (parts.is_empty() || !begun) && sending.len() < limit() => {
+                    let mut chunk = chunk;
+                    let mark = chunk.as_mut().and_then(|chunk| chunk.mark.take());
+                    if let Some(chunk) = &mut chunk {
+                        skip.drop_from(chunk)?;
+                    }
                     let waiting = parts.len();
                     self.pack(&mut packer, chunk, &mut parts)?;
                     for part in parts.range(waiting..) {
                         count += 1;
                         crc = crc.then(part.crc);
+                        marks.cut(part.number, crc);
+                    }
+                    if let (Some(mark), Some(packer)) = (mark, &packer) {
+                        let (part, filling) = packer.reached();
+                        marks.add(mark, part, crc.then(filling), filling.is_empty().then_some(crc));
                     }
                     // More than one part, or a first part with bytes after it: one request will not do.
                     let more = packer.as_ref().is_some_and(|packer| count > 0 && packer.total() > crc.len());
@@ -180,7 +234,13 @@ impl Sending<'_> {
             }
         }))
         .await;
-        all_dead(lanes)
+        all_dead(lanes)?;
+        let ids: Vec<_> =
+            lanes.iter().map(|lane| lane.upload.as_ref().and_then(|upload| upload.id())).collect();
+        match self.keeper {
+            Some(keeper) => keeper.update(|checkpoint| checkpoint.uploads = ids).await,
+            None => Ok(()),
+        }
     }
 
     fn send(&self, lanes: &[Lane], part: Part) -> impl Future<Output = Sent> + use<> {
@@ -203,7 +263,7 @@ impl Sending<'_> {
                 }
                 Some((answer, retries))
             });
-            Sent { len: part.len(), answers: join_all(answers).await }
+            Sent { number: part.number, len: part.len(), answers: join_all(answers).await }
         }
     }
 

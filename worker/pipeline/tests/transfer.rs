@@ -55,6 +55,7 @@ fn transfer(source: MemorySource, sinks: &[&MemorySink], stages: &[StageSpec]) -
         plan,
         pool: Pool::new(NonZeroUsize::new(2).unwrap()),
         retry: RetryPolicy::DEFAULT,
+        keeper: None,
         progress: Arc::new(Progress::default()),
         cancel: CancellationToken::new(),
     }

@@ -111,6 +111,7 @@ impl ServerCopy {
             output: crc,
             stages: Vec::new(),
             deliveries: vec![Delivery { parts, result: Ok(committed) }],
+            resumed_from: None,
         }))
     }
 

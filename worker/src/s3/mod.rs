@@ -8,6 +8,7 @@ mod download;
 mod error;
 mod http;
 mod resolve;
+mod resume;
 mod sink;
 mod source;
 

@@ -119,6 +119,11 @@ impl S3Sink {
         }
     }
 
+    /// The endpoint does not compare our checksum.
+    pub(super) fn forget_crc64(&self) {
+        self.facts.no_crc64.store(true, Relaxed);
+    }
+
     fn knows_conditions(&self) -> bool {
         !self.facts.no_condition.load(Relaxed)
     }
@@ -275,6 +280,19 @@ impl ObjectSink for S3Sink {
     fn begin(&self) -> BoxFuture<'_, PortResult<Box<dyn Upload>>> {
         async move { self.create().await.map(|upload| Box::new(upload) as Box<dyn Upload>) }.boxed()
     }
+
+    fn reopen<'a>(&'a self, id: &'a str) -> BoxFuture<'a, PortResult<Box<dyn Upload>>> {
+        async move {
+            let upload = S3Upload { sink: self.clone(), id: id.to_owned() };
+            upload.exists().await?;
+            Ok(Box::new(upload) as Box<dyn Upload>)
+        }
+        .boxed()
+    }
+
+    fn uploads(&self) -> BoxFuture<'_, PortResult<Vec<String>>> {
+        self.list_uploads().boxed()
+    }
 }
 
 /// A multipart upload under way.
@@ -375,6 +393,14 @@ impl S3Upload {
 }
 
 impl Upload for S3Upload {
+    fn id(&self) -> Option<String> {
+        Some(self.id.clone())
+    }
+
+    fn parts(&self, count: u32, whole: Crc64) -> BoxFuture<'_, PortResult<Option<Vec<PartAck>>>> {
+        self.proven_parts(count, whole).boxed()
+    }
+
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
         self.upload_part(part).boxed()
     }

@@ -13,17 +13,24 @@ pub struct Input {
     consumed: u64,
     ended: bool,
     wants_save: bool,
+    /// Bytes to drop before the next that is wanted.
+    skip: u64,
 }
 
 impl Input {
-    /// An input that starts at an offset of the stream.
-    pub fn starting_at(offset: u64) -> Self {
-        Self { consumed: offset, ..Self::default() }
+    /// An input that starts at an offset of the stream, after `skip` bytes that are pushed before it and dropped.
+    pub fn resumed(offset: u64, skip: u64) -> Self {
+        Self { consumed: offset, skip, ..Self::default() }
     }
 
     /// Append bytes. Empty ones are dropped, so that [`Input::chunk`] is empty only when nothing waits.
-    pub fn push(&mut self, bytes: Bytes) {
+    pub fn push(&mut self, mut bytes: Bytes) {
         debug_assert!(!self.ended, "bytes after the end");
+        if self.skip > 0 {
+            let dropped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+            bytes.advance(dropped);
+            self.skip -= dropped as u64;
+        }
         if !bytes.is_empty() {
             self.queue.push_back(bytes);
         }

@@ -1,0 +1,176 @@
+//! Steps of serial stages: a [`Chain`] between two links, on the CPU pool.
+//!
+//! # Backpressure
+//! A chain that makes new bytes reserves [`ROOM`] in its window before each step. A chain of taps forwards the very
+//! chunks it was given, with their leases and checksums.
+//!
+//! # Resuming
+//! A mark that comes with a chunk goes through the chain and leaves with the chunk that was made up to it.
+
+use eft_domain::Failure;
+
+use crate::{
+    budget::{Budget, Lease},
+    chain::{Chain, ROOM, StageTotals},
+    checkpoint::{Mark, SavedStage, SavedStep},
+    checksum::Crc64,
+    chunk::Chunk,
+    ordered::{Downstream, Flowing, Upstream, downstream_gone},
+    pool::Pool,
+    progress::Progress,
+    stage::{AnyStage, Flow, Output},
+};
+
+/// Input this small is worked on in place: the hand-over to the pool would cost more than it saves the reactor.
+const INLINE: u64 = 4 << 10;
+
+/// A chain, fresh or at the place where an earlier run was saved.
+pub(crate) struct Resumable {
+    chain: Chain,
+    /// Bytes from the mark to where the last stage was saved.
+    skip: u64,
+    /// Where its output goes on.
+    offset: u64,
+}
+
+impl Resumable {
+    /// These stages, from their start or from saved states.
+    pub(crate) fn new(stages: Vec<AnyStage>, saved: Option<Vec<SavedStage>>) -> Result<Self, Failure> {
+        let Some(saved) = saved else { return Ok(Self { chain: Chain::new(stages), skip: 0, offset: 0 }) };
+        let from = saved.first().map_or(0, |stage| stage.offset.saturating_sub(stage.skip));
+        let offset = saved.last().map_or(0, |stage| stage.bytes_out);
+        let skip = offset.saturating_sub(from);
+        Ok(Self { chain: Chain::resumed(stages, saved)?, skip, offset })
+    }
+}
+
+/// What a step of the pipeline needs besides its data.
+pub(crate) struct Crew<'a> {
+    pub(crate) pool: &'a Pool,
+    pub(crate) progress: &'a Progress,
+    /// Where totals go, also those of a step that failed.
+    pub(crate) totals: &'a (dyn Fn(Vec<StageTotals>) + Sync),
+}
+
+impl Crew<'_> {
+    /// Step a chain: in place when there is little to do, on the pool otherwise.
+    async fn step(
+        &self,
+        mut chain: Chain,
+        mut output: Output,
+        input: u64,
+    ) -> Result<(Chain, Output, Flow), Failure> {
+        let work = move || {
+            let flow = chain.step(&mut output);
+            (chain, output, flow)
+        };
+        let (chain, output, flow) = if input <= INLINE { work() } else { self.pool.run(work).await? };
+        match flow {
+            Ok(flow) => Ok((chain, output, flow)),
+            Err(failure) => {
+                (self.totals)(chain.totals());
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// Run a chain of taps: the chunks go on as they came.
+pub(crate) async fn run_taps(
+    chain: Resumable,
+    mut upstream: Upstream<Chunk>,
+    downstream: Downstream<Chunk>,
+    crew: Crew<'_>,
+) -> Result<(), Failure> {
+    let Resumable { mut chain, skip: mut dropped, .. } = chain;
+    let mut waiting = None;
+    while let Some(mut chunk) = upstream.next().await {
+        chunk.segments.iter().for_each(|segment| chain.input().push(segment.clone()));
+        want(&mut chain, &mut waiting, chunk.mark.take());
+        let mut flow = Flow::Boundary;
+        while flow == Flow::Boundary {
+            (chain, _, flow) = crew.step(chain, Output::with_room(0), chunk.len).await?;
+            chunk.mark = chunk.mark.or(passed(&mut chain, &mut waiting));
+        }
+        let drop_now = dropped.min(chunk.len);
+        if drop_now > 0 {
+            let mark = chunk.mark.take();
+            dropped -= chunk.split_to(drop_now).len;
+            chunk.mark = mark;
+        }
+        downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
+    }
+    chain.input().end();
+    (chain, _, _) = crew.step(chain, Output::with_room(0), 0).await?;
+    (crew.totals)(chain.totals());
+    downstream.send(Flowing::End).await.map_err(|_| downstream_gone())
+}
+
+/// Run a chain that makes new bytes, in chunks of about [`ROOM`]. A chunk leaves when it is full, so that buffers are
+/// used to their end and their leases are true.
+pub(crate) async fn run_rewrite(
+    chain: Resumable,
+    mut upstream: Upstream<Chunk>,
+    downstream: Downstream<Chunk>,
+    window: Budget,
+    crew: Crew<'_>,
+) -> Result<(), Failure> {
+    let Resumable { mut chain, mut offset, .. } = chain;
+    let mut lease = window.reserve(ROOM).await;
+    let mut output = Output::with_room(ROOM as usize);
+    let mut flow = Flow::Hungry;
+    // Pays for the input that the chain still holds.
+    let mut input: Option<Chunk> = None;
+    let mut waiting = None;
+    while flow != Flow::Done {
+        if flow == Flow::Hungry {
+            drop(input.take());
+            match upstream.next().await {
+                Some(mut chunk) => {
+                    chunk.segments.iter().for_each(|segment| chain.input().push(segment.clone()));
+                    want(&mut chain, &mut waiting, chunk.mark.take());
+                    input = Some(Chunk { segments: Vec::new(), ..chunk });
+                }
+                None => chain.input().end(),
+            }
+        }
+        let work = input.as_ref().map_or(0, |chunk| chunk.len);
+        (chain, output, flow) = crew.step(chain, output, work).await?;
+        let mark = passed(&mut chain, &mut waiting);
+        // A mark cuts the chunk: it stands behind the very last byte.
+        if mark.is_some() || (flow != Flow::Hungry && !output.is_empty()) {
+            let chunk = Chunk { mark, ..emit(&mut output, lease, offset) };
+            offset += chunk.len;
+            crew.progress.copied(chain.take_writes());
+            downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
+            lease = window.reserve(ROOM).await;
+            output.renew(ROOM as usize);
+        }
+    }
+    (crew.totals)(chain.totals());
+    downstream.send(Flowing::End).await.map_err(|_| downstream_gone())
+}
+
+/// Take a mark into the chain, unless an earlier one is still on its way.
+fn want(chain: &mut Chain, waiting: &mut Option<Box<Mark>>, mark: Option<Box<Mark>>) {
+    if let Some(mark) = mark
+        && chain.want_save(mark.position)
+    {
+        *waiting = Some(mark);
+    }
+}
+
+/// The mark that has passed the chain, if one has.
+fn passed(chain: &mut Chain, waiting: &mut Option<Box<Mark>>) -> Option<Box<Mark>> {
+    let saved = chain.take_saved()?;
+    let mut mark = waiting.take()?;
+    mark.pass(SavedStep::Chain(saved));
+    Some(mark)
+}
+
+fn emit(output: &mut Output, mut lease: Lease, offset: u64) -> Chunk {
+    let segments = output.take();
+    lease.shrink(segments.iter().map(|segment| segment.len() as u64).sum());
+    let crc = Crc64::of_segments(segments.iter().map(|segment| segment.as_ref()));
+    Chunk { crc: Some(crc), ..Chunk::new(offset, segments, lease) }
+}
