@@ -19,8 +19,16 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// Eight parts.
 const LEN: usize = 64 << 20;
 
-fn routes() -> [Route; 5] {
-    [Route::identity(LEN), Route::sha256(LEN), Route::tee(LEN), Route::csv(LEN), Route::gunzip_csv_zstd(LEN)]
+fn routes() -> [Route; 7] {
+    [
+        Route::identity(LEN),
+        Route::sha256(LEN),
+        Route::tee(LEN),
+        Route::csv(LEN),
+        Route::gunzip_csv_zstd(LEN),
+        Route::pgp_decrypt(LEN),
+        Route::pgp_encrypt(LEN),
+    ]
 }
 
 fn transfers(criterion: &mut Criterion) {

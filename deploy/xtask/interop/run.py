@@ -13,6 +13,7 @@ import codecs_in
 import codecs_out
 import gates
 import objects
+import pgp
 import refusals_faults
 import refusals_input
 import refusals_places
@@ -21,7 +22,7 @@ from bed import Bed
 
 import eft
 
-MODULES = [gates, objects, codecs_in, codecs_out, refusals_input, refusals_places, refusals_faults, refusals_usage]
+MODULES = [gates, objects, codecs_in, codecs_out, pgp, refusals_input, refusals_places, refusals_faults, refusals_usage]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"
 
 

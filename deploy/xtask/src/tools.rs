@@ -14,8 +14,8 @@ const NEXTEST: &str = "0.9.143";
 /// Newest first. Plain `python3` goes before all: it is what the user means.
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
-/// Programs that check what the worker compresses, and that it is measured beside; each a package of that name.
-const PROGRAMS: [&str; 2] = ["gzip", "zstd"];
+/// Programs that check what the worker makes, and that it is measured beside; each a package of that name.
+const PROGRAMS: [&str; 4] = ["gpg", "gpg-agent", "gzip", "zstd"];
 
 /// Where things are.
 #[derive(Debug)]

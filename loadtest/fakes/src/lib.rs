@@ -4,6 +4,7 @@
 pub mod conformance;
 pub mod csv_oracle;
 pub mod drive;
+pub mod keys;
 mod memory;
 mod pattern;
 

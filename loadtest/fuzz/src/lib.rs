@@ -12,10 +12,12 @@
 //! that fails is written to `artifacts/csv/`: minimise it (`cargo fuzz tmin`) and commit it to the corpus with the fix.
 //! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
 
+mod pgp;
 mod routes;
 mod stages;
 mod texts;
 
+pub use pgp::pgp;
 pub use routes::{receipt, route_json, route_yaml};
 pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
 pub use texts::{texts, uri};
@@ -29,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("csv", csv),
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
+    ("pgp", pgp),
     ("receipt", receipt),
     ("route_json", route_json),
     ("route_yaml", route_yaml),

@@ -18,6 +18,7 @@ use pgp::{
     composed::{Deserializable, SignedPublicKey, SignedSecretKey},
     types::{Password, Timestamp},
 };
+use ring::{hmac, rand::SystemRandom};
 
 pub(crate) use self::cert::{Cert, Judgement, SecretKey};
 use crate::port::{ErrorKind, PortError, PortResult};
@@ -81,6 +82,8 @@ struct Ring {
     public: BTreeMap<String, Arc<Cert>>,
     secret: BTreeMap<String, Arc<SecretKey>>,
     now: Timestamp,
+    /// Makes session keys that are none; see [`Keyring::decoy`].
+    decoys: Option<hmac::Key>,
 }
 
 impl fmt::Debug for Keyring {
@@ -132,7 +135,9 @@ impl Keyring {
     pub async fn resolve(stages: &[StageSpec], keys: &dyn Keys, now: SystemTime) -> Result<Self, Failure> {
         let now = Timestamp::try_from(now)
             .map_err(|error| Failure::new(Code::Configuration, format!("the clock: {error}")))?;
-        let mut ring = Ring { now, ..Ring::default() };
+        let decoys = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
+            .map_err(|_| Failure::new(Code::Internal, "no random numbers"))?;
+        let mut ring = Ring { now, decoys: Some(decoys), ..Ring::default() };
         let mut faults = Vec::new();
         for (name, usage) in wanted(stages) {
             if let Err(fault) = ring.find(name, usage, keys).await {
@@ -160,6 +165,12 @@ impl Keyring {
             .get(name)
             .cloned()
             .ok_or_else(|| refused(format!("secret key `{name}` was not looked for")))
+    }
+
+    /// 32 bytes that nobody can guess, and the same for the same `seed`: decryption that has failed goes on with them, and
+    /// its end must depend on the message alone.
+    pub(crate) fn decoy(&self, seed: &[u8]) -> Vec<u8> {
+        self.0.decoys.as_ref().map_or_else(|| vec![0; 32], |key| hmac::sign(key, seed).as_ref().to_vec())
     }
 
     /// When the keys were looked for.

@@ -12,8 +12,8 @@ use eft_domain::{
 };
 use eft_fakes::drive::{Arrival, Outcome, drive};
 use pgp_support::{
-    content, day_of_2020, decrypt, decrypt_by, gpg, ring, ring_at, run, run_with, stages_with, unsigned,
-    verify,
+    content, day_of_2020, decrypt, decrypt_by, folder, gpg, ring, ring_at, run, run_with, stages_with,
+    unsigned, verify,
 };
 use proptest::prelude::*;
 
@@ -97,6 +97,22 @@ fn signed_messages_are_unwrapped() {
     refused(&run(&verify(&["acme"]), &plain), Code::CryptoRefused, "the message is not signed");
     let encrypted = gpg("--sign -u acme@ --encrypt -r ours@", &content);
     refused(&run(&verify(&["acme"]), &encrypted), Code::CryptoRefused, "the message is encrypted");
+}
+
+/// Keys and packets of version 6, which GnuPG does not have.
+#[test]
+fn the_samples_of_the_standard_are_read() {
+    let sample = |name: &str| Bytes::from(std::fs::read(folder().join("rfc9580").join(name)).unwrap());
+    let sealed = run(&decrypt_by(&["rfc9580"], PgpVerify::None, &[]), &sample("a8.asc"));
+    assert_eq!((sealed.verdict, &sealed.bytes[..]), (Ok(()), &b"Hello, world!"[..]));
+    let signed = run(&verify(&["rfc9580"]), &sample("a7.asc"));
+    let text = "What we need from the grocery store:\n\n- tofu\n- vegetables\n- noodles\n";
+    assert_eq!((signed.verdict, &signed.bytes[..]), (Ok(()), text.as_bytes()));
+    refused(
+        &run(&verify(&["acme"]), &sample("a7.asc")),
+        Code::CryptoRefused,
+        "none of the route's `signers`",
+    );
 }
 
 #[test]
@@ -197,7 +213,7 @@ fn other_files_are_refused() {
         Code::FormatCorrupt,
         "neither a binary OpenPGP message nor an armored one",
     );
-    let key = std::fs::read(pgp_support::folder().join("acme.pub.asc")).unwrap();
+    let key = std::fs::read(folder().join("acme.pub.asc")).unwrap();
     refused(&run(&unsigned(), &key.into()), Code::FormatCorrupt, "neither a binary");
     refused(&run(&unsigned(), &Bytes::from_static(b"\x9f\x8b\x08")), Code::FormatCorrupt, "");
     let made = gpg("--encrypt -r ours@", b"hello");

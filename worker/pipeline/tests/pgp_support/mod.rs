@@ -33,6 +33,10 @@ pub(crate) fn folder() -> PathBuf {
 pub(crate) struct Committed;
 
 fn file(name: &str, half: &str) -> PortResult<Bytes> {
+    if name == "rfc9580" {
+        // It has no file of its public half.
+        return Ok(fs::read(folder().join("rfc9580/rfc9580.sec.asc")).unwrap().into());
+    }
     let name = format!("{name}.{half}.asc");
     let read = fs::read(folder().join(&name));
     read.map(Bytes::from).map_err(|_| PortError::new(ErrorKind::NotFound, format!("no file {name}")))

@@ -12,13 +12,13 @@ use eft_domain::{
 use pgp::{
     composed::{
         CompressedDataReader, DebugBufRead, Edata, Esk, Message, MessageReader, PlainSessionKey,
-        SignatureManyReader, SymEncryptedProtectedDataReader,
+        RawSessionKey, SignatureManyReader, SymEncryptedProtectedDataReader,
     },
     crypto::sym::SymmetricKeyAlgorithm,
     packet::{ProtectedDataConfig, Signature, SymEncryptedProtectedDataConfig},
-    types::{KeyId, Seipdv1ReadMode, Timestamp, VerifyingKey},
+    ser::Serialize,
+    types::{KeyId, Seipdv1ReadMode, VerifyingKey},
 };
-use rand::rngs::OsRng;
 
 use super::{
     armor::Dearmor,
@@ -47,7 +47,7 @@ pub(super) struct Reading {
     verify: PgpVerify,
     signers: Vec<(String, Arc<Cert>)>,
     meter: Meter,
-    now: Timestamp,
+    ring: Keyring,
 }
 
 /// What a layer says of its content.
@@ -63,7 +63,7 @@ impl Reading {
     ) -> Result<Self, Failure> {
         let signers = signers.iter().map(|name| Ok((name.clone(), ring.cert(name)?)));
         let signers = signers.collect::<Result<_, Failure>>()?;
-        Ok(Self { keys, verify, signers, meter: Meter::new(limits), now: ring.now() })
+        Ok(Self { keys, verify, signers, meter: Meter::new(limits), ring: ring.clone() })
     }
 
     /// Read the message and write its content.
@@ -121,7 +121,7 @@ impl Reading {
                 );
             }
         };
-        let session_key = session_key(esk, reader.config(), keys)?;
+        let session_key = session_key(esk, reader.config(), keys, &self.ring)?;
         if reader.decrypt(&session_key, Seipdv1ReadMode::Streaming).is_err() {
             return Err(unproven());
         }
@@ -209,7 +209,7 @@ impl Reading {
             let Some(signature) = signature(message, at) else { continue };
             for (name, cert) in &self.signers {
                 let verify = |key: &dyn VerifyingKey| message.verify_nested_explicit(at, key).is_ok();
-                match cert.judge(signature, self.now, verify) {
+                match cert.judge(signature, self.ring.now(), verify) {
                     Judgement::Good => good = true,
                     Judgement::Broken => return Err(unproven()),
                     Judgement::Refused(why) => {
@@ -273,12 +273,13 @@ fn drain_encrypted(mut reader: SymEncryptedProtectedDataReader<MessageReader<'_>
 
 /// The session key, by the first key that opens it.
 ///
-/// When a key of ours is named and does not open it, decryption goes on with a random key and fails as it does with any
+/// When a key of ours is named and does not open it, decryption goes on with a key that is none and fails as it does with any
 /// damaged message: RFC 9580, section 13.4, on what an attacker learns from the difference.
 fn session_key(
     esk: &[Esk],
     config: &ProtectedDataConfig,
     keys: &[Arc<SecretKey>],
+    ring: &Keyring,
 ) -> Result<PlainSessionKey, Failure> {
     let (mut ours, mut named, mut passphrase) = (false, Vec::new(), false);
     for esk in esk {
@@ -300,7 +301,7 @@ fn session_key(
         }
     }
     if ours {
-        return Ok(random(config));
+        return decoy(esk, config, ring);
     }
     let more = named.len().saturating_sub(MAX_NAMED);
     named.truncate(MAX_NAMED);
@@ -316,19 +317,24 @@ fn session_key(
     Err(Failure::new(Code::CryptoNoKey, message))
 }
 
-fn random(config: &ProtectedDataConfig) -> PlainSessionKey {
-    match config {
-        ProtectedDataConfig::Seipd(SymEncryptedProtectedDataConfig::V1) => {
-            let sym_alg = SymmetricKeyAlgorithm::AES256;
-            PlainSessionKey::V3_4 { sym_alg, key: sym_alg.new_session_key(OsRng) }
-        }
-        ProtectedDataConfig::Seipd(SymEncryptedProtectedDataConfig::V2 { sym_alg, .. }) => {
-            PlainSessionKey::V6 { key: sym_alg.new_session_key(OsRng) }
-        }
-        ProtectedDataConfig::GnupgAead(config) => {
-            PlainSessionKey::V3_4 { sym_alg: config.sym_alg, key: config.sym_alg.new_session_key(OsRng) }
-        }
+/// A session key of the right kind that decrypts to nothing.
+fn decoy(esk: &[Esk], config: &ProtectedDataConfig, ring: &Keyring) -> Result<PlainSessionKey, Failure> {
+    let mut seed = Vec::new();
+    for esk in esk {
+        esk.to_writer(&mut seed).map_err(|_| unproven())?;
     }
+    let sym_alg = match config {
+        ProtectedDataConfig::Seipd(SymEncryptedProtectedDataConfig::V1) => SymmetricKeyAlgorithm::AES256,
+        ProtectedDataConfig::Seipd(SymEncryptedProtectedDataConfig::V2 { sym_alg, .. }) => *sym_alg,
+        ProtectedDataConfig::GnupgAead(config) => config.sym_alg,
+    };
+    let mut key = ring.decoy(&seed);
+    key.truncate(sym_alg.key_size());
+    let key = RawSessionKey::from(key);
+    Ok(match config {
+        ProtectedDataConfig::Seipd(SymEncryptedProtectedDataConfig::V2 { .. }) => PlainSessionKey::V6 { key },
+        _ => PlainSessionKey::V3_4 { sym_alg, key },
+    })
 }
 
 /// The one thing that is said of a message whose integrity or signature does not hold.
