@@ -11,6 +11,7 @@ use eft_domain::{
     },
 };
 use eft_fakes::drive::{Arrival, drive};
+use eft_pipeline::stage::{Flow, Output};
 use pgp_support::{
     GPG, content, day_of_2020, decrypt_by, names, ring, ring_at, run, run_with, stages_with, verify,
 };
@@ -151,4 +152,40 @@ proptest! {
         let outcome = run_with(&signed, &Limits::default(), &Arrival::seeded(&content, seed, 64));
         prop_assert!(outcome.verdict.is_ok() && outcome.bytes == content);
     }
+}
+
+/// A message of 256 MiB there and back; prints what it took. Larger than any buffer on the way.
+#[test]
+fn a_large_message_is_not_held() {
+    const CHUNK: usize = 1 << 20;
+    let chunk = eft_fakes::pattern(3, CHUNK);
+    let megabytes = 256;
+    let spec = PgpEncryptSpec { sign_with: Some("acme".to_owned()), ..encrypt(&["ours"]) };
+    let stages = [StageSpec::PgpEncrypt(spec), decrypt_by(&["ours"], PgpVerify::Required, &["acme"])];
+    let keys = ring(&stages).unwrap();
+    let mut chain = eft_pipeline::chain::Chain::new(stages_with(&stages, &Limits::default(), &keys));
+    let (mut sent, mut got, mut flow) = (0, 0, Flow::Hungry);
+    while flow != Flow::Done {
+        if flow == Flow::Hungry {
+            if sent < megabytes {
+                chain.input().push(chunk.clone())
+            } else {
+                chain.input().end()
+            }
+            sent += 1;
+        }
+        let mut output = Output::with_room(CHUNK);
+        flow = chain.step(&mut output).unwrap();
+        got += output.len();
+    }
+    assert_eq!(got, megabytes * CHUNK);
+    for stage in chain.totals() {
+        println!("{}: {:?} for {megabytes} MiB", stage.info.name, stage.busy);
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    println!("peak of the process: {}", peak.trim());
+    let kib: u64 = peak.split_whitespace().next().unwrap().parse().unwrap();
+    // Other tests of the program run beside it.
+    assert!(kib < 200 << 10, "{kib} KiB at the peak");
 }
