@@ -5,7 +5,12 @@ use std::{hint::black_box, num::NonZeroUsize};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eft_benches::{data, settings};
-use eft_domain::route::{Codec, CompressSpec, DecompressSpec, Limits};
+use eft_domain::ByteSize;
+use eft_domain::route::{
+    self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, EdiSpec,
+    EdiStandard, HeadSpec, JsonlSpec, Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec,
+    Place, RecordsSpec, SumSpec, TrailerSpec, UniqueSpec, XmlSpec,
+};
 use eft_pipeline::{
     budget::Budget,
     chain::ROOM,
@@ -16,7 +21,9 @@ use eft_pipeline::{
     port::{Part, SinkLimits},
     schedule::PartSchedule,
     stage::{
-        BlockCompressor, CsvValidate, Decompress, Flow, Input, Output, Scratch, Sha256, Stage, Utf8Validate,
+        BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate, FixedWidth,
+        Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256, Stage,
+        StripBom, TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
     },
 };
 use futures::FutureExt;
@@ -124,17 +131,91 @@ fn drain(stage: &mut impl Stage, frames: &[Bytes]) -> usize {
     }
 }
 
+/// The column of [`data::csv`] with the distance, from 1.
+const DISTANCE: u32 = 11;
+
+/// Rows, and a record behind them with the sum of their distances.
+fn summed() -> Bytes {
+    let all = data::csv(LEN);
+    // Without the last row, which fills the length and has no distance.
+    let end = all[..all.len() - 1].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let rows = &all[..end];
+    let distances = rows.split(|byte| *byte == b'\n').filter_map(|row| {
+        let distance = row.split(|byte| *byte == b',').nth(DISTANCE as usize - 1)?;
+        str::from_utf8(distance).ok()?.parse::<u64>().ok()
+    });
+    [rows, format!("{}\n", distances.sum::<u64>()).as_bytes()].concat().into()
+}
+
 fn taps(criterion: &mut Criterion) {
+    let tolerant = Limits { max_errors: u64::MAX, ..Limits::default() };
     let rows = data::frames(data::csv(LEN), FRAME);
     let limits = Limits::default();
+    let records = RecordsSpec::Csv(DialectSpec::default());
     let mut group = criterion.benchmark_group("plumbing");
     group.throughput(Throughput::Bytes(LEN as u64));
     group.bench_function("validate_csv", |bencher| {
         let stage = || CsvValidate::new(data::csv_spec(), &limits).expect("the rules agree");
         bencher.iter(|| drain(&mut stage(), &rows));
     });
+    group.bench_function("validate_magic", |bencher| {
+        let spec = MagicSpec { types: vec![MediaType::Pdf, MediaType::Text] };
+        bencher.iter(|| drain(&mut MagicValidate::new(spec.clone()), &rows));
+    });
+    group.bench_function("validate_trailer", |bencher| {
+        let sum = SumSpec { column: ColumnRef::At(Place::Field(DISTANCE)), field: Place::Field(1) };
+        let spec = TrailerSpec { records, header: true, prefix: None, count: None, sum: Some(sum) };
+        let summed = data::frames(summed(), FRAME);
+        bencher.iter(|| drain(&mut TrailerValidate::new(spec.clone(), &limits), &summed));
+    });
+    let lines = data::frames(data::jsonl(LEN), FRAME);
+    for (name, spec) in [
+        ("validate_jsonl", JsonlSpec::default()),
+        ("validate_jsonl_unique_keys", JsonlSpec { unique_keys: true, ..JsonlSpec::default() }),
+        ("validate_jsonl_schema", data::jsonl_spec()),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| drain(&mut JsonlValidate::new(spec.clone(), &limits), &lines));
+        });
+    }
+    // The syntax alone as serde_json checks it, line by line of one text: what ours is held to.
+    let text = data::jsonl(LEN);
+    group.bench_function("jsonl_by_serde_json", |bencher| {
+        bencher.iter(|| {
+            let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            lines.for_each(|line| {
+                serde_json::from_slice::<serde::de::IgnoredAny>(line).expect("the file is sound");
+            });
+        });
+    });
+    let document = data::frames(data::xml(LEN), FRAME);
+    group.bench_function("validate_xml", |bencher| {
+        bencher.iter(|| drain(&mut XmlValidate::new(XmlSpec::default(), &limits), &document));
+    });
+    let interchange = data::frames(data::x12(LEN), FRAME);
+    group.bench_function("validate_edi", |bencher| {
+        let spec = EdiSpec { standard: EdiStandard::X12 };
+        bencher.iter(|| drain(&mut EdiValidate::new(spec, &limits), &interchange));
+    });
+    group.bench_function("validate_unique", |bencher| {
+        let spec = UniqueSpec { records, memory: ByteSize::gib(1), ..UniqueSpec::default() };
+        bencher.iter(|| drain(&mut UniqueValidate::new(spec.clone(), &tolerant), &rows));
+    });
     group.bench_function("validate_utf8", |bencher| {
         bencher.iter(|| drain(&mut Utf8Validate::new(), &rows));
+    });
+    group.bench_function("head", |bencher| {
+        let spec = HeadSpec { first: u64::MAX, records };
+        bencher.iter(|| drain(&mut HeadRecords::new(spec, &limits), &rows));
+    });
+    group.bench_function("drop_last", |bencher| {
+        let spec = DropSpec { first: 1, last: 1, records };
+        bencher.iter(|| drain(&mut DropRecords::new(spec, &limits), &rows));
+    });
+    let records = data::frames(data::fixed_width(LEN), FRAME);
+    group.bench_function("validate_fixed_width", |bencher| {
+        let stage = || FixedWidth::new(data::fixed_width_spec(), &limits).expect("the columns fit");
+        bencher.iter(|| drain(&mut stage(), &records));
     });
     group.bench_function("sha256", |bencher| {
         bencher.iter(|| {
@@ -143,6 +224,37 @@ fn taps(criterion: &mut Criterion) {
             stage.report().sha256
         });
     });
+    group.finish();
+}
+
+/// In bytes of the input, one thread.
+fn rewrites(criterion: &mut Criterion) {
+    let limits = Limits::default();
+    let mut group = criterion.benchmark_group("plumbing");
+    let latin = data::latin1(&data::csv(LEN));
+    group.throughput(Throughput::Bytes(latin.len() as u64));
+    let frames = data::frames(latin, FRAME);
+    group.bench_function("charset_windows_1252", |bencher| {
+        let from: route::Charset = "windows-1252".parse().expect("a label");
+        let spec = CharsetSpec { from, malformed: Malformed::Reject };
+        bencher.iter(|| drain(&mut Charset::new(spec, &limits).expect("a decoder"), &frames));
+    });
+    let records = data::mainframe(LEN);
+    group.throughput(Throughput::Bytes(records.len() as u64));
+    // As lines there may be no line ends in the numbers: controls are all below 0x40.
+    let text: Bytes = records.iter().map(|&byte| if byte < 0x40 { 0xc1 } else { byte }).collect();
+    for (name, layout, records) in [("ebcdic_lines", false, text), ("ebcdic_csv", true, records)] {
+        let frames = data::frames(records, FRAME);
+        let stage = || Ebcdic::new(data::ebcdic_spec(layout), &limits).expect("the layout fits");
+        group.bench_function(name, |bencher| bencher.iter(|| drain(&mut stage(), &frames)));
+    }
+    let rows = data::frames(data::csv(LEN), FRAME);
+    group.throughput(Throughput::Bytes(LEN as u64));
+    for (name, to) in [("newline_kept", LineEnd::Lf), ("newline_crlf", LineEnd::CrLf)] {
+        let spec = NewlineSpec { to, lone_cr: LoneCr::Keep };
+        group.bench_function(name, |bencher| bencher.iter(|| drain(&mut Newline::new(spec, &limits), &rows)));
+    }
+    group.bench_function("strip_bom", |bencher| bencher.iter(|| drain(&mut StripBom::new(), &rows)));
     group.finish();
 }
 
@@ -178,5 +290,5 @@ fn codecs(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(name = benches; config = settings(); targets = checksums, packing, waiting, taps, codecs);
+criterion_group!(name = benches; config = settings(); targets = checksums, packing, waiting, taps, rewrites, codecs);
 criterion_main!(benches);

@@ -3,7 +3,11 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use bytes::Bytes;
-use eft_domain::route::{ColumnType, Columns, CsvSpec};
+use eft_domain::route::{
+    CodePage, ColumnType, Columns, CsvSpec, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType, FixedColumn,
+    FixedWidthSpec, LineTerminator, Placed,
+};
+use eft_domain::route::{JsonSchema, JsonlSpec};
 use eft_fakes::Pattern;
 use libdeflater::{CompressionLvl, Compressor};
 
@@ -109,6 +113,184 @@ pub fn csv_spec() -> CsvSpec {
         columns: Columns::Header(COLUMNS.iter().map(|(name, _)| (*name).to_owned()).collect()),
         types: COLUMNS.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect::<BTreeMap<_, _>>(),
         ..CsvSpec::default()
+    }
+}
+
+/// UTF-8 text as ISO-8859-1: a byte for each character.
+///
+/// # Panics
+/// When it is no UTF-8, or has a character that ISO-8859-1 has not.
+pub fn latin1(text: &[u8]) -> Bytes {
+    let text = std::str::from_utf8(text).expect("UTF-8");
+    text.chars().map(|c| u8::try_from(c).expect("a character of ISO-8859-1")).collect::<Vec<_>>().into()
+}
+
+/// Bytes of a record of [`mainframe`].
+const RECORD: usize = 80;
+
+/// Fixed EBCDIC records of 80 bytes, as many as `len` bytes hold: text, then a packed, a zoned and a binary number.
+pub fn mainframe(len: usize) -> Bytes {
+    let mut pattern = Pattern::new(3);
+    let mut bytes = Vec::with_capacity(len);
+    for _ in 0..len / RECORD {
+        let word = pattern.word();
+        // Letters and blanks.
+        bytes.extend(
+            (0..60).map(|at| if at < 20 + word % 40 { 0xc1 + (word >> (at % 56)) as u8 % 9 } else { 0x40 }),
+        );
+        let digit = |at: u32| (word >> at) as u8 % 10;
+        bytes.extend((0..5).map(|at| digit(at) << 4 | digit(at + 9)));
+        bytes.push(digit(3) << 4 | if word & 1 == 0 { 0xc } else { 0xd });
+        bytes.extend((0..10).map(|at| 0xf0 | digit(at + 20)));
+        bytes.extend_from_slice(&(word as u32).to_be_bytes());
+    }
+    bytes.into()
+}
+
+/// How [`mainframe`] is read: with its layout, or as lines.
+pub fn ebcdic_spec(layout: bool) -> EbcdicSpec {
+    let decimal = Decimal { scale: 2, signed: true };
+    let fields = [
+        ("text", 60, EbcdicType::Text),
+        ("packed", 6, EbcdicType::Packed(decimal)),
+        ("zoned", 10, EbcdicType::Zoned(decimal)),
+        ("binary", 4, EbcdicType::Binary(decimal)),
+    ];
+    let mut start = 1;
+    let place = |(name, length, kind): (&str, u32, EbcdicType)| {
+        start += length;
+        Placed { name: name.to_owned(), start: start - length, length, kind }
+    };
+    EbcdicSpec {
+        from: CodePage::Cp037,
+        records: EbcdicRecords::Fixed(RECORD as u32),
+        layout: layout.then(|| fields.into_iter().map(place).collect()),
+        header: true,
+        trim: true,
+    }
+}
+
+/// About `len` bytes of JSON Lines, what [`csv`] says with its names: flat records of some 240 bytes.
+pub fn jsonl(len: usize) -> Bytes {
+    let mut pattern = Pattern::new(3);
+    let mut text = String::with_capacity(len + 512);
+    while text.len() < len {
+        write_record(&mut text, pattern.word(), pattern.word()).expect("a string takes all text");
+    }
+    text.into()
+}
+
+fn write_record(text: &mut String, first: u64, second: u64) -> std::fmt::Result {
+    let pick = |word: u64, shift: u32, of: usize| (word >> shift) as usize % of;
+    let (month, day) = (pick(first, 0, 12) + 1, pick(first, 4, 28) + 1);
+    let (dest, distance) = DESTINATIONS[pick(first, 10, DESTINATIONS.len())];
+    let (carrier, origin) = (CARRIERS[pick(first, 16, 8)], ORIGINS[pick(first, 20, 3)]);
+    let (flight, tail) = (pick(first, 24, 6_000), pick(first, 40, 4_000));
+    let (left, arrived, late) =
+        (pick(second, 0, 2_400), pick(second, 12, 2_400), pick(second, 24, 90) as i64 - 15);
+    let remark = ["null", "null", "\"\"", "\"on time\"", "\"late, \\\"crew\\\"\"", "\"Zürich connection\""]
+        [pick(second, 40, 6)];
+    write!(
+        text,
+        r#"{{"scheduled":"2013-{month:02}-{day:02} 05:15:00","dep_time":{left},"dep_delay":{late}.0,"#
+    )?;
+    write!(
+        text,
+        r#""arr_time":{arrived},"carrier":"{carrier}","flight":{flight},"tailnum":"N{tail}{carrier}","#
+    )?;
+    writeln!(
+        text,
+        r#""origin":"{origin}","dest":"{dest}","distance":{distance},"late":{},"remark":{remark}}}"#,
+        late > 0
+    )
+}
+
+/// About `len` bytes of one XML document: rows with attributes, elements and text.
+pub fn xml(len: usize) -> Bytes {
+    let mut pattern = Pattern::new(4);
+    let mut text = String::with_capacity(len + 512);
+    text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<flights xmlns=\"urn:example:flights\">\n");
+    while text.len() < len {
+        let (word, carrier) = (pattern.word(), CARRIERS[pattern.word() as usize % 8]);
+        let (flight, dest) = (word % 6_000, DESTINATIONS[(word >> 16) as usize % 10].0);
+        write!(text, "  <flight carrier=\"{carrier}\" number=\"{flight}\"><dest>{dest}</dest>")
+            .expect("a string");
+        writeln!(text, "<remark>late &amp; full, Zürich connection</remark></flight>").expect("a string");
+    }
+    text.push_str("</flights>\n");
+    text.into()
+}
+
+/// About `len` bytes of one X12 interchange with many transaction sets of ten segments.
+pub fn x12(len: usize) -> Bytes {
+    let mut text = String::with_capacity(len + 512);
+    text.push_str("ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *261125*0300*^*00501*000000001*0*P*:~\n");
+    text.push_str("GS*PO*SENDER*RECEIVER*20261125*0300*1*X*005010~\n");
+    let mut sets = 0;
+    while text.len() < len {
+        sets += 1;
+        writeln!(text, "ST*850*{sets:09}~\nBEG*00*NE*PO{sets}**20261125~").expect("a string");
+        for line in 1..=7 {
+            writeln!(text, "PO1*{line}*{}*EA*9.95**VP*SKU-{}*IN*{sets}~", line * 3, sets % 977)
+                .expect("a string");
+        }
+        writeln!(text, "SE*10*{sets:09}~").expect("a string");
+    }
+    writeln!(text, "GE*{sets}*1~\nIEA*1*000000001~").expect("a string");
+    text.into()
+}
+
+/// A schema for [`jsonl`], as a careful partner writes it.
+///
+/// # Panics
+/// Never: the schema is sound.
+pub fn jsonl_spec() -> JsonlSpec {
+    let schema = serde_json::json!({
+        "type": "object",
+        "required": ["scheduled", "carrier", "flight", "origin", "dest"],
+        "properties": {
+            "dep_time": { "type": "integer", "maximum": 2400 },
+            "dep_delay": { "type": "number" },
+            "carrier": { "type": "string", "pattern": "^[A-Z0-9]{2}$" },
+            "flight": { "type": "integer" },
+            "origin": { "enum": ORIGINS },
+            "late": { "type": "boolean" },
+            "remark": { "type": ["string", "null"] },
+        },
+    });
+    JsonlSpec { schema: Some(JsonSchema::new(schema).expect("a sound schema")), ..JsonlSpec::default() }
+}
+
+/// Records of 63 characters and LF, as many as `len` bytes hold.
+pub fn fixed_width(len: usize) -> Bytes {
+    let mut pattern = Pattern::new(4);
+    let mut text = String::with_capacity(len + 64);
+    while text.len() < len {
+        let word = pattern.word();
+        let (day, amount) = (word % 28 + 1, (word >> 8) & 0xf_ffff);
+        writeln!(text, "{:<10}2026-03-{day:02}{amount:>12}{:31}", word & 0xffff, "")
+            .expect("a string takes all text");
+    }
+    text.truncate(len / 64 * 64);
+    text.into()
+}
+
+/// The rules for [`fixed_width`].
+pub fn fixed_width_spec() -> FixedWidthSpec {
+    let column = |name: &str, start, length, ty| Placed {
+        name: name.to_owned(),
+        start,
+        length,
+        kind: FixedColumn { ty, not_null: true },
+    };
+    FixedWidthSpec {
+        record: 63,
+        terminator: LineTerminator::Lf,
+        columns: vec![
+            column("account", 1, 10, ColumnType::Text),
+            column("booked", 11, 10, ColumnType::Date),
+            column("amount", 21, 12, ColumnType::Integer),
+        ],
     }
 }
 

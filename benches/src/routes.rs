@@ -1,13 +1,15 @@
 //! Whole transfers over memory.
 
-use std::{num::NonZeroUsize, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use eft_domain::{
     ByteSize,
     route::{
-        Codec, CompressSpec, DecompressSpec, Limits, PgpCipher, PgpCompression, PgpDecryptSpec,
-        PgpEncryptSpec, PgpIntegrity, PgpVerify, StageSpec, ValidateSpec,
+        Change, Codec, ColumnSource, ColumnType, CompressSpec, CsvOutput, CsvProjectSpec, CsvSpec,
+        CsvToJsonlSpec, CsvToParquetSpec, DecimalSize, DecompressSpec, Limits, OnError, OutputColumn,
+        ParquetCompression, PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec, PgpIntegrity,
+        PgpVerify, StageSpec, ValidateSpec,
     },
 };
 use eft_fakes::{
@@ -24,6 +26,7 @@ use eft_pipeline::{
     port::{ObjectSink, SinkLimits},
     progress::{Progress, Snapshot},
     retry::RetryPolicy,
+    secrets::{HeldSecrets, NoSecrets},
     stage::AnyStage,
     transfer::Transfer,
 };
@@ -91,6 +94,33 @@ impl Route {
         Self { stages: vec![csv()], ..Self::over("csv", data::csv(len)) }
     }
 
+    /// Columns are selected, one is masked and one hashed.
+    pub fn csv_project(len: usize) -> Self {
+        Self { stages: vec![project()], ..Self::over("csv_project", data::csv(len)) }
+    }
+
+    /// Records become JSON objects.
+    pub fn csv_to_jsonl(len: usize) -> Self {
+        let spec = CsvToJsonlSpec { input: data::csv_spec(), on_error: OnError::Fail, omit_null: false };
+        Self { stages: vec![StageSpec::CsvToJsonl(spec)], ..Self::over("csv_to_jsonl", data::csv(len)) }
+    }
+
+    /// Records become a Parquet file.
+    pub fn csv_to_parquet(len: usize) -> Self {
+        let input = data::csv_spec();
+        let decimal = input.types.iter().filter(|(_, ty)| **ty == ColumnType::Decimal);
+        let size = DecimalSize { precision: 9, scale: 2 };
+        let spec = CsvToParquetSpec {
+            decimals: decimal.map(|(name, _)| (name.clone(), size)).collect(),
+            input,
+            on_error: OnError::Fail,
+            compression: ParquetCompression::Zstd,
+            row_group_rows: 1_000_000,
+            row_group_bytes: ByteSize::mib(8),
+        };
+        Self { stages: vec![StageSpec::CsvToParquet(spec)], ..Self::over("csv_to_parquet", data::csv(len)) }
+    }
+
     /// gunzip → CSV validation → `zstd -3`, of `len` bytes of rows.
     pub fn gunzip_csv_zstd(len: usize) -> Self {
         let stages = vec![
@@ -107,7 +137,7 @@ impl Route {
         let rows = data::csv(len);
         let (encrypt, decrypt) = (vec![pgp_encrypt()], vec![pgp_decrypt()]);
         let keys = pgp_keys(&encrypt);
-        let stage = AnyStage::with_keys(&encrypt[0], &Limits::default(), &keys);
+        let stage = AnyStage::with_keys(&encrypt[0], &Limits::default(), &NoSecrets, &keys);
         let stage = stage.expect("its keys are there").expect("a stage");
         let made = drive(vec![stage], &Arrival::whole(&rows));
         assert_eq!(made.verdict, Ok(()));
@@ -129,7 +159,7 @@ impl Route {
 
     fn transfer(&self, pool: &Pool, sinks: &[Discard]) -> Transfer {
         let limits = Limits::default();
-        let plan = Plan::new(&Request {
+        let plan = Plan::with_memory_to_suit(&Request {
             size: Some(self.source.len() as u64),
             stages: &self.stages,
             limits: &limits,
@@ -141,6 +171,7 @@ impl Route {
             part_size: None,
             refuse_empty: false,
             threads: pool.threads(),
+            secrets: Arc::new(HeldSecrets::new([("bench".to_owned(), vec![7; 32])])),
         });
         let plan = plan.expect("the worker's defaults carry these routes");
         Transfer {
@@ -186,6 +217,24 @@ impl Machine {
         }
         Ran { progress: transfer.progress.snapshot(), sinks }
     }
+}
+
+fn project() -> StageSpec {
+    let column = |name: &str, change| OutputColumn {
+        name: name.to_owned(),
+        source: ColumnSource::Column(name.to_owned(), change),
+    };
+    let plain = ["flight", "carrier", "dep_time", "arr_time", "origin", "dest", "distance", "remark"];
+    let changed = [
+        column("tailnum", Change::Mask { keep_last: 3, with: b'*' }),
+        column("scheduled", Change::Hash { key: "bench".to_owned() }),
+    ];
+    StageSpec::CsvProject(CsvProjectSpec {
+        input: CsvSpec { types: BTreeMap::new(), ..data::csv_spec() },
+        on_error: OnError::Fail,
+        columns: plain.into_iter().map(|name| column(name, Change::None)).chain(changed).collect(),
+        output: CsvOutput::default(),
+    })
 }
 
 fn pgp_encrypt() -> StageSpec {

@@ -4,6 +4,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -11,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use eft_domain::{
     ByteSize, Class, Code, Failure, ObjectUri, Route,
     receipt::{DeliveryOutcome, SignedReceipt},
-    route::Profile,
+    route::{Profile, did_you_mean},
 };
 use eft_pipeline::{
     budget::Budget,
@@ -20,12 +21,14 @@ use eft_pipeline::{
     fetch::checksum_of,
     keys::{Keyring, Keys, NoKeys},
     port::ErrorKind,
+    stage::catalogue::{self, Entry},
 };
 use eft_worker::{
     keys::Folder,
     place,
     run::Job,
     s3::{Client, crc_to_text},
+    secrets,
     sign::{SigningKey, check},
 };
 use tokio_util::sync::CancellationToken;
@@ -66,6 +69,14 @@ enum Command {
         /// The receipt.
         receipt: PathBuf,
     },
+    /// Say which stages a route may name, or print the page of one of them.
+    Stages {
+        /// A stage, such as validate.csv; none: the table of all.
+        name: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -73,11 +84,7 @@ struct What {
     /// The route (YAML, or JSON if the name ends in .json); none: the bytes as they are.
     #[arg(long, value_name = "FILE")]
     route: Option<PathBuf>,
-    /// A folder with the keys the route names: NAME.asc or NAME.pgp. The passphrase of a secret key is in NAME.pass, or
-    /// in EFT_PASSPHRASE_NAME (capitals, _ for what is no letter or digit).
-    #[arg(long, value_name = "DIR")]
-    keys: Option<PathBuf>,
-    /// Memory for bytes in flight and stages [default: 64MiB, more where the parts of a huge object need it].
+    /// Memory for bytes in flight and stages [default: 128MiB, more where the parts of a huge object need it].
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
     /// Most requests in flight in each direction.
@@ -89,6 +96,16 @@ struct What {
     /// Stream every byte, also where no stage reads them and S3 could copy the object itself.
     #[arg(long)]
     no_server_copy: bool,
+    /// Keep in this file what a later run needs to go on, and go on from what it holds; gone when the run has ended.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// How much of the source a resumed run may read again [default: 256MiB, or twice the memory].
+    #[arg(long, value_name = "SIZE", requires = "checkpoint")]
+    checkpoint_interval: Option<ByteSize>,
+    /// A folder with what the route names: secrets in NAME.key, OpenPGP keys in NAME.asc or NAME.pgp. The passphrase of a
+    /// secret key is in NAME.pass, or in EFT_PASSPHRASE_NAME (capitals, _ for what is no letter or digit).
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
     /// s3://bucket/key[?versionId=…], a path, or - for standard input.
     #[arg(value_name = "SRC")]
     source: ObjectUri,
@@ -107,6 +124,7 @@ impl What {
             let message = format!("{}: a version cannot be written; leave out ?versionId=", self.destination);
             return Err(configuration(message));
         }
+        let secrets = Arc::new(secrets::read(self.keys.as_deref(), &route)?);
         let keys: Box<dyn Keys> = match self.keys {
             Some(folder) => Box::new(Folder::new(folder, variable)),
             None => Box::new(NoKeys),
@@ -114,6 +132,7 @@ impl What {
         let keys = Keyring::resolve(&route.stages, keys.as_ref(), SystemTime::now()).await?;
         Ok(Job {
             route,
+            secrets,
             keys,
             source: self.source,
             destination: self.destination,
@@ -121,6 +140,8 @@ impl What {
             concurrency: usize::from(self.concurrency),
             part_size: self.part_size,
             server_copy: !self.no_server_copy,
+            checkpoint: self.checkpoint,
+            interval: self.checkpoint_interval,
         })
     }
 }
@@ -179,7 +200,30 @@ async fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Verify { receipt } => verify(&receipt).await,
+        Command::Stages { name, json } => stages(name.as_deref(), json),
     }
+}
+
+/// The catalogue, or the page of one stage.
+fn stages(name: Option<&str>, json: bool) -> Result<(), Failure> {
+    let entries = catalogue::entries().map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+    let Some(name) = name else {
+        let all = || serde_json::Value::from(entries.iter().map(Entry::to_value).collect::<Vec<_>>());
+        print!("{}", if json { format!("{:#}\n", all()) } else { output::stages(&entries) });
+        return Ok(());
+    };
+    let Some(entry) = entries.iter().find(|entry| entry.name == name) else {
+        let known: Vec<_> = entries.iter().map(|entry| entry.name).collect();
+        let (shown, hint) = (name.escape_debug(), did_you_mean(name, known.iter().copied()));
+        let message = format!("unknown stage `{shown}`, known are {}{hint}", known.join(", "));
+        return Err(configuration(message));
+    };
+    if json {
+        println!("{:#}", entry.to_value());
+    } else {
+        print!("{}", entry.page);
+    }
+    Ok(())
 }
 
 async fn transfer(job: Job, receipt: Option<PathBuf>, quiet: bool, json: bool) -> Result<(), Failure> {

@@ -1,10 +1,12 @@
 //! The worker: adapters for the ports of `eft-pipeline`, and what the command line does with them.
 
+pub mod checkpoint;
 pub mod keys;
 pub mod local;
 pub mod place;
 pub mod receipt;
 pub mod run;
 pub mod s3;
+pub mod secrets;
 pub mod sign;
 pub mod stdio;

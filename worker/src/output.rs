@@ -11,7 +11,7 @@ use eft_domain::{
     ByteSize,
     receipt::{DeliveryOutcome, Method, Receipt},
 };
-use eft_pipeline::progress::Progress;
+use eft_pipeline::{progress::Progress, stage::catalogue::Entry};
 use eft_worker::{run::Preview, s3};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{
@@ -169,6 +169,26 @@ pub(crate) fn plan(preview: &Preview) -> String {
         size(plan.memory),
         size(plan.max_output),
     )
+}
+
+/// The catalogue as a table, a line a stage.
+pub(crate) fn stages(entries: &[Entry]) -> String {
+    let row = |entry: &Entry| {
+        let limits: Vec<_> = entry.limits.iter().map(|code| code.as_str()).collect();
+        let limits = if limits.is_empty() { "-".to_owned() } else { limits.join(" ") };
+        let (kind, resume) = (entry.info.kind.as_str(), entry.info.resume.as_str());
+        let cells = [entry.name, kind, entry.order(), resume].map(str::to_owned);
+        let [name, kind, order, resume] = cells;
+        [name, kind, order, resume, entry.memory().to_string(), limits, entry.summary.to_owned()]
+    };
+    let titles = ["name", "kind", "order", "resume", "memory", "limits", "summary"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(titles).chain(entries.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:0$}", width(column)));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    });
+    lines.collect()
 }
 
 #[cfg(test)]

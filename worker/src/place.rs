@@ -67,7 +67,7 @@ pub enum Sink {
 
 impl Sink {
     /// Open a sink for an object with these attributes, where it can have some; the second part says that this very
-    /// delivery stands there already.
+    /// delivery stands there already. What a `resumable` one leaves is found again under the same delivery.
     ///
     /// # Errors
     /// As the adapter finds it.
@@ -76,6 +76,7 @@ impl Sink {
         uri: &ObjectUri,
         delivery: &str,
         attributes: Attributes,
+        resumable: bool,
     ) -> PortResult<(Self, Option<Committed>)> {
         Ok(match uri {
             ObjectUri::S3 { .. } => {
@@ -88,9 +89,10 @@ impl Sink {
                 let (sink, done) = S3Sink::open(client.clone(), target).await?;
                 (Self::S3(sink), done)
             }
-            // A name of its own for each attempt: what one that was killed has left must not be in the way.
+            // A name of its own for each attempt: what one that was killed has left must not be in the way. Unless it is
+            // to be gone on with.
             ObjectUri::Local(path) => {
-                let attempt = uuid::Uuid::new_v4().to_string();
+                let attempt = if resumable { delivery.to_owned() } else { uuid::Uuid::new_v4().to_string() };
                 (Self::Local(LocalSink::open(path, &attempt).await?), None)
             }
             ObjectUri::Std => (Self::Std(StdoutSink::default()), None),

@@ -140,7 +140,7 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
             bytes_read: facts.progress.read + facts.progress.reread,
             bytes_reread: facts.progress.reread,
         },
-        resumed_from: None,
+        resumed_from: moved.and_then(|moved| moved.resumed_from.clone()),
         failure: failure.as_ref().map(FailureNote::from),
     }
 }

@@ -1,30 +1,34 @@
 //! One transfer from what the user asked to the receipt: open, plan, move, report.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use eft_domain::{
-    ByteSize, Code, Failure, ObjectUri, Route,
+    ByteSize, Code, Failure, ObjectUri, ObjectVersion, Route,
     receipt::{Method, Receipt},
     route::{OnEmpty, StageSpec},
 };
 use eft_pipeline::{
     budget::Budget,
+    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned},
     checksum::Crc64,
     concurrency::Concurrency,
-    error::{of_sink, of_source},
+    error::{of_checkpoint, of_sink, of_source},
     fetch::checksum_of,
     keys::Keyring,
     plan::{DEFAULT_MEMORY, Plan, Request},
     pool::Pool,
-    port::{Committed, SinkLimits},
+    port::{Committed, ErrorKind, PortError, SinkLimits, Verified},
     progress::Progress,
+    resume::sweep,
     retry::RetryPolicy,
+    secrets::Secrets,
     transfer::{Outcome, Stopped, Transfer},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    checkpoint::CheckpointFile,
     place::{self, Opened, Sink},
     receipt::{Ended, Facts, Identity, receipt},
     s3::{self, Client, ServerCopy},
@@ -47,8 +51,14 @@ pub struct Job {
     pub concurrency: usize,
     /// Size of the first parts.
     pub part_size: Option<ByteSize>,
+    /// The secrets the route names.
+    pub secrets: Arc<dyn Secrets>,
     /// S3 may copy the object itself when no stage reads it.
     pub server_copy: bool,
+    /// Where to keep what a later run needs to go on, and to find what an earlier one has left.
+    pub checkpoint: Option<PathBuf>,
+    /// How much of the source a resumed run may read again; `None`: as the memory asks for.
+    pub interval: Option<ByteSize>,
 }
 
 /// A finished job.
@@ -82,6 +92,7 @@ impl Job {
             part_size: self.part_size,
             threads,
             refuse_empty: self.route.on_empty != OnEmpty::Accept,
+            secrets: Arc::clone(&self.secrets),
         };
         match self.memory {
             Some(_) => Plan::new(&request),
@@ -148,20 +159,24 @@ impl Job {
         started(opened.source.size(), Arc::clone(&desk.progress));
 
         let identity = Identity::of(&self.route, &opened.version, &self.destination);
-        // Versioned sources name their delivery for ever; a file's or a stream's is this attempt's alone.
-        let delivery = match &opened.version.version_id {
-            Some(_) => identity.delivery.to_string(),
-            None => uuid::Uuid::new_v4().to_string(),
-        };
+        let kept = self.kept(&opened, &plan, &identity)?;
         let attributes = match plan.makes_bytes() {
             true => opened.attributes().of_other_bytes(),
             false => opened.attributes(),
         };
         let report =
             |sink: Option<&Sink>, ended: Ended<'_>| desk.report(self, &identity, &opened, sink, ended);
-        let (sink, done) = match Sink::open(&client, &self.destination, &delivery, attributes).await {
+        let resumable = self.checkpoint.is_some();
+        let sink = Sink::open(&client, &self.destination, &kept.pinned.delivery, attributes, resumable).await;
+        let (sink, done) = match sink {
             Ok(opened) => opened,
-            Err(error) => return Ok(report(None, Ended::Failed(&of_sink(&error)))),
+            Err(error) => match self.published(&client, &kept, &error).await {
+                Some(committed) => {
+                    kept.forget().await?;
+                    return Ok(report(None, Ended::AlreadyThere(&committed)));
+                }
+                None => return Ok(report(None, Ended::Failed(&of_sink(&error)))),
+            },
         };
         if let Some(committed) = done {
             let whole = match committed.whole {
@@ -169,13 +184,30 @@ impl Job {
                 None => self.read_back(&client).await?,
             };
             let committed = Committed { whole: Some(whole), ..committed };
+            kept.discard(&sink).await?;
             return Ok(report(Some(&sink), Ended::AlreadyThere(&committed)));
         }
+        let begun = kept.earlier.as_ref().is_some_and(|earlier| !earlier.uploads.is_empty());
+        let keeper = kept.keeper(self.interval_for(&plan)?, &sink).await?;
 
-        let copied = self.copy(&opened, &sink, &plan, &writing, &desk.progress, &cancel).await;
+        // What was begun by streaming is gone on with by streaming.
+        let copied = match begun {
+            true => Ok(None),
+            false => self.copy(&opened, &sink, &plan, &writing, &desk.progress, &cancel).await,
+        };
         let (method, moved) = match copied {
-            Ok(Some(outcome)) => (Method::ServerCopy, Ok(outcome)),
-            Err(stopped) => (Method::ServerCopy, Err(stopped)),
+            Ok(Some(outcome)) => {
+                if let Some(keeper) = &keeper {
+                    keeper.remove().await?;
+                }
+                (Method::ServerCopy, Ok(outcome))
+            }
+            Err(stopped) => {
+                if let Some(keeper) = &keeper {
+                    keeper.remove().await?;
+                }
+                (Method::ServerCopy, Err(stopped))
+            }
             Ok(None) => {
                 let transfer = Transfer {
                     source: Arc::clone(&opened.source),
@@ -187,7 +219,7 @@ impl Job {
                     plan,
                     pool,
                     retry: RetryPolicy::DEFAULT,
-                    keeper: None,
+                    keeper,
                     progress: Arc::clone(&desk.progress),
                     cancel,
                 };
@@ -235,8 +267,135 @@ impl Job {
         checksum_of(opened.source.as_ref(), window, Concurrency::new(self.concurrency)).await
     }
 
+    /// What an earlier run has left, or what this one is.
+    fn kept(&self, opened: &Opened, plan: &Plan, identity: &Identity) -> Result<Kept, Failure> {
+        // Versioned sources name their delivery for ever; a file's or a stream's is this attempt's alone. So is one to a
+        // file, which does not say whose it is.
+        let local = matches!(self.destination, ObjectUri::Local(_));
+        let delivery = match &opened.version.version_id {
+            Some(_) if !local => identity.delivery.to_string(),
+            _ => uuid::Uuid::new_v4().to_string(),
+        };
+        let pinned = Pinned {
+            source: described(&opened.version),
+            route: self.route.revision().to_string(),
+            destination: self.destination.to_string(),
+            plan: plan.fingerprint(),
+            delivery,
+        };
+        let Some(path) = &self.checkpoint else { return Ok(Kept { pinned, file: None, earlier: None }) };
+        if self.source == ObjectUri::Std || self.destination == ObjectUri::Std {
+            let message = "a run from or to - cannot be gone on with: leave out --checkpoint";
+            return Err(Failure::new(Code::Configuration, message));
+        }
+        let (file, earlier) = CheckpointFile::open(path)?;
+        let pinned = match &earlier {
+            Some(earlier) => {
+                earlier.admit(&pinned)?;
+                earlier.pinned.clone()
+            }
+            None => pinned,
+        };
+        Ok(Kept { pinned, file: Some(Arc::new(file)), earlier })
+    }
+
+    fn interval_for(&self, plan: &Plan) -> Result<Interval, Failure> {
+        let interval = Interval::of(plan.memory);
+        let Some(bytes) = self.interval else { return Ok(interval) };
+        let least = Interval::least(plan.memory);
+        if bytes.bytes() >= least {
+            return Ok(Interval { bytes: bytes.bytes(), ..interval });
+        }
+        let (least, memory) = (ByteSize(least), ByteSize(plan.memory));
+        let message = format!(
+            "an interval of {bytes} cannot be kept with a memory of {memory}: raise --checkpoint-interval to {least}, or \
+             lower --memory"
+        );
+        Err(Failure::new(Code::PlanRefused, message))
+    }
+
+    /// A file does not say whose it is. What stands under the name is ours if the run that was publishing when it was
+    /// killed had just these bytes.
+    async fn published(&self, client: &Client, kept: &Kept, error: &PortError) -> Option<Committed> {
+        let publishing = kept.earlier.as_ref()?.publishing?;
+        let local = matches!(self.destination, ObjectUri::Local(_));
+        (local && error.kind == ErrorKind::Exists).then_some(())?;
+        let whole = self.read_back(client).await.ok().filter(|whole| *whole == publishing)?;
+        Some(Committed {
+            version: None,
+            etag: None,
+            verified: Verified::SizeOnly,
+            whole: Some(whole),
+            already_there: true,
+            resolved: true,
+        })
+    }
+
     fn is_heartbeat(&self, stopped: &Stopped) -> bool {
         self.route.on_empty == OnEmpty::Heartbeat && stopped.failure.code == Code::SourceEmpty
+    }
+}
+
+/// A source version in one line.
+fn described(version: &ObjectVersion) -> String {
+    let mut text = version.uri.to_string();
+    let facts = [
+        ("version", version.version_id.as_ref().map(ToString::to_string)),
+        ("ETag", version.etag.clone()),
+        ("size", version.size.map(|size| size.to_string())),
+        ("modified", version.last_modified.clone()),
+    ];
+    for (name, fact) in facts {
+        if let Some(fact) = fact {
+            text.push_str(&format!(", {name} {fact}"));
+        }
+    }
+    text
+}
+
+/// A run's checkpoint, before the run begins.
+struct Kept {
+    pinned: Pinned,
+    file: Option<Arc<CheckpointFile>>,
+    earlier: Option<Checkpoint>,
+}
+
+impl Kept {
+    async fn forget(&self) -> Result<(), Failure> {
+        let Some(file) = &self.file else { return Ok(()) };
+        file.remove().await.map_err(|error| of_checkpoint(&error))
+    }
+
+    /// The delivery stands by another run: what this one had begun is of no use.
+    async fn discard(&self, sink: &Sink) -> Result<(), Failure> {
+        let begun = self.earlier.iter().flat_map(|earlier| earlier.uploads.iter().flatten());
+        for id in begun {
+            let removed = match sink.port().reopen(id).await {
+                Ok(upload) => upload.abort().await,
+                Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            };
+            removed.map_err(|error| of_sink(&error))?;
+        }
+        self.forget().await
+    }
+
+    async fn keeper(self, interval: Interval, sink: &Sink) -> Result<Option<Keeper>, Failure> {
+        let Some(file) = self.file else { return Ok(None) };
+        if let Some(earlier) = self.earlier {
+            let found_nothing = earlier.uploads.is_empty();
+            if found_nothing {
+                sweep(&[sink.port()], &earlier, &RetryPolicy::DEFAULT).await?;
+            }
+            return Ok(Some(Keeper::resume(file, RetryPolicy::DEFAULT, interval, earlier)));
+        }
+        let before = match sink.port().uploads().await {
+            Ok(uploads) => uploads,
+            Err(PortError { kind: ErrorKind::Denied | ErrorKind::Unsupported, .. }) => Vec::new(),
+            Err(error) => return Err(of_sink(&error)),
+        };
+        let checkpoint = Checkpoint::new(self.pinned, vec![before]);
+        Keeper::begin(file, RetryPolicy::DEFAULT, interval, checkpoint).await.map(Some)
     }
 }
 

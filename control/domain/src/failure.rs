@@ -62,6 +62,12 @@ codes! {
     /// Bytes follow the end of the format.
     FormatTrailing = "format.trailing", Rejected,
         "the sender removes what follows the end of the format and sends the file again";
+    /// The file is of a type the route does not take.
+    FormatUnexpected = "format.unexpected", Rejected,
+        "the sender sends a file of the type that was agreed, or the route's owner adds its type to `types`";
+    /// The file uses a part of its format that is not accepted (a DTD, another encoding).
+    FormatRefused = "format.refused", Rejected,
+        "the sender makes the file without what the message names and sends it again";
     /// An encrypted or signed message is not what it claims to be, or not from who may send it.
     CryptoRefused = "crypto.refused", Rejected,
         "the sender encrypts and signs the file again with the keys agreed and sends it; ask whether it was changed on its way";
@@ -86,9 +92,15 @@ codes! {
     /// A record has more fields than `limits.max_fields`.
     LimitFields = "limit.max_fields", Rejected,
         "the sender checks the delimiter, or the route's owner raises `limits.max_fields`";
-    /// Formats are nested deeper than a stage unwraps.
+    /// Objects, arrays or elements are nested deeper than `limits.max_depth`.
     LimitDepth = "limit.max_depth", Rejected,
-        "the sender wraps the content once, without compressing what is compressed already";
+        "the sender flattens the data, or the route's owner raises `limits.max_depth` if it is meant to be that deep";
+    /// A Parquet file would have more row groups than its description may hold.
+    LimitRowGroups = "limit.max_row_groups", Rejected,
+        "the route's owner raises `row_group_bytes`, or the sender splits the file";
+    /// A file has more keys than `validate.unique` has memory for.
+    LimitUniqueKeys = "limit.max_unique_keys", Rejected,
+        "the sender splits the file, or the route's owner raises `memory` of `unique`, which takes 64 bytes a key";
     /// The format asks for more memory than a stage may use (a zstd window).
     LimitWindow = "limit.max_window", Rejected,
         "the sender compresses with a smaller window (zstd without `--long` or `--ultra`)";

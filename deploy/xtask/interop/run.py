@@ -9,11 +9,14 @@ import tempfile
 import time
 import traceback
 
+import catalogue
 import codecs_in
 import codecs_out
 import gates
 import objects
+import parquet_out
 import pgp
+import records
 import refusals_faults
 import refusals_input
 import refusals_places
@@ -22,7 +25,10 @@ from bed import Bed
 
 import eft
 
-MODULES = [gates, objects, codecs_in, codecs_out, pgp, refusals_input, refusals_places, refusals_faults, refusals_usage]
+MODULES = [
+    gates, catalogue, records, objects, codecs_in, codecs_out, parquet_out, pgp,
+    refusals_input, refusals_places, refusals_faults, refusals_usage,
+]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"
 
 

@@ -243,6 +243,15 @@ impl MemorySink {
         locked(&self.store).uploads.len()
     }
 
+    /// Lose all uploads, as a lifecycle rule would, or only the first part of each.
+    pub fn lose(&self, part: bool) {
+        let mut store = locked(&self.store);
+        match part {
+            true => store.uploads.values_mut().for_each(|parts| drop(parts.remove(&1))),
+            false => store.uploads.clear(),
+        }
+    }
+
     /// How often an object became visible.
     pub fn commits(&self) -> u64 {
         locked(&self.store).commits

@@ -12,14 +12,24 @@
 //! that fails is written to `artifacts/csv/`: minimise it (`cargo fuzz tmin`) and commit it to the corpus with the fix.
 //! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
 
+mod documents;
+mod ebcdic;
+mod fixed_width;
 mod pgp;
+mod records;
+mod rewrites;
 mod routes;
 mod stages;
 mod texts;
 
+pub use documents::{edi, jsonl, xml};
+pub use ebcdic::ebcdic;
+pub use fixed_width::fixed_width;
 pub use pgp::pgp;
+pub use records::{magic, slices, trailer, unique};
+pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
 pub use routes::{receipt, route_json, route_yaml};
-pub use stages::{compress, csv, decompress_gzip, decompress_zstd, utf8};
+pub use stages::{charset, compress, csv, decompress_gzip, decompress_zstd, newline, strip_bom, utf8};
 pub use texts::{texts, uri};
 
 /// Panics when a property does not hold for the bytes.
@@ -27,15 +37,30 @@ pub type Target = fn(&[u8]);
 
 /// Every target, with the name of its binary and of its folder in the corpus.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("charset", charset),
     ("compress", compress),
     ("csv", csv),
+    ("csv_project", csv_project),
+    ("csv_to_jsonl", csv_to_jsonl),
+    ("csv_to_parquet", csv_to_parquet),
     ("decompress_gzip", decompress_gzip),
     ("decompress_zstd", decompress_zstd),
+    ("ebcdic", ebcdic),
+    ("edi", edi),
+    ("fixed_width", fixed_width),
+    ("jsonl", jsonl),
+    ("magic", magic),
+    ("newline", newline),
     ("pgp", pgp),
     ("receipt", receipt),
     ("route_json", route_json),
     ("route_yaml", route_yaml),
+    ("slices", slices),
+    ("strip_bom", strip_bom),
     ("texts", texts),
+    ("trailer", trailer),
+    ("unique", unique),
     ("uri", uri),
     ("utf8", utf8),
+    ("xml", xml),
 ];

@@ -11,7 +11,7 @@ use eft_fakes::{
     drive::{Arrival, Outcome, drive},
     keys::MemoryKeys,
 };
-use eft_pipeline::{keys::Keyring, stage::AnyStage};
+use eft_pipeline::{keys::Keyring, secrets::NoSecrets, stage::AnyStage};
 use futures::FutureExt;
 
 /// Most bytes a message is read to.
@@ -47,7 +47,9 @@ pub fn pgp(data: &[u8]) {
     // How far a decompressor has read when the ratio is looked at is not what is looked for here.
     let limits = Limits { max_output_bytes: ByteSize(MAX_OUTPUT), max_ratio: u32::MAX, ..Limits::default() };
     let run = |arrival: &Arrival| -> Outcome {
-        let stage = AnyStage::with_keys(spec, &limits, &KEYS).expect("its keys are there").expect("a stage");
+        let stage = AnyStage::with_keys(spec, &limits, &NoSecrets, &KEYS)
+            .expect("its keys are there")
+            .expect("a stage");
         drive(vec![stage], arrival)
     };
     let whole = run(&Arrival::whole(&message));

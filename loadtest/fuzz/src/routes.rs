@@ -6,7 +6,10 @@ use eft_domain::{
     receipt::SignedReceipt,
     route::{Destination, Profile, RouteErrors, StageSpec, ValidateSpec},
 };
-use eft_pipeline::stage::AnyStage;
+use eft_pipeline::{keys::Keyring, stage::AnyStage};
+use serde_json::Value;
+
+use crate::stages::AnySecret;
 
 type Parse = fn(&str, Profile) -> Result<Route, RouteErrors>;
 
@@ -49,7 +52,8 @@ fn route(text: &str, parse: Parse) {
     assert_eq!(route.effective_id().as_str().parse(), Ok(route.effective_id()));
     // A route that was saved can be run.
     for spec in &route.stages {
-        let stage = AnyStage::new(spec, &route.limits).map(|stage| stage.is_some());
+        let stage = AnyStage::with_keys(spec, &route.limits, &AnySecret, &Keyring::unread())
+            .map(|stage| stage.is_some());
         assert_eq!(stage, Ok(!matches!(spec, StageSpec::Compress(_))), "{spec:?}");
     }
 }
@@ -60,9 +64,20 @@ fn has_long_key(route: &Route) -> bool {
         |name: &String| name.chars().map(|c| if "\"\\".contains(c) { 2 } else { 1 }).sum::<usize>() > 1_000;
     let columns = route.stages.iter().any(|stage| match stage {
         StageSpec::Validate(ValidateSpec::Csv(csv)) => csv.types.keys().any(long),
+        StageSpec::Validate(ValidateSpec::Jsonl(jsonl)) => {
+            jsonl.schema.as_ref().is_some_and(|schema| any_key(schema.value(), &long))
+        }
         _ => false,
     });
     columns || route.destinations.iter().any(|Destination::S3(s3)| s3.storage.metadata.keys().any(long))
+}
+
+fn any_key(value: &Value, test: &impl Fn(&String) -> bool) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(key, value)| test(key) || any_key(value, test)),
+        Value::Array(items) => items.iter().any(|item| any_key(item, test)),
+        _ => false,
+    }
 }
 
 /// There is an error, and its line is one of the text.

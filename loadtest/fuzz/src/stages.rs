@@ -9,21 +9,34 @@ use bytes::Bytes;
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{
-        Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Limits, RecordTerminator,
-        StageSpec, ValidateSpec,
+        Charset, CharsetSpec, Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, Limits,
+        LineEnd, LoneCr, Malformed, NewlineSpec, RecordTerminator, StageSpec, ValidateSpec,
     },
 };
 use eft_fakes::{
     csv_oracle,
     drive::{Arrival, Outcome, drive},
 };
-use eft_pipeline::stage::{AnyStage, BlockCompressor, Scratch};
+use eft_pipeline::{
+    secrets::Secrets,
+    stage::{AnyStage, BlockCompressor, Scratch},
+};
 
 /// Most bytes a target decompresses: larger than any block or window edge a small input reaches, and quick.
 const MAX_OUTPUT: usize = 1 << 20;
 
+/// Has every secret there may be.
+#[derive(Debug)]
+pub(crate) struct AnySecret;
+
+impl Secrets for AnySecret {
+    fn secret_bytes(&self, _: &str) -> Result<&[u8], Failure> {
+        Ok(b"0123456789abcdef0123456789abcdef")
+    }
+}
+
 /// The first `N` bytes, zeros where there are fewer, and the rest.
-fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
+pub(crate) fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
     let mut first = [0; N];
     let (head, rest) = data.split_at(data.len().min(N));
     first[..head.len()].copy_from_slice(head);
@@ -31,9 +44,9 @@ fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
 }
 
 /// One stage over the bytes: whole, byte by byte, and as the seed says. All must come to the same end.
-fn any_arrival(spec: &StageSpec, limits: &Limits, bytes: &Bytes, seed: u8) -> Outcome {
+pub(crate) fn any_arrival(spec: &StageSpec, limits: &Limits, bytes: &Bytes, seed: u8) -> Outcome {
     let run = |arrival: &Arrival| {
-        let stage = AnyStage::new(spec, limits).expect("a sound spec").expect("a stage");
+        let stage = AnyStage::with_secrets(spec, limits, &AnySecret).expect("a sound spec").expect("a stage");
         drive(vec![stage], arrival)
     };
     let whole = run(&Arrival::whole(bytes));
@@ -162,6 +175,51 @@ pub fn compress(data: &[u8]) {
     }
 }
 
+/// `charset` in any arrival, compared with its decoder called once over all bytes.
+pub fn charset(data: &[u8]) {
+    let ([choice, seed], text) = setup(data);
+    let all: Vec<Charset> = Charset::all().collect();
+    let from = all[usize::from(choice & 0x7f) % all.len()];
+    let malformed = if choice & 0x80 == 0 { Malformed::Reject } else { Malformed::Replace };
+    let spec = StageSpec::Charset(CharsetSpec { from, malformed });
+    let outcome = any_arrival(&spec, &Limits::default(), &text, seed);
+    let encoding = encoding_rs::Encoding::for_label(from.name().as_bytes()).expect("a decoder");
+    let (expected, broken) = encoding.decode_with_bom_removal(&text);
+    let foreign = encoding_rs::Encoding::for_bom(&text).is_some_and(|(of, _)| of != encoding);
+    match outcome.verdict {
+        Ok(()) => {
+            assert!(!foreign && (malformed == Malformed::Replace || !broken), "it is not text");
+            assert!(outcome.bytes == expected.as_bytes(), "another text than the decoder's");
+        }
+        Err(_) => assert!(foreign || (malformed == Malformed::Reject && broken), "it is text"),
+    }
+}
+
+/// `newline` in any arrival, compared with the same done by text replacement.
+pub fn newline(data: &[u8]) {
+    let ([choice, seed], text) = setup(data);
+    let to = if choice & 1 == 0 { LineEnd::Lf } else { LineEnd::CrLf };
+    let lone_cr = if choice & 2 == 0 { LoneCr::Keep } else { LoneCr::LineEnd };
+    let spec = StageSpec::Newline(NewlineSpec { to, lone_cr });
+    let outcome = any_arrival(&spec, &Limits::default(), &text, seed);
+    // ISO-8859-1: every byte is a character.
+    let mut unix = text.iter().copied().map(char::from).collect::<String>().replace("\r\n", "\n");
+    if lone_cr == LoneCr::LineEnd {
+        unix = unix.replace('\r', "\n");
+    }
+    let expected = if to == LineEnd::Lf { unix } else { unix.replace('\n', "\r\n") };
+    assert_eq!(outcome.verdict, Ok(()));
+    assert!(outcome.bytes.iter().copied().map(char::from).eq(expected.chars()), "other lines");
+}
+
+/// `strip_bom` in any arrival.
+pub fn strip_bom(data: &[u8]) {
+    let ([seed], text) = setup(data);
+    let outcome = any_arrival(&StageSpec::StripBom, &Limits::default(), &text, seed);
+    assert_eq!(outcome.verdict, Ok(()));
+    assert!(outcome.bytes == text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text), "other bytes");
+}
+
 /// `validate.utf8` in any arrival, compared with the standard library.
 pub fn utf8(data: &[u8]) {
     let ([seed], text) = setup(data);
@@ -196,7 +254,7 @@ pub fn csv(data: &[u8]) {
 }
 
 /// Always a sound one: rules for the columns `c0`, `c1`, …, and of these at most as many as there are `rules`.
-fn csv_spec(dialect: u8, columns: u8, rules: &[u8]) -> CsvSpec {
+pub(crate) fn csv_spec(dialect: u8, columns: u8, rules: &[u8]) -> CsvSpec {
     const TYPES: [ColumnType; 8] = [
         ColumnType::Text,
         ColumnType::Integer,
@@ -240,7 +298,7 @@ fn csv_spec(dialect: u8, columns: u8, rules: &[u8]) -> CsvSpec {
     }
 }
 
-fn csv_limits(bounds: u8) -> Limits {
+pub(crate) fn csv_limits(bounds: u8) -> Limits {
     let record = [1 << 20, 400, 64, u64::from(bounds) + 1][usize::from(bounds & 3)];
     Limits {
         max_errors: [0, 1000, 1, 2][usize::from(bounds >> 2 & 3)],

@@ -174,7 +174,14 @@ impl Chain {
         }
         let state = slot.stage.save();
         slot.input.want_save(state.is_none());
-        let Some(state) = state else { return false };
+        let Some(state) = state else {
+            if flow == Flow::Boundary {
+                // It stopped where it has no state after all: asked again it would stop here for ever.
+                slot.input.want_save(false);
+                self.pending = None;
+            }
+            return false;
+        };
         pending.saved.push(SavedStage {
             offset,
             skip: offset - pending.from,

@@ -53,15 +53,16 @@ impl Interval {
 
     /// The interval for a run that holds `memory` bytes in flight.
     ///
-    /// A crash loses what was read since the last mark, what is in flight behind it, and the part that the mark was
-    /// waiting for: a quarter, and twice less than the memory. So four times the memory is kept with room to spare.
+    /// A crash loses what was read since the last mark (a quarter of the interval), and what is in flight behind it or
+    /// waits for its part to be full (less than the memory). Where a stage makes much fewer bytes than it reads, a part
+    /// takes more of the source than that.
     pub fn of(memory: u64) -> Self {
         Self { bytes: Self::LEAST.max(Self::least(memory)), time: Self::TIME }
     }
 
     /// The smallest interval that a run with this memory can keep.
     pub fn least(memory: u64) -> u64 {
-        4 * memory
+        2 * memory
     }
 
     /// Bytes between two marks.
@@ -176,6 +177,8 @@ pub struct Checkpoint {
     pub format: u32,
     /// What the run is.
     pub pinned: Pinned,
+    /// How often it was started.
+    pub attempt: u64,
     /// A sink each: uploads that stood under the name before this run began one.
     pub before: Vec<Vec<String>>,
     /// A sink each: the upload, by the name its sink gave it; `None` for a sink that was given up. Empty before they
@@ -190,7 +193,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Of a run that has not begun.
     pub fn new(pinned: Pinned, before: Vec<Vec<String>>) -> Self {
-        Self { format: FORMAT, pinned, before, uploads: Vec::new(), done: None, publishing: None }
+        Self { format: FORMAT, pinned, attempt: 1, before, uploads: Vec::new(), done: None, publishing: None }
     }
 
     /// Refuse to go on with another run's checkpoint.
@@ -258,6 +261,7 @@ impl Keeper {
         interval: Interval,
         checkpoint: Checkpoint,
     ) -> Result<Self, Failure> {
+        let checkpoint = Checkpoint { attempt: 0, ..checkpoint };
         let keeper = Self { resumes: false, ..Self::resume(store, retry, interval, checkpoint) };
         keeper.update(|_| ()).await?;
         Ok(keeper)
@@ -268,8 +272,9 @@ impl Keeper {
         store: Arc<dyn CheckpointStore>,
         retry: RetryPolicy,
         interval: Interval,
-        checkpoint: Checkpoint,
+        mut checkpoint: Checkpoint,
     ) -> Self {
+        checkpoint.attempt += 1;
         Self { store, retry, interval, checkpoint: Arc::new(Mutex::new(checkpoint)), resumes: true }
     }
 

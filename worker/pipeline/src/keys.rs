@@ -84,6 +84,7 @@ struct Ring {
     now: Timestamp,
     /// Makes session keys that are none; see [`Keyring::decoy`].
     decoys: Option<hmac::Key>,
+    unread: bool,
 }
 
 impl fmt::Debug for Keyring {
@@ -149,6 +150,22 @@ impl Keyring {
             }
         }
         if faults.is_empty() { Ok(Self(Arc::new(ring))) } else { Err(refused(faults.join("; "))) }
+    }
+
+    /// Stands for keys that nobody has read: stages can be made with it, to be asked what they are, and none of them runs.
+    pub fn unread() -> Self {
+        Self(Arc::new(Ring { unread: true, ..Ring::default() }))
+    }
+
+    /// What is made of keys; a failure in its place, for when it is used, where no key was read.
+    pub(crate) fn for_use<T>(
+        &self,
+        made: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<Result<T, Failure>, Failure> {
+        if self.0.unread {
+            return Ok(Err(Failure::new(Code::Internal, "a stage ran whose keys were not read")));
+        }
+        made().map(Ok)
     }
 
     pub(crate) fn cert(&self, name: &str) -> Result<Arc<Cert>, Failure> {

@@ -31,5 +31,6 @@ mod midstate;
 pub mod pool;
 pub mod port;
 pub mod progress;
-mod resume;
+pub mod resume;
 pub mod retry;
+pub mod secrets;

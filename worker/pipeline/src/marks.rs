@@ -38,6 +38,10 @@ impl Marks {
 
     /// A mark has come to the packer, whose last byte is in `part`; `output` when that part is complete.
     pub(crate) fn add(&mut self, mark: Box<Mark>, part: u32, packed: Crc64, output: Option<Crc64>) {
+        // All marks of a part are done with it, and the last one is the best of them.
+        if self.waiting.back().is_some_and(|waiting| waiting.part == part) {
+            self.waiting.pop_back();
+        }
         self.waiting.push_back(Waiting { mark, part, packed, output });
     }
 
@@ -110,5 +114,17 @@ impl Skip {
             }
         }
         Ok(())
+    }
+
+    /// The stream ends.
+    ///
+    /// # Errors
+    /// `checkpoint.refused` when it ends before the place that the earlier run had come to.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        if self.unseen == 0 && self.rest == 0 {
+            return Ok(());
+        }
+        let message = "the resumed run makes fewer bytes than the run that was stopped had sent";
+        Err(Failure::new(Code::CheckpointRefused, message))
     }
 }

@@ -139,6 +139,10 @@ async fn find(
         return Ok(Left::Whole(Lane { upload: Some(upload), ..Lane::new(sink) }));
     };
     let parts = retrying(retry, |_| (), || upload.parts(done.parts, done.output)).await;
+    // Who may not list parts may still remove the upload, and begin another.
+    if matches!(&parts, Err(error) if error.kind == ErrorKind::Denied) {
+        return Ok(Left::Useless(upload));
+    }
     Ok(match found(parts)? {
         None => Left::Gone,
         Some(None) => Left::Useless(upload),
@@ -156,8 +160,12 @@ fn found<T>(answer: PortResult<T>) -> Result<Option<T>, Failure> {
 }
 
 /// Remove the uploads that an earlier run may have begun without coming to note them: those that stand under the name
-/// now and did not before. One run at a time writes a delivery, so they are of nobody else.
-async fn sweep(
+/// now and did not before. That takes for granted that one run at a time writes a key: an upload that anybody else has
+/// begun there since is removed too.
+///
+/// # Errors
+/// As the sinks find them.
+pub async fn sweep(
     sinks: &[Arc<dyn ObjectSink>],
     checkpoint: &Checkpoint,
     retry: &RetryPolicy,
@@ -187,6 +195,6 @@ pub(crate) fn can_go_on(failure: &Failure) -> bool {
         | Code::DestinationIndeterminate
         | Code::DestinationFull
         | Code::CheckpointUnavailable => true,
-        code => matches!(code.class(), Class::Held | Class::Interrupted | Class::Usage),
+        code => matches!(code.class(), Class::Held | Class::Interrupted),
     }
 }

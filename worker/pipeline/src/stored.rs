@@ -59,7 +59,7 @@ enum Second {
     Crc {
         algorithm: CrcAlgorithm,
         before: u64,
-        digest: Digest,
+        digest: Box<Digest>,
     },
     Sha1(Sha1),
     Sha256(Sha256),
@@ -67,7 +67,7 @@ enum Second {
 
 impl Second {
     fn of(stored: Option<&Stored>) -> Self {
-        let crc = |algorithm| Self::Crc { algorithm, before: 0, digest: Digest::new(algorithm) };
+        let crc = |algorithm| Self::Crc { algorithm, before: 0, digest: Box::new(Digest::new(algorithm)) };
         match stored {
             None | Some(Stored::Crc64(_)) => Self::None,
             Some(Stored::Crc32(_)) => crc(CrcAlgorithm::Crc32IsoHdlc),

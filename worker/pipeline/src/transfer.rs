@@ -21,7 +21,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use eft_domain::{Class, Code, Failure};
+use eft_domain::{Class, Code, Failure, receipt::ResumedFrom};
 use futures::{
     FutureExt,
     future::{BoxFuture, join_all, try_join_all},
@@ -94,8 +94,8 @@ pub struct Outcome {
     pub stages: Vec<StageTotals>,
     /// One a sink, in order.
     pub deliveries: Vec<Delivery>,
-    /// Where an earlier run's work was taken up: the first byte of the source that this run read.
-    pub resumed_from: Option<u64>,
+    /// Where an earlier run's work was taken up.
+    pub resumed_from: Option<ResumedFrom>,
 }
 
 /// What became of one sink.
@@ -138,7 +138,7 @@ impl From<Failure> for Stopped {
 
 struct Streamed {
     source: Crc64,
-    resumed_from: Option<u64>,
+    resumed_from: Option<ResumedFrom>,
     uploaded: Uploaded,
 }
 
@@ -148,8 +148,11 @@ impl Transfer {
     /// # Errors
     /// When no sink got the object. What was begun is removed, or listed in [`Stopped::leftovers`].
     pub async fn run(&self) -> Result<Outcome, Stopped> {
-        if let Some(size) = self.source.size() {
-            self.plan.admit(size)?;
+        if let Some(Err(failure)) = self.source.size().map(|size| self.plan.admit(size)) {
+            if let Some(keeper) = &self.keeper {
+                keeper.remove().await?;
+            }
+            return Err(failure.into());
         }
         let budget = tokio::select! {
             biased;
@@ -198,10 +201,13 @@ impl Transfer {
             drop(budget);
             let mut stopped = Stopped::new(failure, stages, leftovers);
             stopped.resumable = self.keeper.is_some() && can_go_on(&stopped.failure);
-            if let Some(keeper) = self.keeper.as_ref().filter(|_| !stopped.resumable) {
-                if let Err(failure) = keeper.remove().await {
-                    stopped.failure.message.push_str(&format!("; {}", failure.message));
-                }
+            if stopped.resumable {
+                stopped.failure.message.push_str("; what was done is kept: go on with the same checkpoint");
+            }
+            if let Some(keeper) = self.keeper.as_ref().filter(|_| !stopped.resumable)
+                && let Err(failure) = keeper.remove().await
+            {
+                stopped.failure.message.push_str(&format!("; {}", failure.message));
             }
             return Err(stopped);
         }
@@ -271,7 +277,14 @@ impl Transfer {
                 }
             });
         }
-        let resumed_from = mark.map(|mark| mark.source.len());
+        let resumed_from = match (&self.keeper, &done) {
+            (Some(keeper), Some(done)) => Some(ResumedFrom {
+                attempt: keeper.get().await.attempt - 1,
+                source_offset: done.mark.source.len(),
+                parts: done.parts,
+            }),
+            _ => None,
+        };
         let sending = Sending {
             plan,
             concurrency: self.writing.clone(),

@@ -180,8 +180,9 @@ impl<'a> Sending<'a> {
                 chunk = upstream.next(), if packer.is_some() && (parts.is_empty() || !begun) && sending.len() < limit() => {
                     let mut chunk = chunk;
                     let mark = chunk.as_mut().and_then(|chunk| chunk.mark.take());
-                    if let Some(chunk) = &mut chunk {
-                        skip.drop_from(chunk)?;
+                    match &mut chunk {
+                        Some(chunk) => skip.drop_from(chunk)?,
+                        None => skip.finish()?,
                     }
                     let waiting = parts.len();
                     self.pack(&mut packer, chunk, &mut parts)?;
@@ -197,6 +198,11 @@ impl<'a> Sending<'a> {
                     // More than one part, or a first part with bytes after it: one request will not do.
                     let more = packer.as_ref().is_some_and(|packer| count > 0 && packer.total() > crc.len());
                     if !begun && (count > 1 || more || (several && count == 1)) {
+                        // It stores the checkpoint too, after what is being stored.
+                        if is_saving && let Some(saved) = (&mut saving).await {
+                            is_saving = false;
+                            saved?;
+                        }
                         self.begin(&mut lanes).await?;
                         begun = true;
                     }

@@ -372,6 +372,24 @@ fn contradictory_specs_are_refused() {
     assert!(CsvValidate::new(CsvSpec { escape: Some(b'"'), ..ok }, &Limits::default()).is_ok());
 }
 
+/// A chain is asked for its state also where an earlier stage is done already.
+#[test]
+fn a_state_at_the_end_goes_on_at_the_end() {
+    for text in ["1,2\n3,4\n", "1,2\n3,4", "1,2\n3,\"4", "1,2\n3"] {
+        let (spec, mut input) = (named(&["a", "b"]), Input::default());
+        input.push(Bytes::from(text));
+        input.end();
+        let mut stage = CsvValidate::new(spec.clone(), &tolerant()).unwrap();
+        stage.step(&mut input, &mut Output::with_room(0)).unwrap();
+        let mut again = CsvValidate::new(spec, &tolerant()).unwrap();
+        again.restore(stage.save().unwrap()).unwrap();
+        let mut rest = Input::resumed(text.len() as u64, 0);
+        rest.end();
+        again.step(&mut rest, &mut Output::with_room(0)).unwrap();
+        assert_eq!(again.report(), stage.report(), "{text:?}");
+    }
+}
+
 /// What Python's `csv` module counts in the same files; `csv_fixtures/make.py` wrote the expectations.
 #[test]
 fn counts_are_pythons() {

@@ -118,3 +118,11 @@ fn what_is_no_state_of_the_stage_is_refused() {
         }
     }
 }
+
+/// A state needs the names of the header, and one that was cut for messages is not known any more.
+#[test]
+fn a_stage_that_stops_without_a_state_is_not_asked_for_ever() {
+    let name = "n".repeat(80);
+    let content = format!("number,{name},x\n1,a,b\n2,a,b\n3,a,b\n");
+    assert_eq!(check(&[csv(Columns::FromFile)], 0, content.as_bytes(), 3), 0);
+}

@@ -6,9 +6,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec, ValidateSpec,
+    Charset, Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec,
+    ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
+    stage::{
+        csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, trailer,
+        unique,
+    },
 };
 use crate::ByteSize;
 
@@ -16,11 +21,38 @@ use crate::ByteSize;
 pub(super) fn route(route: &Route, report: &mut Report) {
     limits(&route.limits, report);
     encodings(route, report);
+    charsets(route, report);
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
         match stage {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
-                csv(spec, &route.limits, &format!("{path}/validate/csv"), report);
+                csv(spec, "columns", &route.limits, &format!("{path}/validate/csv"), report);
+            }
+            StageSpec::CsvProject(spec) => {
+                csv_project::check(spec, &route.limits, &format!("{path}/csv_project"), report);
+            }
+            StageSpec::CsvToJsonl(spec) => {
+                csv_to_jsonl::check(spec, &route.limits, &format!("{path}/csv_to_jsonl"), report);
+            }
+            StageSpec::CsvToParquet(spec) => {
+                csv_to_parquet::check(spec, &route.limits, &format!("{path}/csv_to_parquet"), report);
+            }
+            StageSpec::Validate(ValidateSpec::Unique(spec)) => {
+                unique::check(spec, &format!("{path}/validate/unique"), report);
+            }
+            StageSpec::Validate(ValidateSpec::FixedWidth(spec)) => {
+                fixed_width::check(spec, &route.limits, &format!("{path}/validate/fixed_width"), report);
+            }
+            StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+                trailer::check(spec, &format!("{path}/validate/trailer"), report);
+            }
+            StageSpec::Drop(spec) => {
+                records::check_drop(spec, &route.limits, &format!("{path}/drop"), report)
+            }
+            StageSpec::Head(spec) => records::check_records(&spec.records, &format!("{path}/head"), report),
+            StageSpec::Ebcdic(spec) => ebcdic::check(spec, &route.limits, &format!("{path}/ebcdic"), report),
+            StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
+                jsonl::check(spec, route.limits.max_depth, &format!("{path}/validate/jsonl"), report);
             }
             StageSpec::Compress(CompressSpec { codec, level }) => {
                 let range = level_range(*codec);
@@ -61,6 +93,19 @@ enum Bytes {
     Made(Codec, usize),
     /// The stage with this number made an OpenPGP message of it.
     Message(usize),
+    /// The stage with this number made a Parquet file.
+    Parquet(usize),
+}
+
+impl Bytes {
+    /// The codec they are in, and whose word that is.
+    fn codec(self) -> Option<(Codec, String)> {
+        match self {
+            Self::Unknown | Self::Parquet(_) | Self::Message(_) => None,
+            Self::Source(codec) => Some((codec, "`match.glob` says the files are".to_owned())),
+            Self::Made(codec, by) => Some((codec, format!("stage {by} has just written"))),
+        }
+    }
 }
 
 fn source(route: &Route) -> Bytes {
@@ -72,33 +117,72 @@ fn source(route: &Route) -> Bytes {
     }
 }
 
+/// What a stage that needs text does with it; `None` for one that takes any bytes.
+fn verb(stage: &StageSpec) -> Option<&'static str> {
+    match stage {
+        StageSpec::Compress(_) | StageSpec::Decompress(_) => None,
+        StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => None,
+        StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => None,
+        StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::CsvToParquet(_) => Some("reads"),
+        // Its own check knows which types are no text.
+        StageSpec::Validate(ValidateSpec::Magic(_)) => None,
+        StageSpec::Validate(_) => Some("checks"),
+        StageSpec::Drop(_) | StageSpec::Head(_) => Some("cuts"),
+        StageSpec::Charset(_) | StageSpec::Ebcdic(_) | StageSpec::Newline(_) | StageSpec::StripBom => {
+            Some("rewrites")
+        }
+    }
+}
+
+/// Why text cannot be read from such bytes.
+fn unreadable(verb: &str, bytes: Bytes) -> Option<String> {
+    match bytes {
+        Bytes::Unknown => None,
+        Bytes::Source(codec) => Some(format!(
+            "{verb} the content of files that `match.glob` says are {0}; decompress them first \
+             (`- decompress: {{ codec: {0} }}`) or correct the glob",
+            codec.as_str(),
+        )),
+        Bytes::Made(codec, by) => Some(format!(
+            "{verb} the content of what stage {by} has compressed with {}; move it before stage {by}",
+            codec.as_str()
+        )),
+        Bytes::Message(by) => {
+            Some(format!("{verb} what stage {by} has made an OpenPGP message of; move it before stage {by}"))
+        }
+        Bytes::Parquet(by) => {
+            Some(format!("{verb} text, and stage {by} has written Parquet; move it before stage {by}"))
+        }
+    }
+}
+
 fn encodings(route: &Route, report: &mut Report) {
     let mut bytes = source(route);
     for (at, stage) in route.stages.iter().enumerate() {
         let path = format!("/stages/{at}");
+        if let Some(problem) = verb(stage).and_then(|verb| unreadable(verb, bytes)) {
+            report.add(path.clone(), problem);
+        }
         match (stage, bytes) {
+            (StageSpec::Validate(ValidateSpec::Magic(spec)), bytes) => {
+                magic::check(spec, bytes.codec(), &format!("{path}/validate/magic"), report);
+            }
             (StageSpec::Compress(_), Bytes::Message(by)) if is_encrypted(&route.stages[by]) => report.add(
                 path,
                 format!(
                     "compresses what stage {by} has encrypted, which gains nothing; move it before stage {by}"
                 ),
             ),
-            (StageSpec::Compress(spec), Bytes::Made(codec, by)) if spec.codec == codec => report.add(
-                path,
-                format!(
-                    "compresses with {} what stage {by} has just compressed with it; remove one",
-                    codec.as_str()
-                ),
-            ),
-            (StageSpec::Compress(_), _) => {}
             (StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_), Bytes::Message(by)) => report.add(
                 path,
                 format!(
                     "makes a message of the message of stage {by}; use one `pgp_encrypt` with `sign_with`"
                 ),
             ),
-            (StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_), _) => {}
-            (_, Bytes::Message(by)) => report.add(
+            (
+                StageSpec::Decompress(_) | StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_),
+                Bytes::Message(by),
+            ) => report.add(
                 path,
                 format!("reads what stage {by} has made an OpenPGP message of; move it before stage {by}"),
             ),
@@ -109,20 +193,15 @@ fn encodings(route: &Route, report: &mut Report) {
                     codec.as_str()
                 ),
             ),
-            (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), _) => {}
-            (StageSpec::Validate(_), Bytes::Made(codec, by)) => report.add(
+            (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), Bytes::Parquet(by)) => report.add(
                 path,
-                format!(
-                    "checks the content of what stage {by} has compressed with {}; move it before stage {by}",
-                    codec.as_str()
-                ),
+                format!("reads a message, but stage {by} has just written Parquet; remove one of them"),
             ),
-            (StageSpec::Validate(_), Bytes::Source(codec)) => report.add(
+            (StageSpec::Decompress(spec), Bytes::Parquet(by)) => report.add(
                 path,
                 format!(
-                    "checks the content of files that `match.glob` says are {0}; decompress them first \
-                     (`- decompress: {{ codec: {0} }}`) or correct the glob",
-                    codec.as_str()
+                    "reads {}, but stage {by} has just written Parquet; remove one of them",
+                    spec.codec.as_str()
                 ),
             ),
             (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
@@ -147,10 +226,12 @@ fn encodings(route: &Route, report: &mut Report) {
             _ => {}
         }
         bytes = match stage {
-            StageSpec::Validate(_) => bytes,
+            StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::Decompress(_) => Bytes::Unknown,
+            StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => Bytes::Unknown,
             StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => Bytes::Message(at),
-            StageSpec::Decompress(_) | StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => Bytes::Unknown,
+            StageSpec::CsvToParquet(_) => Bytes::Parquet(at),
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
+            _ => bytes,
         };
     }
 }
@@ -159,7 +240,40 @@ fn is_encrypted(stage: &StageSpec) -> bool {
     matches!(stage, StageSpec::PgpEncrypt(_))
 }
 
-fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
+/// Text that was made UTF-8 is that from there on.
+fn charsets(route: &Route, report: &mut Report) {
+    let (mut made, mut lines) = (None, None);
+    for (at, stage) in route.stages.iter().enumerate() {
+        match (stage, made) {
+            (StageSpec::Charset(spec), Some(by)) if spec.from != Charset::UTF_8 => report.add(
+                format!("/stages/{at}/charset/from"),
+                format!("is {}, but stage {by} has made UTF-8; remove one of them", spec.from.name()),
+            ),
+            (StageSpec::Ebcdic(_), Some(by)) => report.add(
+                format!("/stages/{at}/ebcdic"),
+                format!("reads EBCDIC, but stage {by} has made UTF-8; remove one of them"),
+            ),
+            (StageSpec::Ebcdic(_), _) => made = Some(at),
+            (StageSpec::Charset(spec), _) => {
+                if let (Some(by), true) = (lines, spec.from.is_wide()) {
+                    report.add(
+                        format!("/stages/{by}"),
+                        format!("looks for single bytes in {}; move it behind stage {at}", spec.from.name()),
+                    );
+                }
+                made = Some(at);
+            }
+            (StageSpec::Newline(_), None) => lines = Some(at),
+            (StageSpec::Decompress(_) | StageSpec::Compress(_), _) => (made, lines) = (None, None),
+            (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), _) => (made, lines) = (None, None),
+            (StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_), _) => (made, lines) = (None, None),
+            _ => {}
+        }
+    }
+}
+
+/// A dialect, its columns and its rules; `named` is the field with the names of a file without a header.
+pub(super) fn csv(spec: &CsvSpec, named: &str, limits: &Limits, path: &str, report: &mut Report) {
     if spec.quote == Some(spec.delimiter) {
         report.add(join(path, "quote"), "is the delimiter as well; choose another, or `quote: false`");
     }
@@ -177,7 +291,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
     }
     let (field, names) = match &spec.columns {
         Columns::Header(names) => ("header", Some(names)),
-        Columns::Named(names) => ("columns", Some(names)),
+        Columns::Named(names) => (named, Some(names)),
         Columns::FromFile | Columns::Unnamed => ("header", None),
     };
     if let Some(names) = names {
@@ -205,7 +319,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
             }
             (Columns::Unnamed, _) => report.add(
                 at,
-                format!("column {} has no name: say `header: true` or name the `columns`", quoted(name)),
+                format!("column {} has no name: say `header: true` or name the `{named}`", quoted(name)),
             ),
             _ => {}
         }
@@ -213,7 +327,7 @@ fn csv(spec: &CsvSpec, limits: &Limits, path: &str, report: &mut Report) {
 }
 
 /// Names that stood before, with their places.
-fn repeated(names: &[String]) -> impl Iterator<Item = (usize, &String)> {
+pub(super) fn repeated(names: &[String]) -> impl Iterator<Item = (usize, &String)> {
     let mut seen = HashSet::new();
     names.iter().enumerate().filter(move |(_, name)| !seen.insert(name.as_str()))
 }

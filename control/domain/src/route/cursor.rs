@@ -41,6 +41,10 @@ impl<'a> At<'a> {
         self.node.kind == Kind::Null
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node.kind, Kind::List(_))
+    }
+
     pub(super) fn as_text(&self) -> Option<&'a str> {
         if let Kind::Text(text) = &self.node.kind { Some(text) } else { None }
     }
@@ -153,9 +157,12 @@ impl<'a> At<'a> {
         entries.retain(|(key, at)| {
             let ours = known.contains(key);
             if !ours {
-                let list = known.join(", ");
+                let list = match known.join(", ") {
+                    list if list.is_empty() => "it takes none".to_owned(),
+                    list => format!("known are {list}"),
+                };
                 let hint = did_you_mean(key, known.iter().copied());
-                report.add(at.path.clone(), format!("unknown field {}, known are {list}{hint}", quoted(key)));
+                report.add(at.path.clone(), format!("unknown field {}, {list}{hint}", quoted(key)));
             }
             ours
         });
@@ -175,6 +182,17 @@ impl<'a> Fields<'a> {
     pub(super) fn get(&self, name: &str) -> Option<&At<'a>> {
         debug_assert!(self.known.contains(&name), "`{name}` is read but not listed as known");
         self.entries.iter().find(|(key, at)| *key == name && !at.is_null()).map(|(_, at)| at)
+    }
+
+    /// The mapping may have the field.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.known.contains(&name)
+    }
+
+    /// A fault of the mapping itself.
+    pub(super) fn fault<T>(&self, report: &mut Report, problem: impl Into<String>) -> Option<T> {
+        report.add(self.path.clone(), problem);
+        None
     }
 
     /// The field; a fault if it is not there.

@@ -15,6 +15,9 @@ const ANY_SIZE: std::ops::RangeInclusive<ByteSize> = ByteSize(1)..=ByteSize(u64:
 /// None, reasonable default: no file has more columns, and a count per column stays small.
 const MAX_FIELDS: u64 = 1 << 20;
 
+/// Deeper than any document people exchange; a checker keeps a bit a level, a parser of ours none of them on its stack.
+const MAX_DEPTH: u64 = 1_000;
+
 /// Gzip reaches 1,032, zstd far more; above a million the limit says nothing.
 const MAX_RATIO: u64 = 1_000_000;
 
@@ -107,6 +110,7 @@ fn limits(at: &At<'_>, report: &mut Report) -> Option<Limits> {
     let ratio = fields.or("max_ratio", default.max_ratio, |at| small(at, report, MAX_RATIO));
     let record = fields.or("max_record_bytes", default.max_record_bytes, |at| at.size(report, ANY_SIZE));
     let columns = fields.or("max_fields", default.max_fields, |at| small(at, report, MAX_FIELDS));
+    let depth = fields.or("max_depth", default.max_depth, |at| small(at, report, MAX_DEPTH));
     let errors = fields.or("max_errors", default.max_errors, |at| at.integer(report, 0..=u64::MAX));
     Some(Limits {
         max_input_bytes: input?,
@@ -114,6 +118,7 @@ fn limits(at: &At<'_>, report: &mut Report) -> Option<Limits> {
         max_ratio: ratio?,
         max_record_bytes: record?,
         max_fields: columns?,
+        max_depth: depth?,
         max_errors: errors?,
     })
 }

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, RecordTerminator, StageSpec,
-    ValidateSpec,
+    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, JsonlSpec, RecordTerminator,
+    StageSpec, UniqueSpec, ValidateSpec, XmlSpec,
     cursor::{At, Fields},
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
-    stage::pgp,
+    stage::{
+        charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
+        pgp, records, trailer, unique, xml,
+    },
 };
 
 /// Gzip: RFC 1951 implementations agree on 1 to 9. Zstd: above 19 the window outgrows a worker's budget (G9).
@@ -30,7 +33,25 @@ fn default_level(codec: Codec) -> i32 {
 pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     if let Some(name) = at.as_text() {
         let problem = match name {
+            "charset" => "`charset` needs an encoding: write `charset: { from: windows-1252 }`".to_owned(),
+            "ebcdic" => "`ebcdic` needs a code page and records: write `ebcdic: { from: cp037, records: { fixed: 80 } }`".to_owned(),
+            "newline" => "`newline` needs a line end: write `newline: { to: lf }`".to_owned(),
+            "strip_bom" => return Some(StageSpec::StripBom),
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
+            "drop" => "`drop` needs a number: write `drop: { first: 1 }`".to_owned(),
+            "head" => "`head` needs a number: write `head: { first: 100 }`".to_owned(),
+            "csv_project" => {
+                "`csv_project` needs columns: write `csv_project: { header: true, columns: [a, b] }`"
+                    .to_owned()
+            }
+            "csv_to_jsonl" => {
+                "`csv_to_jsonl` needs the names of the columns: write `csv_to_jsonl: { header: true }`"
+                    .to_owned()
+            }
+            "csv_to_parquet" => {
+                "`csv_to_parquet` needs the names of the columns: write `csv_to_parquet: { header: true }`"
+                    .to_owned()
+            }
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
             "pgp_decrypt" => "`pgp_decrypt` needs keys: write \
                               `pgp_decrypt: { keys: [ours], signers: [theirs] }`"
@@ -48,8 +69,18 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     }
     let (name, inner) = only(at, report, "stage", names::STAGES)?;
     match name {
+        "charset" => charset::decode(&inner, report).map(StageSpec::Charset),
         "decompress" => decompress(&inner, report).map(StageSpec::Decompress),
+        "ebcdic" => ebcdic::decode(&inner, report).map(StageSpec::Ebcdic),
+        "newline" => newline::decode(&inner, report).map(StageSpec::Newline),
+        "strip_bom" if inner.is_null() => Some(StageSpec::StripBom),
+        "strip_bom" => inner.fields(report, names::STRIP_BOM).map(|_| StageSpec::StripBom),
         "compress" => compress(&inner, report).map(StageSpec::Compress),
+        "drop" => records::decode_drop(&inner, report).map(StageSpec::Drop),
+        "head" => records::decode_head(&inner, report).map(StageSpec::Head),
+        "csv_project" => csv_project::decode(&inner, report).map(StageSpec::CsvProject),
+        "csv_to_jsonl" => csv_to_jsonl::decode(&inner, report).map(StageSpec::CsvToJsonl),
+        "csv_to_parquet" => csv_to_parquet::decode(&inner, report).map(StageSpec::CsvToParquet),
         "pgp_decrypt" => pgp::decrypt(&inner, report).map(StageSpec::PgpDecrypt),
         "pgp_encrypt" => pgp::encrypt(&inner, report).map(StageSpec::PgpEncrypt),
         "pgp_sign" => pgp::sign(&inner, report).map(StageSpec::PgpSign),
@@ -85,20 +116,49 @@ fn compress(at: &At<'_>, report: &mut Report) -> Option<CompressSpec> {
 
 fn validate(at: &At<'_>, report: &mut Report) -> Option<ValidateSpec> {
     if let Some(name) = at.as_text() {
-        return match name {
-            "utf8" => Some(ValidateSpec::Utf8),
-            "csv" => Some(ValidateSpec::Csv(CsvSpec::default())),
-            _ => at.fault(report, unknown("check", name, names::VALIDATORS)),
+        return match plain(name) {
+            Some(spec) => Some(spec),
+            None => at
+                .fault(report, needs_more(name).unwrap_or_else(|| unknown("check", name, names::VALIDATORS))),
         };
     }
     let (name, inner) = only(at, report, "check", names::VALIDATORS)?;
     match name {
-        _ if inner.is_null() => {
-            Some(if name == "csv" { ValidateSpec::Csv(CsvSpec::default()) } else { ValidateSpec::Utf8 })
-        }
+        _ if inner.is_null() && plain(name).is_some() => plain(name),
+        "unique" => unique::decode(&inner, report).map(ValidateSpec::Unique),
+        "fixed_width" => fixed_width::decode(&inner, report).map(ValidateSpec::FixedWidth),
+        "trailer" => trailer::decode(&inner, report).map(ValidateSpec::Trailer),
+        "magic" => magic::decode(&inner, report).map(ValidateSpec::Magic),
         "csv" => csv(&inner, report).map(ValidateSpec::Csv),
+        "edi" => edi::decode(&inner, report).map(ValidateSpec::Edi),
+        "jsonl" => jsonl::decode(&inner, report).map(ValidateSpec::Jsonl),
+        "xml" => xml::decode(&inner, report).map(ValidateSpec::Xml),
         _ => inner.fields(report, names::UTF8).map(|_| ValidateSpec::Utf8),
     }
+}
+
+/// What to write where a check needs more than its name.
+fn needs_more(name: &str) -> Option<String> {
+    let (needs, example) = match name {
+        "edi" => ("a standard", "validate: { edi: { standard: x12 } }"),
+        "fixed_width" => ("a length", "fixed_width: { record: 80 }"),
+        "magic" => ("the types", "magic: { types: [pdf, zip] }"),
+        "trailer" => ("to know what to check", "trailer: { records: csv, count: { field: 2 } }"),
+        _ => return None,
+    };
+    Some(format!("`{name}` needs {needs}: write `{example}`"))
+}
+
+/// A check that needs nothing said.
+fn plain(name: &str) -> Option<ValidateSpec> {
+    Some(match name {
+        "csv" => ValidateSpec::Csv(CsvSpec::default()),
+        "jsonl" => ValidateSpec::Jsonl(JsonlSpec::default()),
+        "unique" => ValidateSpec::Unique(UniqueSpec::default()),
+        "utf8" => ValidateSpec::Utf8,
+        "xml" => ValidateSpec::Xml(XmlSpec::default()),
+        _ => return None,
+    })
 }
 
 impl Default for CsvSpec {
@@ -120,30 +180,45 @@ impl Default for CsvSpec {
 
 fn csv(at: &At<'_>, report: &mut Report) -> Option<CsvSpec> {
     let fields = at.fields(report, names::CSV)?;
+    let spec = csv_dialect(&fields, "columns", report);
+    csv_rules(&fields, spec, report)
+}
+
+/// The dialect and the columns, without rules; `named` is the field with the names of a file without a header.
+pub(super) fn csv_dialect(fields: &Fields<'_>, named: &str, report: &mut Report) -> Option<CsvSpec> {
     let default = CsvSpec::default();
     let delimiter = fields.or("delimiter", default.delimiter, |at| byte(at, report));
     let quote = fields.or("quote", default.quote, |at| optional_byte(at, report));
     let escape = fields.or("escape", default.escape, |at| optional_byte(at, report));
     let terminator = fields.or("terminator", default.terminator, |at| at.word(report));
-    let columns = columns(&fields, report);
-    let types = fields.or("types", default.types, |at| types(at, report));
-    let not_null = fields.or("not_null", default.not_null, |at| at.texts(report));
+    let columns = columns(fields, named, report);
     let null_values = fields.or("null_values", default.null_values, |at| at.texts(report));
-    let utf8 = fields.or("utf8", default.utf8, |at| at.boolean(report));
+    // What has no such field reads nothing else than UTF-8.
+    let utf8 = match fields.knows("utf8") {
+        true => fields.or("utf8", default.utf8, |at| at.boolean(report)),
+        false => Some(true),
+    };
     Some(CsvSpec {
         delimiter: delimiter?,
         quote: quote?,
         escape: escape?,
         terminator: terminator?,
         columns: columns?,
-        types: types?,
-        not_null: not_null?,
         null_values: null_values?,
         utf8: utf8?,
+        types: default.types,
+        not_null: default.not_null,
     })
 }
 
-fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
+/// The spec with its rules: types and what may not be null.
+pub(super) fn csv_rules(fields: &Fields<'_>, spec: Option<CsvSpec>, report: &mut Report) -> Option<CsvSpec> {
+    let types = fields.or("types", BTreeMap::new(), |at| types(at, report));
+    let not_null = fields.or("not_null", Vec::new(), |at| at.texts(report));
+    Some(CsvSpec { types: types?, not_null: not_null?, ..spec? })
+}
+
+pub(super) fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
     match at.text(report)?.as_bytes() {
         [b'\r' | b'\n'] => at.fault(report, "must not be a line end"),
         [0] => at.fault(report, "must not be NUL, which is never text"),
@@ -153,7 +228,7 @@ fn byte(at: &At<'_>, report: &mut Report) -> Option<u8> {
 }
 
 /// `false` says that there is none.
-fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u8>> {
+pub(super) fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u8>> {
     match at.as_bool() {
         Some(false) => Some(None),
         Some(true) => at.fault(report, "must be one ASCII character, or false for none"),
@@ -161,22 +236,24 @@ fn optional_byte(at: &At<'_>, report: &mut Report) -> Option<Option<u8>> {
     }
 }
 
-fn columns(fields: &Fields<'_>, report: &mut Report) -> Option<Columns> {
+fn columns(fields: &Fields<'_>, named: &str, report: &mut Report) -> Option<Columns> {
     let header = fields.get("header").map(|at| match at.as_bool() {
         Some(true) => Some(Columns::FromFile),
         Some(false) => Some(Columns::Unnamed),
         None => names_of(at, report).map(Columns::Header),
     });
-    let named = fields.get("columns").map(|at| {
+    let names = fields.get(named).map(|at| {
         let names = names_of(at, report).map(Columns::Named);
         if !matches!(header, None | Some(Some(Columns::Unnamed))) {
-            return at
-                .fault(report, "columns are for a file without a header: keep either `header` or `columns`");
+            return at.fault(
+                report,
+                format!("{named} are for a file without a header: keep either `header` or `{named}`"),
+            );
         }
         names
     });
-    match (named, header) {
-        (Some(named), _) => named,
+    match (names, header) {
+        (Some(names), _) => names,
         (None, Some(header)) => header,
         (None, None) => Some(Columns::Unnamed),
     }

@@ -3,8 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Columns, CompleteWhen, CsvSpec, Destination, Encryption, Ordering, Route, S3Destination, StageSpec,
-    ValidateSpec, names::word,
+    Columns, CompleteWhen, CsvSpec, Destination, Encryption, Limits, Ordering, Route, S3Destination,
+    StageSpec, ValidateSpec,
+    names::word,
+    stage::{
+        charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
+        records, trailer, unique, xml,
+    },
 };
 
 pub(super) fn route(route: &Route) -> Value {
@@ -31,6 +36,10 @@ pub(super) fn route(route: &Route) -> Value {
         },
         "rpo": route.rpo,
     }));
+    // Said only where it is not the default: a route of before this limit keeps its revision, and its delivery ids.
+    if limits.max_depth != Limits::default().max_depth {
+        map["limits"]["max_depth"] = limits.max_depth.into();
+    }
     put(&mut map, "id", &route.id);
     put(&mut map, "tenant", &route.tenant);
     if let Some(matches) = &route.matches {
@@ -60,41 +69,78 @@ fn put<T: ToString>(map: &mut Map<String, Value>, name: &str, value: &Option<T>)
 
 fn stage(stage: &StageSpec) -> Value {
     match stage {
+        StageSpec::Charset(spec) => json!({ "charset": charset::encode(spec) }),
+        StageSpec::CsvProject(spec) => json!({ "csv_project": csv_project::encode(spec) }),
+        StageSpec::CsvToJsonl(spec) => json!({ "csv_to_jsonl": csv_to_jsonl::encode(spec) }),
+        StageSpec::CsvToParquet(spec) => json!({ "csv_to_parquet": csv_to_parquet::encode(spec) }),
         StageSpec::Decompress(spec) => json!({ "decompress": { "codec": word(spec.codec) } }),
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
         }
+        StageSpec::Drop(spec) => json!({ "drop": records::encode_drop(spec) }),
+        StageSpec::Head(spec) => json!({ "head": records::encode_head(spec) }),
+        StageSpec::Validate(ValidateSpec::Magic(spec)) => {
+            json!({ "validate": { "magic": magic::encode(spec) } })
+        }
+        StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+            json!({ "validate": { "trailer": trailer::encode(spec) } })
+        }
+        StageSpec::Validate(ValidateSpec::Unique(spec)) => {
+            json!({ "validate": { "unique": unique::encode(spec) } })
+        }
+        StageSpec::Ebcdic(spec) => json!({ "ebcdic": ebcdic::encode(spec) }),
+        StageSpec::Newline(spec) => json!({ "newline": newline::encode(spec) }),
+        StageSpec::StripBom => json!({ "strip_bom": {} }),
         StageSpec::PgpDecrypt(spec) => json!({ "pgp_decrypt": spec.encode() }),
         StageSpec::PgpEncrypt(spec) => json!({ "pgp_encrypt": spec.encode() }),
         StageSpec::PgpSign(spec) => json!({ "pgp_sign": spec.encode() }),
         StageSpec::PgpVerify(spec) => json!({ "pgp_verify": spec.encode() }),
         StageSpec::Validate(ValidateSpec::Utf8) => json!({ "validate": { "utf8": {} } }),
+        StageSpec::Validate(ValidateSpec::Edi(spec)) => json!({ "validate": { "edi": edi::encode(*spec) } }),
+        StageSpec::Validate(ValidateSpec::Xml(spec)) => json!({ "validate": { "xml": xml::encode(spec) } }),
+        StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
+            json!({ "validate": { "jsonl": jsonl::encode(spec) } })
+        }
+        StageSpec::Validate(ValidateSpec::FixedWidth(spec)) => {
+            json!({ "validate": { "fixed_width": fixed_width::encode(spec) } })
+        }
         StageSpec::Validate(ValidateSpec::Csv(spec)) => json!({ "validate": { "csv": csv(spec) } }),
     }
 }
 
 fn csv(spec: &CsvSpec) -> Value {
-    let byte = |byte: Option<u8>| byte.map_or(json!(false), |byte| json!(char::from(byte).to_string()));
+    let mut map = csv_dialect(spec, "columns");
+    csv_rules(spec, &mut map);
+    map.into()
+}
+
+/// Types and what may not be null.
+pub(super) fn csv_rules(spec: &CsvSpec, map: &mut Map<String, Value>) {
     let types: Map<String, Value> =
         spec.types.iter().map(|(column, kind)| (column.clone(), word(*kind).into())).collect();
+    map.insert("types".to_owned(), types.into());
+    map.insert("not_null".to_owned(), json!(spec.not_null));
+}
+
+/// The dialect and the columns; `named` is the field with the names of a file without a header.
+pub(super) fn csv_dialect(spec: &CsvSpec, named: &str) -> Map<String, Value> {
+    let byte = |byte: Option<u8>| byte.map_or(json!(false), |byte| json!(char::from(byte).to_string()));
     let mut map = object(json!({
         "delimiter": byte(Some(spec.delimiter)),
         "quote": byte(spec.quote),
         "escape": byte(spec.escape),
         "terminator": word(spec.terminator),
-        "types": types,
-        "not_null": spec.not_null,
         "null_values": spec.null_values,
         "utf8": spec.utf8,
     }));
     let (name, columns) = match &spec.columns {
         Columns::Header(names) => ("header", json!(names)),
         Columns::FromFile => ("header", json!(true)),
-        Columns::Named(names) => ("columns", json!(names)),
+        Columns::Named(names) => (named, json!(names)),
         Columns::Unnamed => ("header", json!(false)),
     };
     map.insert(name.to_owned(), columns);
-    map.into()
+    map
 }
 
 fn destination(destination: &Destination) -> Value {

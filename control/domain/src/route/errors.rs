@@ -96,7 +96,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// `; did you mean …?`, where one of the known words is at most two edits away.
-pub(super) fn did_you_mean<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn did_you_mean<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     // Every known word is short: a long text is no misspelling of one, and costs no table.
     if text.chars().count() > 40 {
         return String::new();

@@ -13,20 +13,29 @@ mod stage;
 mod template;
 
 #[cfg(test)]
+mod any_stage;
+#[cfg(test)]
 mod schema_test;
 #[cfg(test)]
 mod tests;
 
 pub use destination::{Destination, Encryption, OnExisting, S3Destination, StorageClass, StorageOptions};
-pub use errors::{RouteError, RouteErrors};
+pub use errors::{RouteError, RouteErrors, did_you_mean};
+pub use names::stage_names;
 pub use options::{
     Archive, CompleteWhen, Digest, Executor, HeadOfLine, Match, OnEmpty, Ordering, ParseCompleteWhenError,
     Rpo, SMALL_MAX,
 };
 pub use stage::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, PgpCipher, PgpCompression,
-    PgpDecryptSpec, PgpEncryptSpec, PgpIntegrity, PgpSignSpec, PgpVerify, PgpVerifySpec, RecordTerminator,
-    StageSpec, ValidateSpec,
+    BlankLines, Change, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnSource, ColumnType, Columns,
+    CompressSpec, CountSpec, Counted, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec, CsvToParquetSpec,
+    Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType,
+    EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd,
+    LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, OnError,
+    OutputColumn, ParquetCompression, PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec,
+    PgpIntegrity, PgpSignSpec, PgpVerify, PgpVerifySpec, Place, Placed, QuoteStyle, RecordTerminator,
+    RecordsSpec, SchemaFault, StageSpec, SumSpec, TrailerSpec, UniqueSpec, UnknownCharset, ValidateSpec,
+    XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 
@@ -192,6 +201,8 @@ pub struct Limits {
     pub max_record_bytes: ByteSize,
     /// Most fields of a record. Default 4,096.
     pub max_fields: u32,
+    /// Deepest nesting of objects, arrays or elements; a scalar has depth 0. Default 64.
+    pub max_depth: u32,
     /// Most records that may break a rule before the file is rejected. Default 0.
     pub max_errors: u64,
 }
@@ -204,6 +215,7 @@ impl Default for Limits {
             max_ratio: 200,
             max_record_bytes: ByteSize::mib(1),
             max_fields: 4_096,
+            max_depth: 64,
             max_errors: 0,
         }
     }

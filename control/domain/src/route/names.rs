@@ -1,6 +1,6 @@
 //! Every name of the route language, in one place: the decoder, the encoder and the schema test read it.
 
-use super::{Codec, ColumnType, RecordTerminator};
+use super::{Codec, ColumnType, Digest, RecordTerminator};
 use crate::text::Word;
 
 pub(super) const ROUTE: &[&str] = &[
@@ -20,13 +20,37 @@ pub(super) const ROUTE: &[&str] = &[
     "rpo",
 ];
 pub(super) const MATCH: &[&str] = &["prefix", "glob"];
-pub(super) const LIMITS: &[&str] =
-    &["max_input_bytes", "max_output_bytes", "max_ratio", "max_record_bytes", "max_fields", "max_errors"];
-pub(super) const STAGES: &[&str] =
-    &["decompress", "pgp_decrypt", "pgp_verify", "validate", "compress", "pgp_encrypt", "pgp_sign"];
+pub(super) const LIMITS: &[&str] = &[
+    "max_input_bytes",
+    "max_output_bytes",
+    "max_ratio",
+    "max_record_bytes",
+    "max_fields",
+    "max_depth",
+    "max_errors",
+];
+pub(super) const STAGES: &[&str] = &[
+    "decompress",
+    "charset",
+    "csv_project",
+    "csv_to_jsonl",
+    "csv_to_parquet",
+    "drop",
+    "ebcdic",
+    "head",
+    "newline",
+    "pgp_decrypt",
+    "pgp_verify",
+    "strip_bom",
+    "validate",
+    "compress",
+    "pgp_encrypt",
+    "pgp_sign",
+];
 pub(super) const DECOMPRESS: &[&str] = &["codec"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];
-pub(super) const VALIDATORS: &[&str] = &["csv", "utf8"];
+pub(super) const VALIDATORS: &[&str] =
+    &["csv", "edi", "fixed_width", "jsonl", "magic", "trailer", "unique", "utf8", "xml"];
 pub(super) const CSV: &[&str] = &[
     "delimiter",
     "quote",
@@ -40,6 +64,7 @@ pub(super) const CSV: &[&str] = &[
     "utf8",
 ];
 pub(super) const UTF8: &[&str] = &[];
+pub(super) const STRIP_BOM: &[&str] = &[];
 pub(super) const DESTINATIONS: &[&str] = &["s3"];
 pub(super) const S3: &[&str] = &[
     "bucket",
@@ -79,6 +104,19 @@ impl Word for RecordTerminator {
         &[("any", Self::Any), ("lf", Self::Lf), ("crlf", Self::CrLf)];
 }
 
+/// Every stage that a route can ask for, by the name it has in plans and receipts, such as `validate.csv`; in the order
+/// of the alphabet.
+pub fn stage_names() -> Vec<String> {
+    let stages = STAGES.iter().flat_map(|stage| match *stage {
+        "validate" => VALIDATORS.iter().map(|check| format!("validate.{check}")).collect(),
+        other => vec![other.to_owned()],
+    });
+    let digests = Digest::ALL.iter().map(|digest| format!("digest.{digest}"));
+    let mut names: Vec<_> = stages.chain(digests).collect();
+    names.sort();
+    names
+}
+
 /// The word for a value.
 pub(super) fn word<T: Word + PartialEq>(value: T) -> &'static str {
     // Every value stands in its own table: the test below says so.
@@ -102,6 +140,15 @@ impl ColumnType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stages_are_named_as_in_receipts() {
+        let names = stage_names();
+        assert!(
+            ["compress", "digest.sha256", "validate.csv"].iter().all(|name| names.contains(&(*name).into()))
+        );
+        assert!(!names.contains(&"validate".into()) && names.is_sorted());
+    }
 
     #[test]
     fn every_value_has_its_word() {

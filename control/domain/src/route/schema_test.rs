@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    Codec, ColumnType, Digest, Executor, HeadOfLine, OnEmpty, OnExisting, PgpCipher, PgpCompression,
-    PgpIntegrity, PgpVerify, RecordTerminator, Route, Rpo, StorageClass, names,
-    stage::pgp,
+    BlankLines, CodePage, Codec, ColumnType, Counted, Digest, EdiStandard, Executor, HeadOfLine, LineEnd,
+    LineTerminator, LoneCr, Malformed, MediaType, OnEmpty, OnError, OnExisting, ParquetCompression,
+    PgpCipher, PgpCompression, PgpIntegrity, PgpVerify, QuoteStyle, RecordTerminator, Route, Rpo,
+    StorageClass, names,
+    stage::{self, charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, newline, pgp},
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -25,14 +27,40 @@ fn schema_and_decoder_know_the_same_fields() {
         ("match", names::MATCH),
         ("limits", names::LIMITS),
         ("stage", names::STAGES),
+        ("charset", charset::CHARSET),
+        ("csv_to_parquet", csv_to_parquet::FIELDS),
+        ("parquet_decimal", csv_to_parquet::DECIMAL),
         ("decompress", names::DECOMPRESS),
         ("compress", names::COMPRESS),
+        ("ebcdic", ebcdic::EBCDIC),
+        ("ebcdic_records", ebcdic::RECORDS),
+        ("ebcdic_field", ebcdic::FIELD),
+        ("fixed_width", fixed_width::FIXED_WIDTH),
+        ("fixed_width_column", fixed_width::COLUMN),
+        ("newline", newline::NEWLINE),
+        ("strip_bom", names::STRIP_BOM),
         ("pgp_decrypt", pgp::DECRYPT),
         ("pgp_verify", pgp::VERIFY),
         ("pgp_encrypt", pgp::ENCRYPT),
         ("pgp_sign", pgp::SIGN),
         ("validate", names::VALIDATORS),
         ("csv", names::CSV),
+        ("drop", stage::records::DROP),
+        ("head", stage::records::HEAD),
+        ("trailer", stage::trailer::FIELDS),
+        ("trailer_count", stage::trailer::COUNT),
+        ("trailer_sum", stage::trailer::SUM),
+        ("unique", stage::unique::FIELDS),
+        ("magic", stage::magic::FIELDS),
+        ("edi", stage::edi::FIELDS),
+        ("jsonl", stage::jsonl::FIELDS),
+        ("csv_column", csv_project::COLUMN),
+        ("csv_hash", csv_project::HASH),
+        ("csv_mask", csv_project::MASK),
+        ("csv_output", csv_project::OUTPUT),
+        ("csv_project", csv_project::FIELDS),
+        ("csv_to_jsonl", csv_to_jsonl::FIELDS),
+        ("xml", stage::xml::FIELDS),
         ("utf8", names::UTF8),
         ("destination", names::DESTINATIONS),
         ("s3", names::S3),
@@ -58,9 +86,32 @@ fn schema_and_decoder_know_the_same_words() {
     let route = &defs["route"]["properties"];
     for (listed, known) in [
         (&defs["codec"]["enum"], words::<Codec>()),
+        (&defs["charset"]["properties"]["malformed"]["enum"], words::<Malformed>()),
+        (&defs["newline"]["properties"]["to"]["enum"], words::<LineEnd>()),
+        (&defs["newline"]["properties"]["lone_cr"]["enum"], words::<LoneCr>()),
+        (&defs["ebcdic"]["properties"]["from"]["enum"], words::<CodePage>()),
+        (&defs["ebcdic_field"]["properties"]["type"]["enum"], words::<ebcdic::Kind>()),
+        (&defs["fixed_width"]["properties"]["terminator"]["enum"], words::<LineTerminator>()),
+        (&defs["fixed_width_column"]["properties"]["type"]["enum"], words::<ColumnType>()),
         (&defs["storage_class"]["enum"], words::<StorageClass>()),
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["magic"]["properties"]["types"]["items"]["enum"], words::<MediaType>()),
+        (&defs["trailer_count"]["properties"]["of"]["enum"], words::<Counted>()),
+        (&defs["edi"]["properties"]["standard"]["enum"], words::<EdiStandard>()),
+        (&defs["jsonl"]["properties"]["blank_lines"]["enum"], words::<BlankLines>()),
+        (&defs["csv_output"]["properties"]["quote"]["enum"], words::<QuoteStyle>()),
+        (&defs["csv_output"]["properties"]["terminator"]["enum"], words::<LineEnd>()),
+        (&defs["csv_project"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["csv_to_jsonl"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
+        (&defs["csv_to_jsonl"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (
+            &defs["csv_to_parquet"]["properties"]["types"]["additionalProperties"]["enum"],
+            words::<ColumnType>(),
+        ),
+        (&defs["csv_to_parquet"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
+        (&defs["csv_to_parquet"]["properties"]["compression"]["enum"], words::<ParquetCompression>()),
+        (&defs["on_error"]["enum"], words::<OnError>()),
         (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
         (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),
         (&defs["pgp_decrypt"]["properties"]["verify"]["enum"], words::<PgpVerify>()),
@@ -80,7 +131,15 @@ fn schema_and_decoder_know_the_same_words() {
 fn the_full_example_uses_every_field() {
     let (_, text) = examples("examples").into_iter().find(|(name, _)| name == "full.yaml").unwrap();
     let used = text.as_str();
-    for known in [names::ROUTE, names::MATCH, names::LIMITS, names::S3, names::ARCHIVE, names::COMPRESS] {
+    for known in [
+        names::ROUTE,
+        names::MATCH,
+        names::LIMITS,
+        stage::jsonl::FIELDS,
+        names::S3,
+        names::ARCHIVE,
+        names::COMPRESS,
+    ] {
         for field in known {
             assert!(used.contains(&format!("{field}:")), "examples/full.yaml does not use `{field}`");
         }

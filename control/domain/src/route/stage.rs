@@ -1,21 +1,75 @@
 //! The stages a route may name, with their parameters.
 
+pub(super) mod charset;
+mod csv_input;
+pub(super) mod csv_project;
+#[cfg(test)]
+mod csv_tests;
+pub(super) mod csv_to_jsonl;
+pub(super) mod csv_to_parquet;
+pub(super) mod ebcdic;
+pub(super) mod edi;
+pub(super) mod fixed_width;
+mod json_schema;
+pub(super) mod jsonl;
+mod layout;
+pub(super) mod magic;
+pub(super) mod newline;
 pub(super) mod pgp;
+pub(super) mod records;
+pub(super) mod trailer;
+pub(super) mod unique;
+pub(super) mod xml;
 
 use std::collections::BTreeMap;
 
+pub use charset::{Charset, CharsetSpec, Malformed, UnknownCharset};
+pub use csv_input::OnError;
+pub use csv_project::{Change, ColumnSource, CsvOutput, CsvProjectSpec, OutputColumn, QuoteStyle};
+pub use csv_to_jsonl::CsvToJsonlSpec;
+pub use csv_to_parquet::{CsvToParquetSpec, DecimalSize, ParquetCompression};
+pub use ebcdic::{CodePage, Decimal, EbcdicRecords, EbcdicSpec, EbcdicType};
+pub use edi::{EdiSpec, EdiStandard};
+pub use fixed_width::{FixedColumn, FixedWidthSpec, LineTerminator};
+pub use json_schema::{Invalid, JsonSchema, SchemaFault};
+pub use jsonl::{BlankLines, JsonlSpec};
+pub use layout::{Placed, width};
+pub use magic::{MagicSpec, MediaType};
+pub use newline::{LineEnd, LoneCr, NewlineSpec};
 pub use pgp::{
     PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec, PgpIntegrity, PgpSignSpec, PgpVerify,
     PgpVerifySpec,
 };
+pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
+pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
+pub use unique::UniqueSpec;
+pub use xml::XmlSpec;
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
+    /// Make UTF-8 of another encoding.
+    Charset(CharsetSpec),
+    /// Select, order, rename, mask, hash and add columns.
+    CsvProject(CsvProjectSpec),
+    /// Write a JSON object a record.
+    CsvToJsonl(CsvToJsonlSpec),
+    /// Write an Apache Parquet file.
+    CsvToParquet(CsvToParquetSpec),
     /// Undo a compression.
     Decompress(DecompressSpec),
     /// Compress.
     Compress(CompressSpec),
+    /// Leave records out at the start and at the end.
+    Drop(DropSpec),
+    /// Let only the first records pass.
+    Head(HeadSpec),
+    /// Make text of the records of a mainframe.
+    Ebcdic(EbcdicSpec),
+    /// Make all line ends alike.
+    Newline(NewlineSpec),
+    /// Drop a UTF-8 byte-order mark at the start.
+    StripBom,
     /// Decrypt an OpenPGP message, and verify who signed it.
     PgpDecrypt(PgpDecryptSpec),
     /// Make an encrypted OpenPGP message, signed or not.
@@ -58,8 +112,22 @@ pub struct CompressSpec {
 pub enum ValidateSpec {
     /// Delimiter-separated records.
     Csv(CsvSpec),
+    /// Records of a fixed length.
+    FixedWidth(FixedWidthSpec),
+    /// A type of file, by its first bytes.
+    Magic(MagicSpec),
+    /// A last record that says what the others are.
+    Trailer(TrailerSpec),
+    /// X12 or EDIFACT.
+    Edi(EdiSpec),
+    /// JSON Lines.
+    Jsonl(JsonlSpec),
+    /// No two records with the same key.
+    Unique(UniqueSpec),
     /// Well-formed UTF-8 (RFC 3629), any length.
     Utf8,
+    /// Well-formed XML.
+    Xml(XmlSpec),
 }
 
 /// Parameters of `validate.csv`: an RFC 4180 dialect and the rules for its records.

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::*;
+use super::{any_stage::*, *};
 
 /// The example files of a folder, by name.
 pub(super) fn examples(folder: &str) -> Vec<(String, String)> {
@@ -194,9 +194,16 @@ fn any_json() -> impl Strategy<Value = Value> {
             names::CSV,
             names::S3,
             names::COMPRESS,
+            stage::jsonl::FIELDS,
             names::STAGES,
+            stage::charset::CHARSET,
+            stage::newline::NEWLINE,
+            stage::ebcdic::EBCDIC,
+            stage::ebcdic::FIELD,
+            stage::fixed_width::FIXED_WIDTH,
+            stage::fixed_width::COLUMN,
             names::VALIDATORS,
-            &["gzip", "utf8", "fail", "s3", "a-bucket"],
+            &["gzip", "utf8", "windows-1252", "fail", "s3", "a-bucket"],
         ]
         .concat(),
     );
@@ -218,59 +225,40 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-fn any_column() -> impl Strategy<Value = String> {
-    prop_oneof!["[a-d]", ".{0,6}"]
-}
-
-fn any_csv() -> impl Strategy<Value = CsvSpec> {
-    let byte = || (1u8..127).prop_filter("line end", |b| !b"\r\n".contains(b));
-    let names = || proptest::collection::vec(any_column(), 1..5);
-    let columns = prop_oneof![
-        names().prop_map(Columns::Header),
-        names().prop_map(Columns::Named),
-        Just(Columns::FromFile),
-        Just(Columns::Unnamed),
-    ];
-    let types = proptest::collection::btree_map(
-        any_column(),
-        proptest::sample::select(vec![ColumnType::Date, ColumnType::Uuid, ColumnType::Text]),
-        0..3,
-    );
-    let terminator =
-        proptest::sample::select(vec![RecordTerminator::Any, RecordTerminator::Lf, RecordTerminator::CrLf]);
-    let texts = || proptest::collection::vec(any_column(), 0..3);
-    (
-        byte(),
-        proptest::option::of(byte()),
-        proptest::option::of(byte()),
-        terminator,
-        columns,
-        types,
-        texts(),
-        texts(),
-        any::<bool>(),
-    )
-        .prop_map(
-            |(delimiter, quote, escape, terminator, columns, types, not_null, null_values, utf8)| CsvSpec {
-                delimiter,
-                quote,
-                escape,
-                terminator,
-                columns,
-                types,
-                not_null,
-                null_values,
-                utf8,
-            },
-        )
-}
-
 fn any_route() -> impl Strategy<Value = Route> {
     let codec = || proptest::sample::select(vec![Codec::Gzip, Codec::Zstd]);
+    let charset = (
+        proptest::sample::select(Charset::all().collect::<Vec<_>>()),
+        proptest::sample::select(vec![Malformed::Reject, Malformed::Replace]),
+    );
+    let newline = (
+        proptest::sample::select(vec![LineEnd::Lf, LineEnd::CrLf]),
+        proptest::sample::select(vec![LoneCr::Keep, LoneCr::LineEnd]),
+    );
     let stage = prop_oneof![
+        any_ebcdic().prop_map(StageSpec::Ebcdic),
+        any_fixed_width().prop_map(|spec| StageSpec::Validate(ValidateSpec::FixedWidth(spec))),
+        Just(StageSpec::StripBom),
+        newline.prop_map(|(to, lone_cr)| StageSpec::Newline(NewlineSpec { to, lone_cr })),
+        charset.prop_map(|(from, malformed)| StageSpec::Charset(CharsetSpec { from, malformed })),
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=9).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
+        proptest::sample::subsequence(MediaType::ALL, 1..=MediaType::ALL.len())
+            .prop_map(|types| StageSpec::Validate(ValidateSpec::Magic(MagicSpec { types }))),
+        (1u64.., any_records()).prop_map(|(first, records)| StageSpec::Head(HeadSpec { first, records })),
+        (0u64..9, 1u64..9, any_records()).prop_map(|(first, last, records)| StageSpec::Drop(DropSpec {
+            first,
+            last,
+            records
+        })),
+        any_unique().prop_map(|spec| StageSpec::Validate(ValidateSpec::Unique(spec))),
+        any_trailer().prop_map(|spec| StageSpec::Validate(ValidateSpec::Trailer(spec))),
+        proptest::sample::select(vec![EdiStandard::X12, EdiStandard::Edifact])
+            .prop_map(|standard| StageSpec::Validate(ValidateSpec::Edi(EdiSpec { standard }))),
+        proptest::option::of("[A-Za-z_][A-Za-z0-9_.-]{0,4}")
+            .prop_map(|root| StageSpec::Validate(ValidateSpec::Xml(XmlSpec { root }))),
+        any_jsonl().prop_map(|jsonl| StageSpec::Validate(ValidateSpec::Jsonl(jsonl))),
         any_csv().prop_map(|csv| StageSpec::Validate(ValidateSpec::Csv(csv))),
     ];
     let storage = (
@@ -314,7 +302,7 @@ fn any_route() -> impl Strategy<Value = Route> {
         proptest::collection::vec(destination, 0..3),
         complete_when,
         proptest::option::of((".{1,9}", proptest::option::of(".{1,9}"))),
-        (1u64.., 1u64.., 1u32..1000, any::<u64>()),
+        (1u64.., 1u64.., 1u32..1000, any::<u64>(), 1u32..=1000),
         proptest::sample::select(vec![
             Ordering::None,
             Ordering::Strict(HeadOfLine::Block),
@@ -332,6 +320,7 @@ fn any_route() -> impl Strategy<Value = Route> {
                 max_output_bytes: ByteSize(limits.1),
                 max_ratio: limits.2,
                 max_errors: limits.3,
+                max_depth: limits.4,
                 ..Limits::default()
             },
             ordering,

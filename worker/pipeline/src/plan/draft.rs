@@ -1,5 +1,7 @@
 //! How a plan is drawn up: which stages make one step, what each step must hold, and where the rest of the memory goes.
 
+use std::sync::Arc;
+
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{CompressSpec, StageSpec},
@@ -48,7 +50,10 @@ impl<'a> Draft<'a> {
         let close = |serial: &mut Vec<Serial>, groups: &mut Vec<Group>| -> Result<(), Failure> {
             if !serial.is_empty() {
                 let stages = std::mem::take(serial);
-                let infos = build(&stages, request.limits, &request.keys)?.iter().map(Stage::info).collect();
+                let infos = build(&stages, request.limits, &*request.secrets, &request.keys)?
+                    .iter()
+                    .map(Stage::info)
+                    .collect();
                 groups.push(Group::Serial { stages, infos });
             }
             Ok(())
@@ -63,7 +68,7 @@ impl<'a> Draft<'a> {
             }
         }
         let rewritten = |groups: &[Group], serial: &[Serial]| -> Result<bool, Failure> {
-            let open = build(serial, request.limits, &request.keys)?;
+            let open = build(serial, request.limits, &*request.secrets, &request.keys)?;
             Ok(groups.iter().any(Group::makes_bytes)
                 || open.iter().any(|stage| stage.info().kind != Kind::Tap))
         };
@@ -146,6 +151,7 @@ impl<'a> Draft<'a> {
             limits: self.request.limits.clone(),
             keys: self.request.keys.clone(),
             sink,
+            secrets: Arc::clone(&self.request.secrets),
         })
     }
 
@@ -210,6 +216,7 @@ impl<'a> Draft<'a> {
             limits: self.request.limits.clone(),
             keys: self.request.keys.clone(),
             sink,
+            secrets: Arc::clone(&self.request.secrets),
         })
     }
 

@@ -5,54 +5,122 @@ use eft_domain::{
     route::{Limits, StageSpec, ValidateSpec},
 };
 
-use crate::keys::Keyring;
-
 use super::{
-    CsvValidate, Decompress, Flow, Input, Output, PgpRead, PgpWrite, Sha256, Stage, StageInfo, StageReport,
-    State, Utf8Validate,
+    Charset, CsvProject, CsvToJsonl, CsvToParquet, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate,
+    FixedWidth, Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, PgpRead, PgpWrite,
+    Sha256, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate, UniqueValidate, Utf8Validate,
+    XmlValidate,
+};
+use crate::{
+    keys::Keyring,
+    secrets::{NoSecrets, Secrets},
 };
 
 /// A stage of any kind.
 #[allow(missing_docs)] // Each variant is named after its stage.
 pub enum AnyStage {
+    Charset(Box<Charset>),
     Csv(Box<CsvValidate>),
+    CsvProject(Box<CsvProject>),
+    CsvToJsonl(Box<CsvToJsonl>),
+    CsvToParquet(Box<CsvToParquet>),
     Decompress(Box<Decompress>),
+    Drop(Box<DropRecords>),
+    Head(Box<HeadRecords>),
+    Magic(MagicValidate),
+    Edi(Box<EdiValidate>),
+    Jsonl(Box<JsonlValidate>),
     PgpRead(Box<PgpRead>),
     PgpWrite(Box<PgpWrite>),
     Sha256(Box<Sha256>),
+    Trailer(Box<TrailerValidate>),
+    Unique(Box<UniqueValidate>),
+    Ebcdic(Box<Ebcdic>),
+    FixedWidth(Box<FixedWidth>),
+    Newline(Newline),
+    StripBom(StripBom),
     Utf8(Utf8Validate),
+    Xml(Box<XmlValidate>),
 }
 
 macro_rules! each {
     ($any:expr, $stage:ident => $body:expr) => {
         match $any {
+            AnyStage::Charset($stage) => $body,
             AnyStage::Csv($stage) => $body,
+            AnyStage::CsvProject($stage) => $body,
+            AnyStage::CsvToJsonl($stage) => $body,
+            AnyStage::CsvToParquet($stage) => $body,
             AnyStage::Decompress($stage) => $body,
+            AnyStage::Drop($stage) => $body,
+            AnyStage::Head($stage) => $body,
+            AnyStage::Magic($stage) => $body,
+            AnyStage::Edi($stage) => $body,
+            AnyStage::Jsonl($stage) => $body,
             AnyStage::PgpRead($stage) => $body,
             AnyStage::PgpWrite($stage) => $body,
             AnyStage::Sha256($stage) => $body,
+            AnyStage::Trailer($stage) => $body,
+            AnyStage::Unique($stage) => $body,
+            AnyStage::Ebcdic($stage) => $body,
+            AnyStage::FixedWidth($stage) => $body,
+            AnyStage::Newline($stage) => $body,
+            AnyStage::StripBom($stage) => $body,
             AnyStage::Utf8($stage) => $body,
+            AnyStage::Xml($stage) => $body,
         }
     };
 }
 
 impl AnyStage {
-    /// The stage a route asks for, without keys; otherwise as [`AnyStage::with_keys`].
+    /// As [`AnyStage::with_keys`], of a stage that uses no secrets and no keys.
     ///
     /// # Errors
-    /// When its parameters contradict each other, or it needs a key.
+    /// When its parameters contradict each other, or it uses a secret or a key.
     pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
-        Self::with_keys(spec, limits, &Keyring::default())
+        Self::with_secrets(spec, limits, &NoSecrets)
+    }
+
+    /// As [`AnyStage::with_keys`], of a stage that uses no keys.
+    ///
+    /// # Errors
+    /// When its parameters contradict each other, a secret is missing, or it uses a key.
+    pub fn with_secrets(
+        spec: &StageSpec,
+        limits: &Limits,
+        secrets: &dyn Secrets,
+    ) -> Result<Option<Self>, Failure> {
+        Self::with_keys(spec, limits, secrets, &Keyring::default())
     }
 
     /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`).
     ///
     /// # Errors
-    /// When its parameters contradict each other, or a key it needs is not in the keyring.
-    pub fn with_keys(spec: &StageSpec, limits: &Limits, keys: &Keyring) -> Result<Option<Self>, Failure> {
+    /// When its parameters contradict each other, or a secret or a key is missing.
+    pub fn with_keys(
+        spec: &StageSpec,
+        limits: &Limits,
+        secrets: &dyn Secrets,
+        keys: &Keyring,
+    ) -> Result<Option<Self>, Failure> {
         Ok(match spec {
+            StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
             StageSpec::Compress(_) => None,
+            StageSpec::CsvProject(spec) => {
+                Some(Self::CsvProject(Box::new(CsvProject::new(spec.clone(), limits, secrets)?)))
+            }
+            StageSpec::CsvToJsonl(spec) => {
+                Some(Self::CsvToJsonl(Box::new(CsvToJsonl::new(spec.clone(), limits)?)))
+            }
+            StageSpec::CsvToParquet(spec) => {
+                Some(Self::CsvToParquet(Box::new(CsvToParquet::new(spec.clone(), limits)?)))
+            }
             StageSpec::Decompress(spec) => Some(Self::Decompress(Box::new(Decompress::new(*spec, limits)))),
+            StageSpec::Drop(spec) => Some(Self::Drop(Box::new(DropRecords::new(*spec, limits)))),
+            StageSpec::Head(spec) => Some(Self::Head(Box::new(HeadRecords::new(*spec, limits)))),
+            StageSpec::Ebcdic(spec) => Some(Self::Ebcdic(Box::new(Ebcdic::new(spec.clone(), limits)?))),
+            StageSpec::Newline(spec) => Some(Self::Newline(Newline::new(*spec, limits))),
+            StageSpec::StripBom => Some(Self::StripBom(StripBom::new())),
             StageSpec::PgpDecrypt(spec) => {
                 Some(Self::PgpRead(Box::new(PgpRead::decrypt(spec, limits, keys)?)))
             }
@@ -62,7 +130,28 @@ impl AnyStage {
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
             }
+            StageSpec::Validate(ValidateSpec::Magic(spec)) => {
+                Some(Self::Magic(MagicValidate::new(spec.clone())))
+            }
+            StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
+                Some(Self::Trailer(Box::new(TrailerValidate::new(spec.clone(), limits))))
+            }
+            StageSpec::Validate(ValidateSpec::Edi(spec)) => {
+                Some(Self::Edi(Box::new(EdiValidate::new(*spec, limits))))
+            }
+            StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
+                Some(Self::Jsonl(Box::new(JsonlValidate::new(spec.clone(), limits))))
+            }
+            StageSpec::Validate(ValidateSpec::Unique(spec)) => {
+                Some(Self::Unique(Box::new(UniqueValidate::new(spec.clone(), limits))))
+            }
+            StageSpec::Validate(ValidateSpec::FixedWidth(spec)) => {
+                Some(Self::FixedWidth(Box::new(FixedWidth::new(spec.clone(), limits)?)))
+            }
             StageSpec::Validate(ValidateSpec::Utf8) => Some(Self::Utf8(Utf8Validate::new())),
+            StageSpec::Validate(ValidateSpec::Xml(spec)) => {
+                Some(Self::Xml(Box::new(XmlValidate::new(spec.clone(), limits))))
+            }
         })
     }
 }

@@ -43,12 +43,14 @@
 
 mod block;
 mod dialect;
-mod lanes;
+mod fields;
+pub(super) mod lanes;
 mod machine;
+pub(super) mod records;
 mod resume;
-mod rules;
+pub(super) mod rules;
 mod scan;
-mod tally;
+pub(super) mod tally;
 mod types;
 
 use eft_domain::Failure;
@@ -56,8 +58,10 @@ use eft_domain::route::{CsvSpec, Limits};
 
 use self::dialect::Dialect;
 use self::machine::{Machine, Piece};
+pub(super) use self::rules::show;
 use self::scan::Scanner;
-use self::tally::Tally;
+pub(super) use self::tally::Tally;
+pub(super) use self::types::{accepts, name as type_name};
 use super::utf8::{BadSequence, Utf8Scan};
 use super::{Flow, Input, Kind, Output, ResumeClass, Stage, StageInfo, StageReport, State};
 

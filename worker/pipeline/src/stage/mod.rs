@@ -20,22 +20,58 @@
 
 mod any;
 mod buffers;
+pub mod catalogue;
+pub mod charset;
 pub mod compress;
 pub mod csv;
+mod csv_project;
+mod csv_rewrite;
+mod csv_to_jsonl;
+mod csv_to_parquet;
 pub mod decompress;
+pub mod drop;
+pub mod ebcdic;
+pub mod edi;
+pub mod fixed_width;
+pub mod head;
 mod io;
+pub mod jsonl;
+pub mod magic;
+pub mod newline;
+mod pending;
 pub mod pgp;
+mod records;
 mod sha256;
+pub mod strip_bom;
+pub mod trailer;
+pub mod unique;
 pub mod utf8;
+pub mod xml;
 
 pub use any::AnyStage;
+pub use charset::Charset;
 pub use compress::{BlockCompressor, Scratch};
 pub use csv::CsvValidate;
+pub use csv_project::CsvProject;
+pub use csv_to_jsonl::CsvToJsonl;
+pub use csv_to_parquet::CsvToParquet;
 pub use decompress::Decompress;
+pub use drop::DropRecords;
+pub use ebcdic::Ebcdic;
+pub use edi::EdiValidate;
+pub use fixed_width::FixedWidth;
+pub use head::HeadRecords;
 pub use io::{Input, Output};
+pub use jsonl::JsonlValidate;
+pub use magic::MagicValidate;
+pub use newline::Newline;
 pub use pgp::{PgpRead, PgpWrite};
 pub use sha256::Sha256;
+pub use strip_bom::StripBom;
+pub use trailer::TrailerValidate;
+pub use unique::UniqueValidate;
 pub use utf8::Utf8Validate;
+pub use xml::XmlValidate;
 
 use eft_domain::{Code, Failure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -53,6 +89,18 @@ pub enum Kind {
     Seek,
 }
 
+impl Kind {
+    /// The kind as it is written in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tap => "tap",
+            Self::Slice => "slice",
+            Self::Rewrite => "rewrite",
+            Self::Seek => "seek",
+        }
+    }
+}
+
 /// How far a run can be resumed through a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResumeClass {
@@ -64,6 +112,18 @@ pub enum ResumeClass {
     R2,
     /// Not resumable: restarts from the source.
     R3,
+}
+
+impl ResumeClass {
+    /// The class as it is written in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::R0 => "R0",
+            Self::R1 => "R1",
+            Self::R2 => "R2",
+            Self::R3 => "R3",
+        }
+    }
 }
 
 /// What the planner has to know of a stage.
@@ -153,6 +213,9 @@ pub trait Stage: Send {
     /// When this is no state of this stage; the checkpoint is then not used.
     fn restore(&mut self, state: State) -> Result<(), Failure>;
 }
+
+/// Most bytes of a file that a state holds: what one request writes at once. None, reasonable default.
+pub(crate) const MAX_STATE: u64 = 1 << 20;
 
 /// A stage's own type as a [`State`].
 pub(crate) fn pack(state: &impl Serialize) -> Option<State> {

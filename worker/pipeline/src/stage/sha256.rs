@@ -1,7 +1,8 @@
 //! SHA-256 of the bytes that pass, for routes that ask for it.
 //!
 //! By the `sha2` crate, not by ring, which does not let the state of a digest out: a run with a digest could not be
-//! resumed. Both use the processor's SHA instructions and are equally fast (`speed_of_light`).
+//! resumed. Both use the processor's SHA instructions: 1.44 GiB/s here (`plumbing`), 1.45 by ring alone
+//! (`speed_of_light`), on the same core in one sitting.
 
 use eft_domain::Failure;
 use sha2::Digest as _;

@@ -72,7 +72,7 @@ impl Stage for Utf8Validate {
     fn restore(&mut self, state: State) -> Result<(), Failure> {
         let scan: Utf8Scan = unpack("validate.utf8", state)?;
         let carried = scan.carry.get(..usize::from(scan.carried));
-        if !carried.is_some_and(|bytes| is_cut_sequence(bytes)) {
+        if !carried.is_some_and(is_cut_sequence) {
             return Err(bad_state("validate.utf8", "no start of a sequence"));
         }
         self.scan = scan;

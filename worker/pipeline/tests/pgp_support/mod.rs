@@ -19,6 +19,7 @@ use eft_fakes::drive::{Arrival, Outcome, drive};
 use eft_pipeline::{
     keys::{Keyring, Keys, SecretBytes},
     port::{ErrorKind, PortError, PortResult},
+    secrets::NoSecrets,
     stage::AnyStage,
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -148,7 +149,7 @@ pub(crate) fn day_of_2020(days: u64) -> SystemTime {
 }
 
 pub(crate) fn stages_with(specs: &[StageSpec], limits: &Limits, keys: &Keyring) -> Vec<AnyStage> {
-    specs.iter().map(|spec| AnyStage::with_keys(spec, limits, keys).unwrap().unwrap()).collect()
+    specs.iter().map(|spec| AnyStage::with_keys(spec, limits, &NoSecrets, keys).unwrap().unwrap()).collect()
 }
 
 pub(crate) fn run_with(specs: &[StageSpec], limits: &Limits, arrival: &Arrival) -> Outcome {

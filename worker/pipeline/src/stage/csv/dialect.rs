@@ -174,12 +174,12 @@ fn cut(name: &str) -> &str {
     &name[..name.floor_char_boundary(MAX_NAME)]
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     show(&name.as_bytes()[..name.len().min(MAX_NAME)], name.len() > MAX_NAME)
 }
 
 /// A list of names, cut.
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     const MAX_LISTED: usize = 20;
     let mut text: Vec<String> = names.iter().take(MAX_LISTED).map(|name| quoted(name)).collect();
     if names.len() > MAX_LISTED {

@@ -6,34 +6,34 @@
 use wide::u8x16;
 
 /// A vector of bytes.
-pub(super) type V = u8x16;
+pub(in crate::stage) type V = u8x16;
 
 #[inline(always)]
-pub(super) fn load(bytes: &[u8; 16]) -> V {
+pub(in crate::stage) fn load(bytes: &[u8; 16]) -> V {
     u8x16::new(*bytes)
 }
 
 #[inline(always)]
-pub(super) fn splat(byte: u8) -> V {
+pub(in crate::stage) fn splat(byte: u8) -> V {
     u8x16::splat(byte)
 }
 
 /// All ones where the bytes are equal, else zero.
 #[inline(always)]
-pub(super) fn eq(a: V, b: V) -> V {
+pub(in crate::stage) fn eq(a: V, b: V) -> V {
     a.simd_eq(b)
 }
 
 /// All ones where the byte is an ASCII digit, else zero.
 #[inline(always)]
-pub(super) fn digit(a: V) -> V {
+pub(in crate::stage) fn digit(a: V) -> V {
     let value = a - splat(b'0');
     eq(value.min(splat(9)), value)
 }
 
 /// One bit a byte, byte 0 lowest, of four vectors whose bytes are all ones or all zeros.
 #[inline(always)]
-pub(super) fn mask(v: [V; 4]) -> u64 {
+pub(in crate::stage) fn mask(v: [V; 4]) -> u64 {
     let bits = v.map(|v| u64::from(v.to_bitmask()));
     bits[0] | bits[1] << 16 | bits[2] << 32 | bits[3] << 48
 }

@@ -304,7 +304,10 @@ impl Machine {
             }
             State::Start | State::Unquoted | State::Closing => {}
         }
-        self.end_record(piece, end, end)
+        self.end_record(piece, end, end)?;
+        // No byte ended it: whoever goes on from here stands at the end, not one behind it.
+        self.start_record(end);
+        Ok(())
     }
 
     /// The number of the record being read; 0 is the header.

@@ -1,4 +1,4 @@
-//! What a checkpoint keeps of `validate.csv`: its state between two records.
+//! What a checkpoint keeps of `validate.csv` and of the stages that read records with it: the state between two records.
 
 use eft_domain::Failure;
 use eft_domain::route::Columns;
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::CsvValidate;
 use super::dialect::{MAX_NAME, Table};
 use super::machine::{Machine, State as Reading};
+use super::records::Records;
 use crate::stage::{Reject, State, bad_state, pack, unpack};
 
 const NAME: &str = "validate.csv";
@@ -39,6 +40,11 @@ impl CsvValidate {
     }
 
     pub(super) fn save_between(&self) -> Option<State> {
+        pack(&self.between(None)?)
+    }
+
+    /// The state, with the names in the file's header where the caller knows them in full.
+    fn between(&self, full: Option<&Vec<String>>) -> Option<Between> {
         let machine = &self.machine;
         if !self.is_between() {
             return None;
@@ -46,6 +52,7 @@ impl CsvValidate {
         let columns = match (machine.dialect.columns(), &machine.table) {
             (Columns::Header(_), Some(_)) | (Columns::Named(_), _) | (_, None) => Known::Route,
             (Columns::Unnamed, Some(table)) => Known::Width(table.rules.len()),
+            (Columns::FromFile, Some(_)) if full.is_some() => Known::Names(full?.clone()),
             (Columns::FromFile, Some(table)) => {
                 // Names are cut for messages; one that may have been cut would not be found again.
                 if table.names.iter().any(|name| name.len() + 3 >= MAX_NAME) {
@@ -55,7 +62,7 @@ impl CsvValidate {
             }
         };
         let tally = &machine.tally;
-        pack(&Between {
+        Some(Between {
             record_start: machine.record_start,
             columns,
             records: tally.records,
@@ -65,13 +72,41 @@ impl CsvValidate {
     }
 
     pub(super) fn restore_between(&mut self, state: State) -> Result<(), Failure> {
-        let Between { record_start, columns, records, errors, rejects } = unpack(NAME, state)?;
+        self.go_on(NAME, unpack(NAME, state)?)
+    }
+
+    fn go_on(&mut self, stage: &str, between: Between) -> Result<(), Failure> {
+        let Between { record_start, columns, records, errors, rejects } = between;
         self.mark = None;
         let tally = &mut self.machine.tally;
         (tally.records, tally.errors, tally.rejects) = (records, errors, rejects);
-        let table = self.machine.known(columns).map_err(|why| bad_state(NAME, why))?;
+        let table = self.machine.known(columns).map_err(|why| bad_state(stage, why))?;
         self.machine.resume(record_start, table);
         Ok(())
+    }
+}
+
+impl Records {
+    /// The state between two records.
+    pub(in crate::stage) fn save(&self) -> Option<State> {
+        if !self.is_between() {
+            return None;
+        }
+        pack(&self.validate.between(self.names.as_ref())?)
+    }
+
+    /// Go on between two records, for the stage of this name; returns the names of the columns.
+    pub(in crate::stage) fn restore(&mut self, stage: &str, state: State) -> Result<Vec<String>, Failure> {
+        let between: Between = unpack(stage, state)?;
+        let names = match (&between.columns, self.validate.machine.dialect.columns()) {
+            (Known::Names(names), Columns::FromFile) => names.clone(),
+            (Known::Route, Columns::Header(names) | Columns::Named(names)) => names.clone(),
+            _ => return Err(bad_state(stage, "these are not the columns of the route")),
+        };
+        self.validate.go_on(stage, between)?;
+        self.names = Some(names.clone());
+        self.started = true;
+        Ok(names)
     }
 }
 

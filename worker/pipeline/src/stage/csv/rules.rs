@@ -15,6 +15,14 @@ pub(super) struct Rule {
     pub(super) not_null: bool,
 }
 
+impl Rule {
+    /// Any text is right.
+    #[inline]
+    pub(super) fn is_none(self) -> bool {
+        self.ty == ColumnType::Text && !self.not_null
+    }
+}
+
 /// What is wrong with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
@@ -27,7 +35,8 @@ pub(super) enum Wrong {
 pub(super) struct Rules {
     quote: Option<u8>,
     escape: Option<u8>,
-    nulls: Vec<Box<[u8]>>,
+    /// The texts that mean null.
+    pub(super) nulls: Vec<Box<[u8]>>,
     /// Bytes of a field that have to be kept to decide and to report.
     pub(super) keep: usize,
 }
@@ -124,7 +133,7 @@ impl Rules {
 }
 
 /// Text for a message: in quotes, control characters and bytes that are not UTF-8 escaped, a cut marked.
-pub(super) fn show(text: &[u8], cut: bool) -> String {
+pub(in crate::stage) fn show(text: &[u8], cut: bool) -> String {
     let mut shown = String::from('"');
     let mut chunks = text.utf8_chunks().peekable();
     while let Some(chunk) = chunks.next() {

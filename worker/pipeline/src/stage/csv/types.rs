@@ -7,7 +7,7 @@ use eft_domain::route::ColumnType;
 pub(super) const MAX_TYPED: usize = 64;
 
 /// The type's name in messages.
-pub(super) fn name(ty: ColumnType) -> &'static str {
+pub(in crate::stage) fn name(ty: ColumnType) -> &'static str {
     match ty {
         ColumnType::Text => "text",
         ColumnType::Integer => "an integer",
@@ -22,7 +22,7 @@ pub(super) fn name(ty: ColumnType) -> &'static str {
 
 /// Whether `text`, unquoted, is of the type.
 #[inline]
-pub(super) fn accepts(ty: ColumnType, text: &[u8]) -> bool {
+pub(in crate::stage) fn accepts(ty: ColumnType, text: &[u8]) -> bool {
     if ty == ColumnType::Text {
         return true;
     }

@@ -51,8 +51,10 @@ impl PgpRead {
     /// # Errors
     /// When a key was not looked for.
     pub fn decrypt(spec: &PgpDecryptSpec, limits: &Limits, keys: &Keyring) -> Result<Self, Failure> {
-        let secret: Vec<_> = spec.keys.iter().map(|name| keys.secret(name)).collect::<Result<_, _>>()?;
-        let reading = Reading::new(Some(secret), spec.verify, &spec.signers, limits, keys)?;
+        let reading = keys.for_use(|| {
+            let secret: Vec<_> = spec.keys.iter().map(|name| keys.secret(name)).collect::<Result<_, _>>()?;
+            Reading::new(Some(secret), spec.verify, &spec.signers, limits, keys)
+        })?;
         Ok(Self::new("pgp_decrypt", reading))
     }
 
@@ -61,12 +63,13 @@ impl PgpRead {
     /// # Errors
     /// When a key was not looked for.
     pub fn verify(spec: &PgpVerifySpec, limits: &Limits, keys: &Keyring) -> Result<Self, Failure> {
-        let reading = Reading::new(None, PgpVerify::Required, &spec.signers, limits, keys)?;
+        let reading =
+            keys.for_use(|| Reading::new(None, PgpVerify::Required, &spec.signers, limits, keys))?;
         Ok(Self::new("pgp_verify", reading))
     }
 
-    fn new(name: &'static str, reading: Reading) -> Self {
-        let bridge = Bridge::new(move |feed, sink| reading.read(feed, sink));
+    fn new(name: &'static str, reading: Result<Reading, Failure>) -> Self {
+        let bridge = Bridge::new(move |feed, sink| reading?.read(feed, sink));
         Self { name, bridge, verified: false }
     }
 
@@ -118,7 +121,7 @@ impl PgpWrite {
     /// # Errors
     /// When a key was not looked for.
     pub fn encrypt(spec: &PgpEncryptSpec, keys: &Keyring) -> Result<Self, Failure> {
-        Ok(Self::new("pgp_encrypt", Writing::encrypted(spec, keys)?))
+        Ok(Self::new("pgp_encrypt", keys.for_use(|| Writing::encrypted(spec, keys))?))
     }
 
     /// `pgp_sign` for one object.
@@ -126,11 +129,11 @@ impl PgpWrite {
     /// # Errors
     /// When a key was not looked for.
     pub fn sign(spec: &PgpSignSpec, keys: &Keyring) -> Result<Self, Failure> {
-        Ok(Self::new("pgp_sign", Writing::signed(spec, keys)?))
+        Ok(Self::new("pgp_sign", keys.for_use(|| Writing::signed(spec, keys))?))
     }
 
-    fn new(name: &'static str, writing: Writing) -> Self {
-        Self { name, bridge: Bridge::new(move |feed, sink| writing.write(feed, sink)) }
+    fn new(name: &'static str, writing: Result<Writing, Failure>) -> Self {
+        Self { name, bridge: Bridge::new(move |feed, sink| writing?.write(feed, sink)) }
     }
 }
 
