@@ -19,7 +19,7 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// Eight parts.
 const LEN: usize = 64 << 20;
 
-fn routes() -> [Route; 8] {
+fn routes() -> [Route; 10] {
     [
         Route::identity(LEN),
         Route::sha256(LEN),
@@ -29,6 +29,8 @@ fn routes() -> [Route; 8] {
         Route::csv_to_jsonl(LEN),
         Route::csv_to_parquet(LEN),
         Route::gunzip_csv_zstd(LEN),
+        Route::pgp_decrypt(LEN),
+        Route::pgp_encrypt(LEN),
     ]
 }
 

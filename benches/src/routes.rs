@@ -1,6 +1,6 @@
 //! Whole transfers over memory.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use eft_domain::{
@@ -8,21 +8,30 @@ use eft_domain::{
     route::{
         Change, Codec, ColumnSource, ColumnType, CompressSpec, CsvOutput, CsvProjectSpec, CsvSpec,
         CsvToJsonlSpec, CsvToParquetSpec, DecimalSize, DecompressSpec, Limits, OnError, OutputColumn,
-        ParquetCompression, StageSpec, ValidateSpec,
+        ParquetCompression, PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec, PgpIntegrity,
+        PgpVerify, StageSpec, ValidateSpec,
     },
 };
-use eft_fakes::MemorySource;
+use eft_fakes::{
+    MemorySource,
+    drive::{Arrival, drive},
+    keys::MemoryKeys,
+};
 use eft_pipeline::{
     budget::Budget,
     concurrency::Concurrency,
+    given::Given,
+    keys::Keyring,
     plan::{Plan, Request},
     pool::Pool,
     port::{ObjectSink, SinkLimits},
     progress::{Progress, Snapshot},
     retry::RetryPolicy,
     secrets::HeldSecrets,
+    stage::AnyStage,
     transfer::Transfer,
 };
+use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::{data, sink::Discard};
@@ -44,6 +53,7 @@ pub struct Route {
     /// Bytes of the object with compression undone: what throughput is counted in.
     pub plain: u64,
     stages: Vec<StageSpec>,
+    keys: Keyring,
     sha256: bool,
     sinks: usize,
 }
@@ -66,7 +76,8 @@ pub struct Machine {
 impl Route {
     fn over(name: &'static str, source: Bytes) -> Self {
         let plain = source.len() as u64;
-        Self { name, source, plain, stages: Vec::new(), sha256: false, sinks: 1 }
+        let keys = Keyring::default();
+        Self { name, source, plain, stages: Vec::new(), keys, sha256: false, sinks: 1 }
     }
 
     /// Bytes pass as they are; of `len` bytes.
@@ -122,6 +133,27 @@ impl Route {
         Self { stages, plain: len as u64, ..Self::over("gunzip_csv_zstd", source) }
     }
 
+    /// Decrypt and verify a message of `len` bytes of rows, with a modification detection code and not compressed.
+    pub fn pgp_decrypt(len: usize) -> Self {
+        let rows = data::csv(len);
+        let (encrypt, decrypt) = (vec![pgp_encrypt()], vec![pgp_decrypt()]);
+        let keys = pgp_keys(&encrypt);
+        let given = Given { keys, ..Given::default() };
+        let stage = AnyStage::with(&encrypt[0], &Limits::default(), &given);
+        let stage = stage.expect("its keys are there").expect("a stage");
+        let made = drive(vec![stage], &Arrival::whole(&rows));
+        assert_eq!(made.verdict, Ok(()));
+        let keys = pgp_keys(&decrypt);
+        Self { stages: decrypt, keys, plain: len as u64, ..Self::over("pgp_decrypt", made.bytes.into()) }
+    }
+
+    /// Sign and encrypt `len` bytes of rows.
+    pub fn pgp_encrypt(len: usize) -> Self {
+        let stages = vec![pgp_encrypt()];
+        let keys = pgp_keys(&stages);
+        Self { stages, keys, ..Self::over("pgp_encrypt", data::csv(len)) }
+    }
+
     /// Identity to two sinks from one read.
     pub fn tee(len: usize) -> Self {
         Self { sinks: 2, ..Self::over("tee_2", data::noise(len)) }
@@ -141,8 +173,11 @@ impl Route {
             part_size: None,
             refuse_empty: false,
             threads: pool.threads(),
-            expected: None,
-            secrets: Arc::new(HeldSecrets::new([("bench".to_owned(), vec![7; 32])])),
+            given: Given {
+                secrets: Arc::new(HeldSecrets::new([("bench".to_owned(), vec![7; 32])])),
+                keys: self.keys.clone(),
+                expected: None,
+            },
         });
         let plan = plan.expect("the worker's defaults carry these routes");
         Transfer {
@@ -206,6 +241,30 @@ fn project() -> StageSpec {
         columns: plain.into_iter().map(|name| column(name, Change::None)).chain(changed).collect(),
         output: CsvOutput::default(),
     })
+}
+
+fn pgp_encrypt() -> StageSpec {
+    StageSpec::PgpEncrypt(PgpEncryptSpec {
+        recipients: vec!["acme".to_owned()],
+        sign_with: Some("acme".to_owned()),
+        armor: false,
+        cipher: PgpCipher::default(),
+        integrity: PgpIntegrity::default(),
+        compression: PgpCompression::default(),
+    })
+}
+
+fn pgp_decrypt() -> StageSpec {
+    let names = || vec!["acme".to_owned()];
+    StageSpec::PgpDecrypt(PgpDecryptSpec { keys: names(), verify: PgpVerify::Required, signers: names() })
+}
+
+/// A test key of the pipeline's.
+fn pgp_keys(stages: &[StageSpec]) -> Keyring {
+    let key = include_bytes!("../../worker/pipeline/tests/pgp/acme.sec.asc");
+    let keys = MemoryKeys::default().and("acme", &key[..]);
+    let found = Keyring::resolve(stages, &keys, SystemTime::now()).now_or_never();
+    found.expect("keys in memory are there at once").expect("a sound key")
 }
 
 fn csv() -> StageSpec {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -19,10 +19,13 @@ use eft_pipeline::{
     concurrency::Concurrency,
     error::of_sink,
     fetch::checksum_of,
+    given::Given,
+    keys::{Keyring, Keys, NoKeys},
     port::ErrorKind,
     stage::catalogue::{self, Entry},
 };
 use eft_worker::{
+    keys::Folder,
     place,
     run::Job,
     s3::{Client, crc_to_text},
@@ -100,7 +103,8 @@ struct What {
     /// How much of the source a resumed run may read again [default: 256MiB, or twice the memory].
     #[arg(long, value_name = "SIZE", requires = "checkpoint")]
     checkpoint_interval: Option<ByteSize>,
-    /// Secrets that the route names: NAME.key in this folder.
+    /// A folder with what the route names: secrets in NAME.key, OpenPGP keys in NAME.asc or NAME.pgp. The passphrase of a
+    /// secret key is in NAME.pass, or in EFT_PASSPHRASE_NAME (capitals, _ for what is no letter or digit).
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
     /// s3://bucket/key[?versionId=…], a path, or - for standard input.
@@ -112,7 +116,7 @@ struct What {
 }
 
 impl What {
-    fn job(self) -> Result<Job, Failure> {
+    async fn job(self) -> Result<Job, Failure> {
         let route = match &self.route {
             None => Route::identity(),
             Some(path) => read_route(path)?,
@@ -122,9 +126,14 @@ impl What {
             return Err(configuration(message));
         }
         let secrets = Arc::new(secrets::read(self.keys.as_deref(), &route)?);
+        let keys: Box<dyn Keys> = match self.keys {
+            Some(folder) => Box::new(Folder::new(folder, variable)),
+            None => Box::new(NoKeys),
+        };
+        let keys = Keyring::resolve(&route.stages, keys.as_ref(), SystemTime::now()).await?;
         Ok(Job {
             route,
-            secrets,
+            given: Given { secrets, keys, ..Given::default() },
             source: self.source,
             destination: self.destination,
             memory: self.memory,
@@ -182,10 +191,12 @@ pub(crate) fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Transfer { what, receipt, quiet, json } => transfer(what.job()?, receipt, quiet, json).await,
+        Command::Transfer { what, receipt, quiet, json } => {
+            transfer(what.job().await?, receipt, quiet, json).await
+        }
         Command::Plan { what } => {
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            print!("{}", output::plan(&what.job()?.look(threads).await?));
+            print!("{}", output::plan(&what.job().await?.look(threads).await?));
             Ok(())
         }
         Command::Verify { receipt } => verify(&receipt).await,
@@ -357,10 +368,14 @@ async fn verify(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the environment says. This is the one place that reads ours.
+#[allow(clippy::disallowed_methods)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// Where the signing key is: `EFT_SIGNING_KEY`, or the user's configuration folder.
 fn key_path() -> Result<PathBuf, Failure> {
-    #[allow(clippy::disallowed_methods)] // This is the one place that reads our environment.
-    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     if let Some(path) = variable("EFT_SIGNING_KEY") {
         return Ok(path.into());
     }

@@ -14,13 +14,13 @@ use eft_pipeline::{
     concurrency::Concurrency,
     error::{interrupted, of_checkpoint, of_sink, of_source},
     fetch::checksum_of,
+    given::Given,
     plan::{DEFAULT_MEMORY, Plan, Request},
     pool::Pool,
     port::{Committed, ErrorKind, PortError, SinkLimits, Verified},
     progress::Progress,
     resume::sweep,
     retry::RetryPolicy,
-    secrets::Secrets,
     sidecar::Expected,
     transfer::{Outcome, Stopped, Transfer},
     zip::{Archive, Packed},
@@ -51,8 +51,8 @@ pub struct Job {
     pub concurrency: usize,
     /// Size of the first parts.
     pub part_size: Option<ByteSize>,
-    /// The secrets the route names.
-    pub secrets: Arc<dyn Secrets>,
+    /// The secrets and keys that the route names.
+    pub given: Given,
     /// S3 may copy the object itself when no stage reads it.
     pub server_copy: bool,
     /// Where to keep what a later run needs to go on, and to find what an earlier one has left.
@@ -87,6 +87,7 @@ pub struct Preview {
 
 impl Job {
     fn plan(&self, size: Option<u64>, found: &Found, threads: usize) -> Result<Plan, Failure> {
+        self.refuse_unproven_output()?;
         let request = Request {
             size,
             stages: &self.route.stages,
@@ -100,8 +101,7 @@ impl Job {
             threads,
             // An archive with an empty entry is no empty source.
             refuse_empty: self.route.on_empty != OnEmpty::Accept && found.entry.is_none(),
-            secrets: Arc::clone(&self.secrets),
-            expected: found.expected.clone(),
+            given: Given { expected: found.expected.clone(), ..self.given.clone() },
         };
         match self.memory {
             Some(_) => Plan::new(&request),
@@ -126,6 +126,17 @@ impl Job {
         let (source, packed) = archive.unpack(archive.find(spec.entry.as_deref())?, limits).await?;
         opened.source = source;
         Ok(Some(packed))
+    }
+
+    /// Content of a message is written before its integrity and signature are known, and must not be taken for genuine.
+    fn refuse_unproven_output(&self) -> Result<(), Failure> {
+        let reads = |stage: &StageSpec| matches!(stage, StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_));
+        if self.destination == ObjectUri::Std && self.route.stages.iter().any(reads) {
+            let message = "what is decrypted is genuine only once its end was read, and standard output cannot be \
+                           taken back: name a file or an object";
+            return Err(Failure::new(Code::PlanRefused, message));
+        }
+        Ok(())
     }
 
     /// What the sink takes, without opening it.

@@ -86,6 +86,12 @@ codes! {
     /// The object does not have the digest its sidecar holds.
     SidecarMismatch = "sidecar.mismatch", Rejected,
         "the sender sends the file and its sidecar again: one of them was changed, cut or mixed up on the way";
+    /// An encrypted or signed message is not what it claims to be, or not from who may send it.
+    CryptoRefused = "crypto.refused", Rejected,
+        "the sender encrypts and signs the file again with the keys agreed and sends it; ask whether it was changed on its way";
+    /// A message is not encrypted to any of the keys of the route.
+    CryptoNoKey = "crypto.no_key", Rejected,
+        "the sender encrypts to the key of the route, or the route's owner adds the key the file is encrypted to";
     /// The object is empty and the route refuses empty objects.
     SourceEmpty = "source.empty", Rejected,
         "the sender sends a file with content, or the route's owner sets `on_empty: accept`";

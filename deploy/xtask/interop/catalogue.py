@@ -8,6 +8,8 @@ import zipfile
 import eft
 
 MARKDOWN = eft.OWN.parent.parent / "worker" / "pipeline" / "stages"
+# Which key a name stands for is of no account: any that can do everything.
+KEY = MARKDOWN.parent / "tests" / "pgp" / "acme.sec.asc"
 
 
 def stages(bed, *args):
@@ -50,6 +52,9 @@ def test_examples_are_planned(bed):
     for entry in entries(bed):
         for name in re.findall(r"hash: \{ key: ([\w-]+) \}", entry["example"]):
             (keys / f"{name}.key").write_bytes(bytes(32))
+        for names in re.findall(r"(?:keys|signers|recipients|sign_with): \[?([\w, -]+)", entry["example"]):
+            for name in names.split(", "):
+                (keys / f"{name}.asc").write_bytes(KEY.read_bytes())
         named = re.findall(r'entry: "?([\w./-]+)', entry["example"])
         with zipfile.ZipFile(archive, "w") as file:
             file.writestr(named[0] if named else "x", "x\n")

@@ -17,6 +17,7 @@ import gates
 import indeterminate
 import objects
 import parquet_out
+import pgp
 import records
 import refusals_faults
 import refusals_input
@@ -28,7 +29,7 @@ from bed import Bed
 import eft
 
 MODULES = [
-    gates, bombs, catalogue, records, objects, sidecars, codecs_in, codecs_out, parquet_out,
+    gates, bombs, catalogue, records, objects, sidecars, codecs_in, codecs_out, parquet_out, pgp,
     refusals_input, refusals_places, refusals_faults, indeterminate, refusals_usage,
 ]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"

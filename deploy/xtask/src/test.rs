@@ -14,6 +14,7 @@ pub(crate) fn test() -> Outcome {
         places.cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]).run()
     })?;
     step("4/7 tests", || {
+        tools::programs(&places)?;
         tools::nextest(&places, ["run", "--workspace", "--profile", "ci", "--cargo-quiet"])
     })?;
     step("5/7 examples in the documentation", || {

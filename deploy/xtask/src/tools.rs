@@ -14,9 +14,16 @@ const NEXTEST: &str = "0.9.143";
 /// Newest first. Plain `python3` goes before all: it is what the user means.
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
-/// Programs that check what the worker compresses, and that it is measured beside, each with its package.
-const PROGRAMS: [(&str, &str); 5] =
-    [("bzip2", "bzip2"), ("gzip", "gzip"), ("xz", "xz-utils"), ("zip", "zip"), ("zstd", "zstd")];
+/// Programs that check what the worker makes, and that it is measured beside, each with its package.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("bzip2", "bzip2"),
+    ("gpg", "gpg"),
+    ("gpg-agent", "gpg-agent"),
+    ("gzip", "gzip"),
+    ("xz", "xz-utils"),
+    ("zip", "zip"),
+    ("zstd", "zstd"),
+];
 
 /// Where things are.
 #[derive(Debug)]

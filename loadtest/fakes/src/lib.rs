@@ -5,6 +5,7 @@ pub mod conformance;
 pub mod csv_oracle;
 pub mod drive;
 pub mod faulty;
+pub mod keys;
 mod memory;
 mod pattern;
 

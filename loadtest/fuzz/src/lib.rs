@@ -16,6 +16,7 @@ mod archives;
 mod documents;
 mod ebcdic;
 mod fixed_width;
+mod pgp;
 mod records;
 mod rewrites;
 mod routes;
@@ -27,6 +28,7 @@ pub use archives::unzip;
 pub use documents::{edi, jsonl, xml};
 pub use ebcdic::ebcdic;
 pub use fixed_width::fixed_width;
+pub use pgp::pgp;
 pub use records::{magic, slices, trailer, unique};
 pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
 pub use routes::{receipt, route_json, route_yaml};
@@ -58,6 +60,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("jsonl", jsonl),
     ("magic", magic),
     ("newline", newline),
+    ("pgp", pgp),
     ("receipt", receipt),
     ("route_json", route_json),
     ("route_yaml", route_yaml),

@@ -1,5 +1,7 @@
 //! Routes and receipts: what is read is written, and what is written is read as the same.
 
+use std::sync::Arc;
+
 use eft_domain::{
     Route,
     invariant::violations,
@@ -7,6 +9,8 @@ use eft_domain::{
     route::{Destination, Profile, RouteErrors, StageSpec, ValidateSpec},
 };
 use eft_pipeline::{
+    given::Given,
+    keys::Keyring,
     sidecar::{Expected, wanted},
     stage::AnyStage,
 };
@@ -55,9 +59,12 @@ fn route(text: &str, parse: Parse) {
     assert_eq!(route.effective_id().as_str().parse(), Ok(route.effective_id()));
     // A route that was saved can be run.
     for spec in &route.stages {
-        let expected = wanted(&route.stages).map(Expected::placeholder);
-        let stage =
-            AnyStage::with(spec, &route.limits, &AnySecret, expected.as_ref()).map(|stage| stage.is_some());
+        let given = Given {
+            secrets: Arc::new(AnySecret),
+            keys: Keyring::unread(),
+            expected: wanted(&route.stages).map(Expected::placeholder),
+        };
+        let stage = AnyStage::with(spec, &route.limits, &given).map(|stage| stage.is_some());
         assert_eq!(stage, Ok(!matches!(spec, StageSpec::Compress(_))), "{spec:?}");
     }
 }

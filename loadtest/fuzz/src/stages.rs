@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use eft_fakes::{
     drive::{Arrival, Outcome, drive},
 };
 use eft_pipeline::{
+    given::Given,
     secrets::Secrets,
     stage::{AnyStage, BlockCompressor, Scratch},
 };
@@ -46,7 +48,8 @@ pub(crate) fn setup<const N: usize>(data: &[u8]) -> ([u8; N], Bytes) {
 /// One stage over the bytes: whole, byte by byte, and as the seed says. All must come to the same end.
 pub(crate) fn any_arrival(spec: &StageSpec, limits: &Limits, bytes: &Bytes, seed: u8) -> Outcome {
     let run = |arrival: &Arrival| {
-        let stage = AnyStage::with(spec, limits, &AnySecret, None).expect("a sound spec").expect("a stage");
+        let given = Given { secrets: Arc::new(AnySecret), ..Given::default() };
+        let stage = AnyStage::with(spec, limits, &given).expect("a sound spec").expect("a stage");
         drive(vec![stage], arrival)
     };
     let whole = run(&Arrival::whole(bytes));

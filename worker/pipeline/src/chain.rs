@@ -10,6 +10,11 @@
 //! the one that is named, whatever the chunks it came in. That is exact as far as a stage gives all it made: a tap gives
 //! nothing of the chunk it refuses, and a decompressor nothing of the call that met broken data.
 //!
+//! A stage that decrypts gives out bytes before it knows whether they are genuine. A failure behind it would tell an
+//! attacker what the bytes of his making decrypt to, so it is withheld: the chain goes on up to that stage, its output
+//! is thrown away, and only once it vouches for all of it is the failure told. If it does not, its own failure is, and
+//! nothing that stages behind it counted.
+//!
 //! # Resuming
 //! Each stage is saved when it has consumed the stream up to the same place, what the stage before it had made by then
 //! included ([`Chain::want_save`]).
@@ -91,7 +96,18 @@ pub struct Chain {
     writes: u64,
     pending: Option<Pending>,
     saved: Option<Vec<SavedStage>>,
+    withheld: Option<Withheld>,
 }
+
+/// A failure that may be told once a stage before it vouches for what it gave out.
+struct Withheld {
+    /// The slot of that stage.
+    until: usize,
+    failure: Failure,
+}
+
+/// What went wrong, and in which slot.
+type Failed = (usize, Failure);
 
 impl Chain {
     /// A chain of at least one stage.
@@ -105,7 +121,7 @@ impl Chain {
             failure: None,
             between: Output::default(),
         });
-        Self { slots: slots.collect(), writes: 0, pending: None, saved: None }
+        Self { slots: slots.collect(), writes: 0, pending: None, saved: None, withheld: None }
     }
 
     /// A chain that goes on from saved states. What it is given then begins at the mark.
@@ -200,13 +216,53 @@ impl Chain {
     /// # Errors
     /// The first error of a stage; final.
     pub fn step(&mut self, output: &mut Output) -> Result<Flow, Failure> {
-        let last = self.slots.len() - 1;
+        if self.withheld.is_none() {
+            match self.step_to(self.slots.len() - 1, output) {
+                Ok(flow) => return Ok(flow),
+                Err(failed) => self.withhold(failed)?,
+            }
+        }
+        self.prove()
+    }
+
+    /// Keep a failure that may not be told yet.
+    fn withhold(&mut self, (at, failure): Failed) -> Result<(), Failure> {
+        match self.slots[..at].iter().rposition(|slot| slot.stage.is_unverified()) {
+            Some(until) => {
+                self.withheld = Some(Withheld { until, failure });
+                Ok(())
+            }
+            None => Err(failure),
+        }
+    }
+
+    /// Step as far as the stage that has to vouch for what it gave out, and throw away what it makes.
+    fn prove(&mut self) -> Result<Flow, Failure> {
+        while let Some(Withheld { until, failure }) = self.withheld.take() {
+            let mut nowhere = Output::with_room(BETWEEN);
+            match self.step_to(until, &mut nowhere) {
+                Ok(Flow::Done) => self.withhold((until, failure))?,
+                Ok(flow) => {
+                    self.withheld = Some(Withheld { until, failure });
+                    if flow == Flow::Hungry {
+                        return Ok(flow);
+                    }
+                }
+                Err(failed) => self.withhold(failed)?,
+            }
+        }
+        Ok(Flow::Hungry)
+    }
+
+    /// Step the slots up to this one, which makes the output.
+    fn step_to(&mut self, last: usize, output: &mut Output) -> Result<Flow, Failed> {
         let mut at = last;
         loop {
             if at == last {
                 let before = output.writes();
-                let flow = self.slots[last].step(output)?;
+                let flow = self.slots[last].step(output);
                 self.writes += output.writes() - before;
+                let flow = flow.map_err(|failure| (last, failure))?;
                 self.save(last, flow);
                 match flow {
                     _ if self.saved.is_some() => return Ok(Flow::Boundary),
@@ -239,7 +295,7 @@ impl Chain {
                     self.slots[at].failure = Some(failure);
                     Flow::Full
                 }
-                flow => flow?,
+                flow => flow.map_err(|failure| (at, failure))?,
             };
             // What was made before the mark goes through the next stage before anything behind it is made.
             let saved = self.save(at, flow);
@@ -252,14 +308,19 @@ impl Chain {
         }
     }
 
-    /// What the stages did.
+    /// What the stages did. Of those behind one that does not vouch for what it gave out, nothing they counted.
     pub fn totals(&self) -> Vec<StageTotals> {
-        let totals = self.slots.iter().map(|slot| StageTotals {
-            info: slot.stage.info(),
-            bytes_in: slot.input.offset(),
-            bytes_out: slot.bytes_out,
-            busy: slot.busy,
-            report: slot.stage.report(),
+        let mut vouched = true;
+        let totals = self.slots.iter().map(|slot| {
+            let report = if vouched { slot.stage.report() } else { StageReport::default() };
+            vouched &= !slot.stage.is_unverified();
+            StageTotals {
+                info: slot.stage.info(),
+                bytes_in: slot.input.offset(),
+                bytes_out: slot.bytes_out,
+                busy: slot.busy,
+                report,
+            }
         });
         totals.collect()
     }

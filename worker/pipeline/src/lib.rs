@@ -25,6 +25,8 @@ pub mod checksum;
 pub mod chunk;
 pub mod concurrency;
 pub mod error;
+pub mod given;
+pub mod keys;
 mod marks;
 mod midstate;
 pub mod pool;

@@ -8,18 +8,15 @@
 
 mod draft;
 
-use std::sync::Arc;
-
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{Limits, StageSpec},
 };
 
 use crate::{
+    given::Given,
     port::SinkLimits,
     schedule::PartSchedule,
-    secrets::Secrets,
-    sidecar::Expected,
     stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo, UnzipEntry},
     zip::Packed,
 };
@@ -68,10 +65,8 @@ pub struct Request<'a> {
     pub threads: usize,
     /// An empty source is no file.
     pub refuse_empty: bool,
-    /// The secrets that stages use.
-    pub secrets: Arc<dyn Secrets>,
-    /// What the source's sidecar says, for the stage that checks it.
-    pub expected: Option<Expected>,
+    /// What the stages are given besides their parameters.
+    pub given: Given,
 }
 
 /// A stage of a serial step.
@@ -143,8 +138,7 @@ pub struct Plan {
     pub infos: Vec<StageInfo>,
     limits: Limits,
     sink: SinkLimits,
-    secrets: Arc<dyn Secrets>,
-    expected: Option<Expected>,
+    given: Given,
 }
 
 impl Plan {
@@ -234,8 +228,11 @@ impl Plan {
                 ByteSize(self.schedule.largest())
             ),
         };
-        let sidecar =
-            self.expected.as_ref().map(|expected| format!(", a sidecar that says {}", expected.to_hex()));
+        let sidecar = self
+            .given
+            .expected
+            .as_ref()
+            .map(|expected| format!(", a sidecar that says {}", expected.to_hex()));
         format!("eft {}, {parts}{}", env!("CARGO_PKG_VERSION"), sidecar.unwrap_or_default())
     }
 
@@ -249,20 +246,15 @@ impl Plan {
     /// # Errors
     /// When parameters contradict each other; found when planning already.
     pub fn stages(&self, stages: &[Serial]) -> Result<Vec<AnyStage>, Failure> {
-        build(stages, &self.limits, &*self.secrets, self.expected.as_ref())
+        build(stages, &self.limits, &self.given)
     }
 }
 
-fn build(
-    stages: &[Serial],
-    limits: &Limits,
-    secrets: &dyn Secrets,
-    expected: Option<&Expected>,
-) -> Result<Vec<AnyStage>, Failure> {
+fn build(stages: &[Serial], limits: &Limits, given: &Given) -> Result<Vec<AnyStage>, Failure> {
     let stages = stages.iter().map(|stage| match stage {
         Serial::Sha256 => Ok(Some(AnyStage::Sha256(Box::default()))),
         Serial::Unzip(entry) => Ok(Some(AnyStage::Unzip(Box::new(UnzipEntry::new(entry.clone(), limits))))),
-        Serial::Spec(spec) => AnyStage::with(spec, limits, secrets, expected),
+        Serial::Spec(spec) => AnyStage::with(spec, limits, given),
     });
     stages.filter_map(Result::transpose).collect()
 }

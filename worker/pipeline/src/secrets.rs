@@ -1,6 +1,6 @@
 //! Secrets that stages use, such as the key of a hash: a route names them, and never holds them.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt};
 
 use eft_domain::{
     Code, Failure,
@@ -47,11 +47,6 @@ impl Secrets for HeldSecrets {
     fn secret_bytes(&self, name: &str) -> Result<&[u8], Failure> {
         self.0.get(name).map(Vec::as_slice).ok_or_else(|| missing(name))
     }
-}
-
-/// For requests of routes that name none.
-pub fn none() -> Arc<dyn Secrets> {
-    Arc::new(NoSecrets)
 }
 
 /// The names of the secrets that stages use; one may stand there several times.

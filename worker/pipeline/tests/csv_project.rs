@@ -3,6 +3,8 @@
 
 mod csv_support;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use csv_support::{field, resumed_anywhere, rows};
 use eft_domain::{
@@ -14,6 +16,7 @@ use eft_domain::{
 };
 use eft_fakes::drive::{Arrival, Outcome, drive, resumed};
 use eft_pipeline::{
+    given::Given,
     secrets::{HeldSecrets, NoSecrets},
     stage::{AnyStage, Stage},
 };
@@ -48,7 +51,8 @@ fn spec(columns: Vec<OutputColumn>) -> CsvProjectSpec {
 
 fn stage(spec: &CsvProjectSpec, limits: &Limits) -> AnyStage {
     let secrets = HeldSecrets::new([("pepper".to_owned(), KEY.to_vec())]);
-    AnyStage::with(&StageSpec::CsvProject(spec.clone()), limits, &secrets, None).unwrap().unwrap()
+    let given = Given { secrets: Arc::new(secrets), ..Given::default() };
+    AnyStage::with(&StageSpec::CsvProject(spec.clone()), limits, &given).unwrap().unwrap()
 }
 
 /// The same whole, byte by byte, and a little at a time.
@@ -235,12 +239,13 @@ fn a_key_is_there_and_long_enough() {
         "the route uses the secret `pepper`, and it is not there: put it into `pepper.key` of the folder given with --keys"
     );
     let short = HeldSecrets::new([("pepper".to_owned(), b"short".to_vec())]);
-    let failure = AnyStage::with(&asked, &Limits::default(), &short, None).err().unwrap();
+    assert_eq!(format!("{short:?} {NoSecrets:?}"), "{\"pepper\"} NoSecrets");
+    let given = Given { secrets: Arc::new(short), ..Given::default() };
+    let failure = AnyStage::with(&asked, &Limits::default(), &given).err().unwrap();
     assert_eq!(
         failure.message,
         "csv_project: the secret `pepper` has 5 bytes, a hash takes at least 16; make it of 32 random bytes"
     );
-    assert_eq!(format!("{short:?} {NoSecrets:?}"), "{\"pepper\"} NoSecrets");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod codec_support;
+mod pgp_support;
 
 use std::{
     num::NonZeroUsize,
@@ -21,12 +22,12 @@ use eft_pipeline::{
     checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned, SavedStep},
     checksum::Crc64,
     concurrency::Concurrency,
+    given::Given,
     plan::{Plan, Request},
     pool::Pool,
     port::{ErrorKind, ObjectSink, ObjectSource, PortResult, SinkLimits},
     progress::Progress,
     retry::RetryPolicy,
-    secrets::NoSecrets,
     stage::{AnyStage, Input, Output, Stage},
     transfer::{Outcome, Stopped, Transfer},
 };
@@ -82,6 +83,7 @@ struct Rig {
     progress: Arc<Progress>,
     pool: Pool,
     memory: u64,
+    given: Given,
 }
 
 fn pinned() -> Pinned {
@@ -106,6 +108,7 @@ impl Rig {
             pool: Pool::new(NonZeroUsize::new(2).unwrap()),
             // The least that each takes.
             memory: if stages.is_empty() { 3 * MIB } else { 24 * MIB },
+            given: Given::default(),
         }
     }
 
@@ -116,8 +119,7 @@ impl Rig {
             entry: None,
             limits: &Limits { max_ratio: u32::MAX, ..Limits::default() },
             sha256: true,
-            secrets: Arc::new(NoSecrets),
-            expected: None,
+            given: self.given.clone(),
             sink: LIMITS,
             memory: ByteSize(self.memory),
             concurrency: 3,
@@ -270,6 +272,19 @@ async fn a_member_that_never_ends_is_read_again_from_its_start() {
     assert_eq!(rig.sink.object(), whole.sink.object());
     assert_eq!(outcome.resumed_from, None);
     assert_eq!(rig.sink.open_uploads(), 0);
+}
+
+/// What was decrypted is not vouched for before the end, so nothing of a run that was killed is taken up.
+#[tokio::test]
+async fn a_message_is_decrypted_from_its_start() {
+    let content = records(6 << 20);
+    let stages = [pgp_support::decrypt()];
+    let mut rig = Rig::new(pgp_support::gpg("--encrypt --sign -r ours@ -u acme@ -z 0", &content), &stages);
+    rig.given.keys = pgp_support::ring(&stages).unwrap();
+    let (outcome, kills) = rig.run_with_kills(MIB, 5).await;
+    assert!(kills > 0);
+    assert_eq!((rig.sink.object(), outcome.resumed_from), (Some(content.into()), None));
+    assert_eq!((rig.sink.open_uploads(), rig.shelf.get().is_none()), (0, true));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use eft_domain::{
 };
 use eft_fakes::drive::{Arrival, Outcome, drive, resumed};
 use eft_pipeline::{
-    secrets::NoSecrets,
+    given::Given,
     sidecar::{Expected, expected},
     stage::AnyStage,
 };
@@ -26,10 +26,14 @@ const ABC: [(SidecarDigest, &str); 4] = [
     ),
 ];
 
+fn given(expected: Option<&Expected>) -> Given {
+    Given { expected: expected.cloned(), ..Given::default() }
+}
+
 fn stage(expected: &Expected) -> AnyStage {
     let spec = SidecarSpec { object: "SUMS".to_owned(), digest: expected.digest };
     let spec = StageSpec::Validate(ValidateSpec::Sidecar(spec));
-    AnyStage::with(&spec, &Limits::default(), &NoSecrets, Some(expected)).unwrap().unwrap()
+    AnyStage::with(&spec, &Limits::default(), &given(Some(expected))).unwrap().unwrap()
 }
 
 fn judge(expected: &Expected, input: &[u8], seed: u64) -> Outcome {
@@ -63,7 +67,7 @@ fn a_sidecar_that_was_not_read_is_no_sidecar() {
     let spec = StageSpec::Validate(ValidateSpec::Sidecar(SidecarSpec::default()));
     let other = Expected { digest: SidecarDigest::Md5, bytes: vec![0; 16], sidecar: String::new() };
     for expected in [None, Some(&other)] {
-        let refused = AnyStage::with(&spec, &Limits::default(), &NoSecrets, expected);
+        let refused = AnyStage::with(&spec, &Limits::default(), &given(expected));
         assert_eq!(refused.err().unwrap().code, Code::Internal);
     }
 }

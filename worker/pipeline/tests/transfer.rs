@@ -16,6 +16,7 @@ use eft_pipeline::{
     budget::Budget,
     checksum::Crc64,
     concurrency::Concurrency,
+    given::Given,
     plan::{Plan, Request},
     pool::Pool,
     port::{ErrorKind, ObjectSink, ObjectSource, SinkLimits},
@@ -42,8 +43,7 @@ fn request<'a>(size: Option<u64>, stages: &'a [StageSpec], limits: &'a Limits) -
         part_size: Some(ByteSize::mib(1)),
         threads: 2,
         refuse_empty: false,
-        secrets: eft_pipeline::secrets::none(),
-        expected: None,
+        given: Given::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::text::Word;
 
 pub(super) fn any_column() -> impl Strategy<Value = String> {
     prop_oneof!["[a-d]", ".{0,6}"]
@@ -158,4 +159,29 @@ pub(super) fn any_fixed_width() -> impl Strategy<Value = FixedWidthSpec> {
     ]);
     (1u32..100, terminator, proptest::collection::vec(column, 0..4))
         .prop_map(|(record, terminator, columns)| FixedWidthSpec { record, terminator, columns })
+}
+
+/// The four OpenPGP stages.
+pub(super) fn any_pgp() -> impl Strategy<Value = StageSpec> {
+    fn word<W: Word + std::fmt::Debug>() -> impl Strategy<Value = W> {
+        proptest::sample::select(W::WORDS.iter().map(|(_, word)| *word).collect::<Vec<_>>())
+    }
+    let name = || "[A-Za-z0-9@+_-][A-Za-z0-9@+_.-]{0,9}";
+    let names =
+        || proptest::collection::btree_set(name(), 1..4).prop_map(|names| names.into_iter().collect());
+    let decrypt = (names(), word(), names()).prop_map(|(keys, verify, signers)| {
+        let signers = if verify == PgpVerify::None { Vec::new() } else { signers };
+        StageSpec::PgpDecrypt(PgpDecryptSpec { keys, verify, signers })
+    });
+    let encrypt = (names(), proptest::option::of(name()), any::<bool>(), word(), word(), word()).prop_map(
+        |(recipients, sign_with, armor, cipher, integrity, compression)| {
+            let spec = PgpEncryptSpec { recipients, sign_with, armor, cipher, integrity, compression };
+            StageSpec::PgpEncrypt(spec)
+        },
+    );
+    let sign = (name(), any::<bool>(), word()).prop_map(|(sign_with, armor, compression)| {
+        StageSpec::PgpSign(PgpSignSpec { sign_with, armor, compression })
+    });
+    let verify = names().prop_map(|signers| StageSpec::PgpVerify(PgpVerifySpec { signers }));
+    prop_oneof![decrypt, encrypt, sign, verify]
 }

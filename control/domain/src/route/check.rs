@@ -92,6 +92,8 @@ enum Bytes {
     Source(&'static str),
     /// The stage with this number made it.
     Made(Codec, usize),
+    /// The stage with this number made an OpenPGP message of it.
+    Message(usize),
     /// The stage with this number made a Parquet file.
     Parquet(usize),
 }
@@ -100,9 +102,8 @@ impl Bytes {
     /// The codec they are in, and whose word that is.
     fn codec(self) -> Option<(&'static str, String)> {
         match self {
-            Self::Unknown => None,
+            Self::Unknown | Self::Parquet(_) | Self::Message(_) => None,
             Self::Source(codec) => Some((codec, "`match.glob` says the files are".to_owned())),
-            Self::Parquet(_) => None,
             Self::Made(codec, by) => Some((codec.as_str(), format!("stage {by} has just written"))),
         }
     }
@@ -124,6 +125,8 @@ fn source(route: &Route) -> Bytes {
 fn verb(stage: &StageSpec) -> Option<&'static str> {
     match stage {
         StageSpec::Compress(_) | StageSpec::Decompress(_) | StageSpec::Unzip(_) => None,
+        StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => None,
+        StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => None,
         StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::CsvToParquet(_) => Some("reads"),
         // Its own check knows which types are no text.
         StageSpec::Validate(ValidateSpec::Magic(_) | ValidateSpec::Sidecar(_)) => None,
@@ -147,6 +150,9 @@ fn unreadable(verb: &str, bytes: Bytes) -> Option<String> {
             "{verb} the content of what stage {by} has compressed with {}; move it before stage {by}",
             codec.as_str()
         )),
+        Bytes::Message(by) => {
+            Some(format!("{verb} what stage {by} has made an OpenPGP message of; move it before stage {by}"))
+        }
         Bytes::Parquet(by) => {
             Some(format!("{verb} text, and stage {by} has written Parquet; move it before stage {by}"))
         }
@@ -164,6 +170,36 @@ fn encodings(route: &Route, report: &mut Report) {
             (StageSpec::Validate(ValidateSpec::Magic(spec)), bytes) => {
                 magic::check(spec, bytes.codec(), &format!("{path}/validate/magic"), report);
             }
+            (StageSpec::Compress(_), Bytes::Message(by)) if is_encrypted(&route.stages[by]) => report.add(
+                path,
+                format!(
+                    "compresses what stage {by} has encrypted, which gains nothing; move it before stage {by}"
+                ),
+            ),
+            (StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_), Bytes::Message(by)) => report.add(
+                path,
+                format!(
+                    "makes a message of the message of stage {by}; use one `pgp_encrypt` with `sign_with`"
+                ),
+            ),
+            (
+                StageSpec::Decompress(_) | StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_),
+                Bytes::Message(by),
+            ) => report.add(
+                path,
+                format!("reads what stage {by} has made an OpenPGP message of; move it before stage {by}"),
+            ),
+            (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), Bytes::Made(codec, by)) => report.add(
+                path,
+                format!(
+                    "reads a message, but stage {by} has just written {}; remove one of them",
+                    codec.as_str()
+                ),
+            ),
+            (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), Bytes::Parquet(by)) => report.add(
+                path,
+                format!("reads a message, but stage {by} has just written Parquet; remove one of them"),
+            ),
             (StageSpec::Decompress(spec), Bytes::Parquet(by)) => report.add(
                 path,
                 format!(
@@ -192,13 +228,6 @@ fn encodings(route: &Route, report: &mut Report) {
             (StageSpec::Unzip(_), Bytes::Source(codec)) if codec != unzip::WORD => {
                 report.add(path, mismatch(unzip::WORD, codec));
             }
-            (StageSpec::Compress(spec), Bytes::Made(codec, by)) if spec.codec == codec => report.add(
-                path,
-                format!(
-                    "compresses with {} what stage {by} has just compressed with it; remove one",
-                    codec.as_str()
-                ),
-            ),
             _ => {}
         }
         bytes = match stage {
@@ -206,6 +235,8 @@ fn encodings(route: &Route, report: &mut Report) {
             | StageSpec::CsvToJsonl(_)
             | StageSpec::Decompress(_)
             | StageSpec::Unzip(_) => Bytes::Unknown,
+            StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => Bytes::Unknown,
+            StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => Bytes::Message(at),
             StageSpec::CsvToParquet(_) => Bytes::Parquet(at),
             StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
             _ => bytes,
@@ -215,6 +246,10 @@ fn encodings(route: &Route, report: &mut Report) {
 
 fn mismatch(reads: &str, glob: &str) -> String {
     format!("reads {reads}, but `match.glob` says the files are {glob}; correct one of them")
+}
+
+fn is_encrypted(stage: &StageSpec) -> bool {
+    matches!(stage, StageSpec::PgpEncrypt(_))
 }
 
 /// Text that was made UTF-8 is that from there on.
@@ -242,6 +277,8 @@ fn charsets(route: &Route, report: &mut Report) {
             }
             (StageSpec::Newline(_), None) => lines = Some(at),
             (StageSpec::Decompress(_) | StageSpec::Compress(_), _) => (made, lines) = (None, None),
+            (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), _) => (made, lines) = (None, None),
+            (StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_), _) => (made, lines) = (None, None),
             _ => {}
         }
     }

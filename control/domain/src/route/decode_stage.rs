@@ -11,7 +11,7 @@ use super::{
     names,
     stage::{
         charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
-        records, sidecar, trailer, unique, unzip, xml,
+        pgp, records, sidecar, trailer, unique, unzip, xml,
     },
 };
 
@@ -56,6 +56,16 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
                     .to_owned()
             }
             "validate" => "`validate` needs a check: write `validate: utf8`".to_owned(),
+            "pgp_decrypt" => "`pgp_decrypt` needs keys: write \
+                              `pgp_decrypt: { keys: [ours], signers: [theirs] }`"
+                .to_owned(),
+            "pgp_verify" => {
+                "`pgp_verify` needs signers: write `pgp_verify: { signers: [theirs] }`".to_owned()
+            }
+            "pgp_encrypt" => {
+                "`pgp_encrypt` needs recipients: write `pgp_encrypt: { recipients: [theirs] }`".to_owned()
+            }
+            "pgp_sign" => "`pgp_sign` needs a key: write `pgp_sign: { sign_with: ours }`".to_owned(),
             _ => unknown("stage", name, names::STAGES),
         };
         return at.fault(report, problem);
@@ -74,6 +84,10 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
         "csv_project" => csv_project::decode(&inner, report).map(StageSpec::CsvProject),
         "csv_to_jsonl" => csv_to_jsonl::decode(&inner, report).map(StageSpec::CsvToJsonl),
         "csv_to_parquet" => csv_to_parquet::decode(&inner, report).map(StageSpec::CsvToParquet),
+        "pgp_decrypt" => pgp::decrypt(&inner, report).map(StageSpec::PgpDecrypt),
+        "pgp_encrypt" => pgp::encrypt(&inner, report).map(StageSpec::PgpEncrypt),
+        "pgp_sign" => pgp::sign(&inner, report).map(StageSpec::PgpSign),
+        "pgp_verify" => pgp::verify(&inner, report).map(StageSpec::PgpVerify),
         _ => validate(&inner, report).map(StageSpec::Validate),
     }
 }

@@ -32,9 +32,10 @@ pub use stage::{
     Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType,
     EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd,
     LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, OnError,
-    OutputColumn, ParquetCompression, Place, Placed, QuoteStyle, RecordTerminator, RecordsSpec, SchemaFault,
-    SidecarDigest, SidecarSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec, UnknownCharset, UnzipSpec,
-    ValidateSpec, XmlSpec, width,
+    OutputColumn, ParquetCompression, PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec,
+    PgpIntegrity, PgpSignSpec, PgpVerify, PgpVerifySpec, Place, Placed, QuoteStyle, RecordTerminator,
+    RecordsSpec, SchemaFault, SidecarDigest, SidecarSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec,
+    UnknownCharset, UnzipSpec, ValidateSpec, XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

@@ -40,9 +40,13 @@ pub(super) const STAGES: &[&str] = &[
     "ebcdic",
     "head",
     "newline",
+    "pgp_decrypt",
+    "pgp_verify",
     "strip_bom",
     "validate",
     "compress",
+    "pgp_encrypt",
+    "pgp_sign",
 ];
 pub(super) const DECOMPRESS: &[&str] = &["codec", "entry"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level"];

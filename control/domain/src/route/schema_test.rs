@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::{
     BlankLines, CodePage, Codec, ColumnType, Counted, Digest, EdiStandard, Executor, HeadOfLine, LineEnd,
     LineTerminator, LoneCr, Malformed, MediaType, OnEmpty, OnError, OnExisting, ParquetCompression,
-    QuoteStyle, RecordTerminator, Route, Rpo, SidecarDigest, StorageClass, names,
-    stage::{self, charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, newline},
+    PgpCipher, PgpCompression, PgpIntegrity, PgpVerify, QuoteStyle, RecordTerminator, Route, Rpo,
+    SidecarDigest, StorageClass, names,
+    stage::{self, charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, newline, pgp},
     tests::{examples, profile},
 };
 use crate::{text::Word, tree::Node};
@@ -38,6 +39,10 @@ fn schema_and_decoder_know_the_same_fields() {
         ("fixed_width_column", fixed_width::COLUMN),
         ("newline", newline::NEWLINE),
         ("strip_bom", names::STRIP_BOM),
+        ("pgp_decrypt", pgp::DECRYPT),
+        ("pgp_verify", pgp::VERIFY),
+        ("pgp_encrypt", pgp::ENCRYPT),
+        ("pgp_sign", pgp::SIGN),
         ("validate", names::VALIDATORS),
         ("csv", names::CSV),
         ("drop", stage::records::DROP),
@@ -115,6 +120,10 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["on_error"]["enum"], words::<OnError>()),
         (&defs["s3"]["properties"]["on_existing"]["enum"], words::<OnExisting>()),
         (&defs["ordering"]["properties"]["strict"]["enum"], words::<HeadOfLine>()),
+        (&defs["pgp_decrypt"]["properties"]["verify"]["enum"], words::<PgpVerify>()),
+        (&defs["pgp_encrypt"]["properties"]["cipher"]["enum"], words::<PgpCipher>()),
+        (&defs["pgp_encrypt"]["properties"]["integrity"]["enum"], words::<PgpIntegrity>()),
+        (&defs["pgp_compression"]["enum"], words::<PgpCompression>()),
         (&route["on_empty"]["enum"], words::<OnEmpty>()),
         (&route["executor"]["enum"], words::<Executor>()),
         (&route["rpo"]["enum"], words::<Rpo>()),

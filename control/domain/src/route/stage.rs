@@ -15,6 +15,7 @@ pub(super) mod jsonl;
 mod layout;
 pub(super) mod magic;
 pub(super) mod newline;
+pub(super) mod pgp;
 pub(super) mod records;
 pub(super) mod sidecar;
 pub(super) mod trailer;
@@ -37,6 +38,10 @@ pub use jsonl::{BlankLines, JsonlSpec};
 pub use layout::{Placed, width};
 pub use magic::{MagicSpec, MediaType};
 pub use newline::{LineEnd, LoneCr, NewlineSpec};
+pub use pgp::{
+    PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec, PgpIntegrity, PgpSignSpec, PgpVerify,
+    PgpVerifySpec,
+};
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
 pub use sidecar::{SidecarDigest, SidecarSpec};
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
@@ -71,6 +76,14 @@ pub enum StageSpec {
     Newline(NewlineSpec),
     /// Drop a UTF-8 byte-order mark at the start.
     StripBom,
+    /// Decrypt an OpenPGP message, and verify who signed it.
+    PgpDecrypt(PgpDecryptSpec),
+    /// Make an encrypted OpenPGP message, signed or not.
+    PgpEncrypt(PgpEncryptSpec),
+    /// Make a signed OpenPGP message that is not encrypted.
+    PgpSign(PgpSignSpec),
+    /// Verify a signed OpenPGP message that is not encrypted, and unwrap it.
+    PgpVerify(PgpVerifySpec),
     /// Check the content; bytes pass unchanged.
     Validate(ValidateSpec),
 }

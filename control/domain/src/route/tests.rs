@@ -259,6 +259,7 @@ fn any_route() -> impl Strategy<Value = Route> {
             last,
             records
         })),
+        any_pgp(),
         any_unique().prop_map(|spec| StageSpec::Validate(ValidateSpec::Unique(spec))),
         any_trailer().prop_map(|spec| StageSpec::Validate(ValidateSpec::Trailer(spec))),
         proptest::sample::select(vec![EdiStandard::X12, EdiStandard::Edifact])

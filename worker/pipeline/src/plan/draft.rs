@@ -1,7 +1,5 @@
 //! How a plan is drawn up: which stages make one step, what each step must hold, and where the rest of the memory goes.
 
-use std::sync::Arc;
-
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{CompressSpec, StageSpec},
@@ -51,10 +49,7 @@ impl<'a> Draft<'a> {
         let close = |serial: &mut Vec<Serial>, groups: &mut Vec<Group>| -> Result<(), Failure> {
             if !serial.is_empty() {
                 let stages = std::mem::take(serial);
-                let infos = build(&stages, request.limits, &*request.secrets, request.expected.as_ref())?
-                    .iter()
-                    .map(Stage::info)
-                    .collect();
+                let infos = build(&stages, request.limits, &request.given)?.iter().map(Stage::info).collect();
                 groups.push(Group::Serial { stages, infos });
             }
             Ok(())
@@ -79,7 +74,7 @@ impl<'a> Draft<'a> {
             }
         }
         let rewritten = |groups: &[Group], serial: &[Serial]| -> Result<bool, Failure> {
-            let open = build(serial, request.limits, &*request.secrets, request.expected.as_ref())?;
+            let open = build(serial, request.limits, &request.given)?;
             Ok(groups.iter().any(Group::makes_bytes)
                 || open.iter().any(|stage| stage.info().kind != Kind::Tap))
         };
@@ -161,8 +156,7 @@ impl<'a> Draft<'a> {
             infos,
             limits: self.request.limits.clone(),
             sink,
-            secrets: Arc::clone(&self.request.secrets),
-            expected: self.request.expected.clone(),
+            given: self.request.given.clone(),
         })
     }
 
@@ -226,8 +220,7 @@ impl<'a> Draft<'a> {
             infos,
             limits: self.request.limits.clone(),
             sink,
-            secrets: Arc::clone(&self.request.secrets),
-            expected: self.request.expected.clone(),
+            given: self.request.given.clone(),
         })
     }
 

@@ -7,14 +7,11 @@ use eft_domain::{
 
 use super::{
     Charset, CsvProject, CsvToJsonl, CsvToParquet, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate,
-    FixedWidth, Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Sha256,
-    SidecarValidate, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate, UniqueValidate,
+    FixedWidth, Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, PgpRead, PgpWrite,
+    Sha256, SidecarValidate, Stage, StageInfo, StageReport, State, StripBom, TrailerValidate, UniqueValidate,
     UnzipEntry, Utf8Validate, XmlValidate,
 };
-use crate::{
-    secrets::{NoSecrets, Secrets},
-    sidecar::Expected,
-};
+use crate::given::Given;
 
 /// A stage of any kind.
 #[allow(missing_docs)] // Each variant is named after its stage.
@@ -30,6 +27,8 @@ pub enum AnyStage {
     Magic(MagicValidate),
     Edi(Box<EdiValidate>),
     Jsonl(Box<JsonlValidate>),
+    PgpRead(Box<PgpRead>),
+    PgpWrite(Box<PgpWrite>),
     Sha256(Box<Sha256>),
     Sidecar(Box<SidecarValidate>),
     Unzip(Box<UnzipEntry>),
@@ -57,6 +56,8 @@ macro_rules! each {
             AnyStage::Magic($stage) => $body,
             AnyStage::Edi($stage) => $body,
             AnyStage::Jsonl($stage) => $body,
+            AnyStage::PgpRead($stage) => $body,
+            AnyStage::PgpWrite($stage) => $body,
             AnyStage::Sha256($stage) => $body,
             AnyStage::Sidecar($stage) => $body,
             AnyStage::Unzip($stage) => $body,
@@ -76,27 +77,22 @@ impl AnyStage {
     /// As [`AnyStage::with`], of a stage that uses nothing but its parameters.
     ///
     /// # Errors
-    /// When its parameters contradict each other, or it uses a secret or a sidecar.
+    /// When its parameters contradict each other, or it uses a secret, a key or a sidecar.
     pub fn new(spec: &StageSpec, limits: &Limits) -> Result<Option<Self>, Failure> {
-        Self::with(spec, limits, &NoSecrets, None)
+        Self::with(spec, limits, &Given::default())
     }
 
     /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`), and for one entry
     /// of an archive, for which the archive has to be looked into first (see `zip`).
     ///
     /// # Errors
-    /// When its parameters contradict each other, or a secret is missing.
-    pub fn with(
-        spec: &StageSpec,
-        limits: &Limits,
-        secrets: &dyn Secrets,
-        expected: Option<&Expected>,
-    ) -> Result<Option<Self>, Failure> {
+    /// When its parameters contradict each other, or a secret or a key is missing.
+    pub fn with(spec: &StageSpec, limits: &Limits, given: &Given) -> Result<Option<Self>, Failure> {
         Ok(match spec {
             StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
             StageSpec::Compress(_) | StageSpec::Unzip(_) => None,
             StageSpec::CsvProject(spec) => {
-                Some(Self::CsvProject(Box::new(CsvProject::new(spec.clone(), limits, secrets)?)))
+                Some(Self::CsvProject(Box::new(CsvProject::new(spec.clone(), limits, &*given.secrets)?)))
             }
             StageSpec::CsvToJsonl(spec) => {
                 Some(Self::CsvToJsonl(Box::new(CsvToJsonl::new(spec.clone(), limits)?)))
@@ -110,6 +106,16 @@ impl AnyStage {
             StageSpec::Ebcdic(spec) => Some(Self::Ebcdic(Box::new(Ebcdic::new(spec.clone(), limits)?))),
             StageSpec::Newline(spec) => Some(Self::Newline(Newline::new(*spec, limits))),
             StageSpec::StripBom => Some(Self::StripBom(StripBom::new())),
+            StageSpec::PgpDecrypt(spec) => {
+                Some(Self::PgpRead(Box::new(PgpRead::decrypt(spec, limits, &given.keys)?)))
+            }
+            StageSpec::PgpVerify(spec) => {
+                Some(Self::PgpRead(Box::new(PgpRead::verify(spec, limits, &given.keys)?)))
+            }
+            StageSpec::PgpEncrypt(spec) => {
+                Some(Self::PgpWrite(Box::new(PgpWrite::encrypt(spec, &given.keys)?)))
+            }
+            StageSpec::PgpSign(spec) => Some(Self::PgpWrite(Box::new(PgpWrite::sign(spec, &given.keys)?))),
             StageSpec::Validate(ValidateSpec::Csv(spec)) => {
                 Some(Self::Csv(Box::new(CsvValidate::new(spec.clone(), limits)?)))
             }
@@ -117,7 +123,7 @@ impl AnyStage {
                 Some(Self::Magic(MagicValidate::new(spec.clone())))
             }
             StageSpec::Validate(ValidateSpec::Sidecar(spec)) => {
-                Some(Self::Sidecar(Box::new(SidecarValidate::new(spec, expected)?)))
+                Some(Self::Sidecar(Box::new(SidecarValidate::new(spec, given.expected.as_ref())?)))
             }
             StageSpec::Validate(ValidateSpec::Trailer(spec)) => {
                 Some(Self::Trailer(Box::new(TrailerValidate::new(spec.clone(), limits))))
@@ -139,6 +145,13 @@ impl AnyStage {
                 Some(Self::Xml(Box::new(XmlValidate::new(spec.clone(), limits))))
             }
         })
+    }
+}
+
+impl AnyStage {
+    /// It gives out bytes nobody has vouched for yet: no failure behind it may be told before it is done.
+    pub(crate) fn is_unverified(&self) -> bool {
+        matches!(self, Self::PgpRead(stage) if stage.is_unverified())
     }
 }
 

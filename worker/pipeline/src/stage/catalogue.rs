@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 
 use super::StageInfo;
 use crate::{
+    given::Given,
+    keys::Keyring,
     plan::{Plan, Request},
     port::SinkLimits,
     secrets::{HeldSecrets, named},
@@ -45,6 +47,10 @@ pub const PAGES: &[(&str, &str)] = pages![
     "ebcdic",
     "head",
     "newline",
+    "pgp_decrypt",
+    "pgp_encrypt",
+    "pgp_sign",
+    "pgp_verify",
     "strip_bom",
     "validate.csv",
     "validate.edi",
@@ -205,7 +211,7 @@ fn example(route: &str) -> Result<&str, String> {
 fn planned(name: &str, example: &str) -> Result<StageInfo, String> {
     let route =
         Route::parse_yaml(example, Profile::Cli).map_err(|errors| format!("its example: {errors}"))?;
-    // Secrets are of no account here: any will do.
+    // Secrets and keys are of no account here: any will do.
     let secrets = named(&route.stages).map(|name| (name.to_owned(), vec![0; 32]));
     // Some entry: what is planned does not depend on which.
     let entry = Packed {
@@ -218,8 +224,11 @@ fn planned(name: &str, example: &str) -> Result<StageInfo, String> {
     };
     let unzips = matches!(route.stages.first(), Some(StageSpec::Unzip(_)));
     let request = Request {
-        expected: wanted(&route.stages).map(Expected::placeholder),
-        secrets: Arc::new(HeldSecrets::new(secrets)),
+        given: Given {
+            secrets: Arc::new(HeldSecrets::new(secrets)),
+            keys: Keyring::unread(),
+            expected: wanted(&route.stages).map(Expected::placeholder),
+        },
         size: None,
         stages: &route.stages,
         entry: unzips.then_some(&entry),

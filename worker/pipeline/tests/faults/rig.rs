@@ -28,6 +28,7 @@ use eft_pipeline::{
     budget::Budget,
     checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned},
     concurrency::Concurrency,
+    given::Given,
     plan::{Plan, Request},
     pool::Pool,
     port::{Frames, ObjectSink, ObjectSource, PortResult, SinkLimits},
@@ -138,12 +139,11 @@ impl Route {
     ) -> Transfer {
         let request = Request {
             entry: None,
-            expected: None,
             size: source.size(),
             stages: &self.stages,
             limits: &Limits { max_ratio: u32::MAX, ..Limits::default() },
             sha256,
-            secrets: eft_pipeline::secrets::none(),
+            given: Given::default(),
             sink: LIMITS,
             memory: ByteSize(self.memory),
             concurrency: 3,

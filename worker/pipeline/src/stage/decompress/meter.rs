@@ -10,37 +10,37 @@ const RATIO_FROM: u64 = 1 << 20;
 
 /// Counts output against the limits.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(in crate::stage) struct Meter {
     max_output: u64,
     max_ratio: u64,
     made: u64,
 }
 
 impl Meter {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(in crate::stage) fn new(limits: &Limits) -> Self {
         Self { max_output: limits.max_output_bytes.0, max_ratio: limits.max_ratio.into(), made: 0 }
     }
 
     /// Output so far, in bytes.
-    pub(super) fn made(&self) -> u64 {
+    pub(in crate::stage) fn made(&self) -> u64 {
         self.made
     }
 
     /// Go on after `made` bytes of output.
-    pub(super) fn resume(&mut self, made: u64) {
+    pub(in crate::stage) fn resume(&mut self, made: u64) {
         self.made = made;
     }
 
     /// Most bytes to make before [`Meter::add`]: to the next look at the ratio, or one over the output limit.
     /// Never 0.
-    pub(super) fn allowance(&self) -> usize {
+    pub(in crate::stage) fn allowance(&self) -> usize {
         let to_check = CHECK_INTERVAL - self.made % CHECK_INTERVAL;
         let to_limit = self.max_output.saturating_sub(self.made).saturating_add(1);
         usize::try_from(to_check.min(to_limit)).unwrap_or(usize::MAX)
     }
 
     /// Count `bytes` of output, made of the first `read` bytes of input.
-    pub(super) fn add(&mut self, bytes: usize, read: u64) -> Result<(), Failure> {
+    pub(in crate::stage) fn add(&mut self, bytes: usize, read: u64) -> Result<(), Failure> {
         let made = self.made + bytes as u64;
         if made > self.max_output {
             let observed = format!("at least {made} bytes");
@@ -51,7 +51,7 @@ impl Meter {
     }
 
     /// Look at the ratio of the whole stream.
-    pub(super) fn finish(&self, read: u64) -> Result<(), Failure> {
+    pub(in crate::stage) fn finish(&self, read: u64) -> Result<(), Failure> {
         self.ratio(read)
     }
 

@@ -34,7 +34,7 @@ mod bzip2;
 mod decoder;
 mod entry;
 mod gzip;
-mod meter;
+pub(super) mod meter;
 mod unit;
 mod xz;
 mod zstd;
