@@ -281,6 +281,7 @@ async fn a_message_is_decrypted_from_its_start() {
     let stages = [pgp_support::decrypt()];
     let mut rig = Rig::new(pgp_support::gpg("--encrypt --sign -r ours@ -u acme@ -z 0", &content), &stages);
     rig.given.keys = pgp_support::ring(&stages).unwrap();
+    rig.memory = 64 * MIB;
     let (outcome, kills) = rig.run_with_kills(MIB, 5).await;
     assert!(kills > 0);
     assert_eq!((rig.sink.object(), outcome.resumed_from), (Some(content.into()), None));
