@@ -14,7 +14,7 @@ use bytes::Bytes;
 use codec_support::{compress, text};
 use eft_domain::{
     ByteSize, Code,
-    route::{Codec, CompressSpec, CsvSpec, DecompressSpec, Limits, StageSpec, ValidateSpec},
+    route::{Codec, CompressSpec, CsvSpec, DecompressSpec, Limits, PgpVerify, StageSpec, ValidateSpec},
 };
 use eft_fakes::{Fault, MemorySink, MemorySource, Pattern, SinkFaults, pattern};
 use eft_pipeline::{
@@ -277,13 +277,24 @@ async fn a_member_that_never_ends_is_read_again_from_its_start() {
 /// What was decrypted is not vouched for before the end, so nothing of a run that was killed is taken up.
 #[tokio::test]
 async fn a_message_is_decrypted_from_its_start() {
-    let content = records(6 << 20);
-    let stages = [pgp_support::decrypt()];
-    let mut rig = Rig::new(pgp_support::gpg("--encrypt --sign -r ours@ -u acme@ -z 0", &content), &stages);
+    let content = records(3 << 20);
+    let stages = [pgp_support::decrypt_by(&["acme"], PgpVerify::Required, &["acme"])];
+    let mut rig = Rig::new(pgp_support::gpg("--encrypt --sign -r acme@ -u acme@ -z 0", &content), &stages);
     rig.given.keys = pgp_support::ring(&stages).unwrap();
     rig.memory = 64 * MIB;
-    let (outcome, kills) = rig.run_with_kills(MIB, 5).await;
-    assert!(kills > 0);
+    let half = rig.source.size().unwrap() / 2;
+    let midway = async {
+        while rig.progress.snapshot().read < half {
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+    };
+    // The future is dropped where it stands.
+    tokio::select! {
+        biased;
+        () = midway => {}
+        ended = rig.run(MIB, CancellationToken::new()) => panic!("it ended: {:?}", ended.err()),
+    }
+    let outcome = rig.run(MIB, CancellationToken::new()).await.unwrap();
     assert_eq!((rig.sink.object(), outcome.resumed_from), (Some(content.into()), None));
     assert_eq!((rig.sink.open_uploads(), rig.shelf.get().is_none()), (0, true));
 }
