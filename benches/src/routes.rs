@@ -182,6 +182,7 @@ impl Route {
         let plan = plan.expect("the worker's defaults carry these routes");
         Transfer {
             source: Arc::new(MemorySource::new(self.source.clone()).frame(FRAME)),
+            more: None,
             sinks: sinks.iter().map(|sink| Arc::new(sink.clone()) as Arc<dyn ObjectSink>).collect(),
             budget: Budget::new(plan.memory),
             reading: Concurrency::new(plan.reads),

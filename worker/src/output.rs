@@ -9,7 +9,7 @@ use std::{
 
 use eft_domain::{
     ByteSize,
-    receipt::{DeliveryOutcome, Method, Receipt},
+    receipt::{Delivery, DeliveryOutcome, Method, Receipt},
 };
 use eft_pipeline::{progress::Progress, stage::catalogue::Entry};
 use eft_worker::{run::Preview, s3};
@@ -122,6 +122,9 @@ fn write_summary(out: &mut String, receipt: &Receipt) -> fmt::Result {
     if receipt.rejects.len() > 10 {
         writeln!(out, "  and {} more in the receipt", receipt.rejects.len() - 10)?;
     }
+    if receipt.deliveries.len() > 1 {
+        return several(out, &receipt.deliveries);
+    }
     match delivery {
         Some(delivery) if delivery.outcome == DeliveryOutcome::Delivered => {
             let how = match (delivery.method, delivery.already_delivered) {
@@ -135,6 +138,23 @@ fn write_summary(out: &mut String, receipt: &Receipt) -> fmt::Result {
         Some(_) => Ok(()),
         None => writeln!(out, "  the source is empty: a heartbeat, nothing to deliver"),
     }
+}
+
+/// Several objects, a line each, and the rest in one.
+fn several(out: &mut String, deliveries: &[Delivery]) -> fmt::Result {
+    for delivery in deliveries.iter().take(10) {
+        let (size, crc) = (delivery.size.unwrap_or_default(), delivery.crc64nvme.as_deref());
+        match &delivery.failure {
+            Some(failure) => writeln!(out, "  {}: {}", delivery.uri, failure.message)?,
+            None => {
+                writeln!(out, "  {}: {size} bytes, CRC-64/NVME {}", delivery.uri, crc.unwrap_or("not known"))?
+            }
+        }
+    }
+    if deliveries.len() > 10 {
+        writeln!(out, "  and {} more in the receipt", deliveries.len() - 10)?;
+    }
+    Ok(())
 }
 
 /// A plan, one line a fact.

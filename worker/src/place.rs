@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use eft_domain::{ObjectUri, ObjectVersion, route::OnExisting};
-use eft_pipeline::port::{Committed, ObjectSink, ObjectSource, PortResult};
+use eft_domain::{ObjectUri, ObjectVersion, Route, route::OnExisting};
+use eft_pipeline::port::{Committed, ErrorKind, Numbered, ObjectSink, ObjectSource, PortError, PortResult};
+use futures::{FutureExt, future::BoxFuture};
 
 use crate::{
     local::{LocalSink, LocalSource},
+    receipt::Identity,
     s3::{Attributes, Client, S3Sink, S3Source, Target},
     stdio::{StdinSource, StdoutSink},
 };
@@ -53,6 +55,34 @@ pub async fn source(client: &Client, uri: &ObjectUri) -> PortResult<Opened> {
             Opened { version, source: Arc::new(StdinSource::default()), s3: None }
         }
     })
+}
+
+/// The places of several objects, numbered from 1.
+pub(crate) struct Series {
+    pub(crate) client: Client,
+    pub(crate) identity: Identity,
+    pub(crate) route: Route,
+    /// With `{n}` in its name.
+    pub(crate) destination: ObjectUri,
+    pub(crate) attributes: Attributes,
+}
+
+impl Numbered for Series {
+    fn open(&self, number: u64) -> BoxFuture<'_, PortResult<Vec<Arc<dyn ObjectSink>>>> {
+        async move {
+            let uri = self.destination.numbered(number).ok_or_else(|| {
+                PortError::new(
+                    ErrorKind::Permanent,
+                    format!("{}: no name for object {number}", self.destination),
+                )
+            })?;
+            let delivery = self.identity.delivery_to(&self.route, &uri).to_string();
+            // One that stands there already from this delivery is found when it is published.
+            let (sink, _) = Sink::open(&self.client, &uri, &delivery, self.attributes.clone(), false).await?;
+            Ok(vec![sink.port()])
+        }
+        .boxed()
+    }
 }
 
 /// A sink of one of the kinds there are.

@@ -15,7 +15,7 @@ use eft_pipeline::{
     port::{Committed, Verified},
     progress::Snapshot,
     stage,
-    transfer::{Outcome as Transferred, Stopped},
+    transfer::{Delivery as Moved, Outcome as Transferred, Stopped},
 };
 
 use crate::{
@@ -37,6 +37,11 @@ impl Identity {
     pub fn of(route: &Route, source: &ObjectVersion, destination: &ObjectUri) -> Self {
         let run = RunId::first(JobId::of(&route.effective_id(), &Arrival::of(source)));
         Self { run, delivery: DeliveryId::of(run, route.revision(), destination) }
+    }
+
+    /// The delivery of one of several objects to its place.
+    pub(crate) fn delivery_to(&self, route: &Route, place: &ObjectUri) -> DeliveryId {
+        DeliveryId::of(self.run, route.revision(), place)
     }
 }
 
@@ -83,7 +88,7 @@ impl Ended<'_> {
     pub fn failure(&self) -> Option<Failure> {
         match self {
             Self::Moved(_, moved) => {
-                moved.deliveries.first().and_then(|delivery| delivery.result.clone().err())
+                moved.deliveries.iter().find_map(|delivery| delivery.result.clone().err())
             }
             Self::AlreadyThere(_) | Self::Heartbeat => None,
             Self::Stopped(_, stopped) => Some(stopped.failure.clone()),
@@ -135,7 +140,19 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
         rejects: rejects(stages),
         deliveries: match ended {
             Ended::Heartbeat => Vec::new(),
-            _ => vec![delivery(facts, ended, failure.as_ref(), output_sha)],
+            Ended::Moved(_, moved) if facts.route.splits() => {
+                let places = (1..).filter_map(|number| facts.destination.numbered(number));
+                let several = moved.deliveries.iter().zip(places).map(|(one, uri)| {
+                    let id = facts.identity.delivery_to(facts.route, &uri);
+                    delivery(facts, ended, (id, uri), one.result.as_ref().err(), Some(one), None)
+                });
+                several.collect()
+            }
+            _ => {
+                let place = (facts.identity.delivery, facts.destination.clone());
+                let one = moved.and_then(|moved| moved.deliveries.first());
+                vec![delivery(facts, ended, place, failure.as_ref(), one, output_sha)]
+            }
         },
         totals: Totals {
             requests: facts.client.requests().by_operation(),
@@ -198,19 +215,17 @@ fn rejects(stages: &[StageTotals]) -> Vec<Rejected> {
 fn delivery(
     facts: &Facts<'_>,
     ended: &Ended<'_>,
+    (delivery_id, uri): (DeliveryId, ObjectUri),
     failure: Option<&Failure>,
+    moved: Option<&Moved>,
     sha256: Option<String>,
 ) -> Delivery {
-    let (committed, moved) = match ended {
-        Ended::Moved(_, moved) => {
-            (moved.deliveries.first().and_then(|d| d.result.as_ref().ok()), Some(*moved))
-        }
-        Ended::AlreadyThere(committed) => (Some(*committed), None),
-        _ => (None, None),
+    let committed = match ended {
+        Ended::AlreadyThere(committed) => Some(*committed),
+        _ => moved.and_then(|moved| moved.result.as_ref().ok()),
     };
-    let moved = moved.filter(|_| committed.is_some());
     let whole = committed.and_then(|committed| committed.whole);
-    let parts = moved.and_then(|moved| moved.deliveries.first()).map_or(0, |delivery| delivery.parts);
+    let parts = moved.filter(|_| committed.is_some()).map_or(0, |moved| moved.parts);
     let (no_crc, conditions) = match facts.sink {
         Some(Sink::S3(sink)) => (!sink.knows_crc64(), sink.write_capability()),
         Some(Sink::Local(_)) => (true, WriteCapability::Enforced),
@@ -218,8 +233,8 @@ fn delivery(
         None => (false, WriteCapability::Unproven),
     };
     Delivery {
-        delivery_id: facts.identity.delivery,
-        uri: facts.destination.clone(),
+        delivery_id,
+        uri,
         outcome: match failure.map(|failure| failure.code) {
             None => DeliveryOutcome::Delivered,
             Some(eft_domain::Code::DestinationIndeterminate) => DeliveryOutcome::Indeterminate,
@@ -231,7 +246,7 @@ fn delivery(
         already_delivered: committed.is_some_and(|committed| committed.already_there),
         method: match ended {
             Ended::Moved(Method::ServerCopy, _) | Ended::Stopped(Method::ServerCopy, _) => Method::ServerCopy,
-            _ if parts == 1 => Method::Put,
+            _ if parts == 1 && !facts.route.splits() => Method::Put,
             _ => Method::Stream,
         },
         version_id: committed

@@ -3,23 +3,22 @@
 use std::{path::PathBuf, sync::Arc};
 
 use eft_domain::{
-    ByteSize, Class, Code, Failure, ObjectUri, ObjectVersion, Route,
+    ByteSize, Class, Code, Failure, ObjectUri, Route,
     receipt::{Method, Receipt},
     route::{OnEmpty, StageSpec},
 };
 use eft_pipeline::{
     budget::Budget,
-    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned},
+    checkpoint::{Interval, Pinned},
     checksum::Crc64,
     concurrency::Concurrency,
-    error::{interrupted, of_checkpoint, of_sink, of_source},
+    error::{interrupted, of_sink, of_source},
     fetch::checksum_of,
     given::Given,
     plan::{DEFAULT_MEMORY, Plan, Request},
     pool::Pool,
-    port::{Committed, ErrorKind, PortError, SinkLimits, Verified},
+    port::{Committed, ErrorKind, Numbered, PortError, SinkLimits, Verified},
     progress::Progress,
-    resume::sweep,
     retry::RetryPolicy,
     sidecar::Expected,
     transfer::{Outcome, Stopped, Transfer},
@@ -30,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     checkpoint::CheckpointFile,
-    place::{self, Opened, Sink},
+    kept::{Kept, described},
+    place::{self, Opened, Series, Sink},
     receipt::{Ended, Facts, Identity, receipt},
     s3::{self, Client, ServerCopy},
     sidecar,
@@ -88,6 +88,7 @@ pub struct Preview {
 impl Job {
     fn plan(&self, size: Option<u64>, found: &Found, threads: usize) -> Result<Plan, Failure> {
         self.refuse_unproven_output()?;
+        self.first_place()?;
         let request = Request {
             size,
             stages: &self.route.stages,
@@ -137,6 +138,25 @@ impl Job {
             return Err(Failure::new(Code::PlanRefused, message));
         }
         Ok(())
+    }
+
+    /// Where the object goes, or the first of several.
+    fn first_place(&self) -> Result<ObjectUri, Failure> {
+        if !self.route.splits() {
+            return Ok(self.destination.clone());
+        }
+        let refused = |message: &str| Err(Failure::new(Code::PlanRefused, message));
+        if self.checkpoint.is_some() {
+            return refused("a run that splits cannot be gone on with: leave out --checkpoint");
+        }
+        self.destination.numbered(1).map_or_else(
+            || {
+                refused(
+                    "`split` makes several objects: put {n}, their number, into the name of the destination",
+                )
+            },
+            Ok,
+        )
     }
 
     /// What the sink takes, without opening it.
@@ -209,7 +229,17 @@ impl Job {
         let report =
             |sink: Option<&Sink>, ended: Ended<'_>| desk.report(self, &identity, &opened, sink, ended);
         let resumable = self.checkpoint.is_some();
-        let sink = Sink::open(&client, &self.destination, &kept.pinned.delivery, attributes, resumable).await;
+        let first = self.first_place()?;
+        let delivery = match self.route.splits() {
+            true => identity.delivery_to(&self.route, &first).to_string(),
+            false => kept.pinned.delivery.clone(),
+        };
+        let more: Option<Arc<dyn Numbered>> = self.route.splits().then(|| {
+            let (client, attributes) = (client.clone(), attributes.clone());
+            let (route, destination) = (self.route.clone(), self.destination.clone());
+            Arc::new(Series { client, identity: identity.clone(), route, destination, attributes }) as _
+        });
+        let sink = Sink::open(&client, &first, &delivery, attributes, resumable).await;
         let (sink, done) = match sink {
             Ok(opened) => opened,
             Err(error) => match self.published(&client, &kept, &error).await {
@@ -220,7 +250,8 @@ impl Job {
                 None => return Ok(report(None, Ended::Failed(&of_sink(&error)))),
             },
         };
-        if let Some(committed) = done {
+        // One of several tells nothing of the others; whichever stands there is found when it is published.
+        if let Some(committed) = done.filter(|_| !self.route.splits()) {
             let whole = match committed.whole {
                 Some(whole) => whole,
                 None => self.read_back(&client).await?,
@@ -254,6 +285,7 @@ impl Job {
                 let transfer = Transfer {
                     source: Arc::clone(&opened.source),
                     sinks: vec![sink.port()],
+                    more,
                     budget: Budget::new(plan.memory),
                     // One window for one endpoint: whichever request it throttles, both directions slow down.
                     reading: writing.clone(),
@@ -375,69 +407,6 @@ impl Job {
 
     fn is_heartbeat(&self, failure: &Failure) -> bool {
         self.route.on_empty == OnEmpty::Heartbeat && failure.code == Code::SourceEmpty
-    }
-}
-
-/// A source version in one line.
-fn described(version: &ObjectVersion) -> String {
-    let mut text = version.uri.to_string();
-    let facts = [
-        ("version", version.version_id.as_ref().map(ToString::to_string)),
-        ("ETag", version.etag.clone()),
-        ("size", version.size.map(|size| size.to_string())),
-        ("modified", version.last_modified.clone()),
-    ];
-    for (name, fact) in facts {
-        if let Some(fact) = fact {
-            text.push_str(&format!(", {name} {fact}"));
-        }
-    }
-    text
-}
-
-/// A run's checkpoint, before the run begins.
-struct Kept {
-    pinned: Pinned,
-    file: Option<Arc<CheckpointFile>>,
-    earlier: Option<Checkpoint>,
-}
-
-impl Kept {
-    async fn forget(&self) -> Result<(), Failure> {
-        let Some(file) = &self.file else { return Ok(()) };
-        file.remove().await.map_err(|error| of_checkpoint(&error))
-    }
-
-    /// The delivery stands by another run: what this one had begun is of no use.
-    async fn discard(&self, sink: &Sink) -> Result<(), Failure> {
-        let begun = self.earlier.iter().flat_map(|earlier| earlier.uploads.iter().flatten());
-        for id in begun {
-            let removed = match sink.port().reopen(id).await {
-                Ok(upload) => upload.abort().await,
-                Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
-                Err(error) => Err(error),
-            };
-            removed.map_err(|error| of_sink(&error))?;
-        }
-        self.forget().await
-    }
-
-    async fn keeper(self, interval: Interval, sink: &Sink) -> Result<Option<Keeper>, Failure> {
-        let Some(file) = self.file else { return Ok(None) };
-        if let Some(earlier) = self.earlier {
-            let found_nothing = earlier.uploads.is_empty();
-            if found_nothing {
-                sweep(&[sink.port()], &earlier, &RetryPolicy::DEFAULT).await?;
-            }
-            return Ok(Some(Keeper::resume(file, RetryPolicy::DEFAULT, interval, earlier)));
-        }
-        let before = match sink.port().uploads().await {
-            Ok(uploads) => uploads,
-            Err(PortError { kind: ErrorKind::Denied | ErrorKind::Unsupported, .. }) => Vec::new(),
-            Err(error) => return Err(of_sink(&error)),
-        };
-        let checkpoint = Checkpoint::new(self.pinned, vec![before]);
-        Keeper::begin(file, RetryPolicy::DEFAULT, interval, checkpoint).await.map(Some)
     }
 }
 

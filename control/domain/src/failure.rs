@@ -125,6 +125,9 @@ codes! {
     /// The format asks for more memory than a stage may use (a zstd window, an xz dictionary).
     LimitWindow = "limit.max_window", Rejected,
         "the sender compresses with a smaller window (zstd without `--long` or `--ultra`, xz at most at level 9)";
+    /// A file makes more objects than `split` may make of it.
+    LimitOutputs = "limit.max_outputs", Rejected,
+        "the route's owner raises `max_outputs` of `split` or cuts less often, or the sender splits the file";
     /// The object, version or bucket is not there.
     SourceGone = "source.gone", Failed,
         "the sender uploads the file again; check who deletes objects or expires versions";

@@ -132,6 +132,21 @@ impl ObjectUri {
         Self::S3 { bucket, key, version_id: None }
     }
 
+    /// The place of the object with this number, where several are made: `{n}` of the name stands for the number, with
+    /// at least five digits. `None` where the name has no `{n}`.
+    pub fn numbered(&self, number: u64) -> Option<Self> {
+        let place =
+            |name: &str| name.contains("{n}").then(|| name.replacen("{n}", &format!("{number:05}"), 1));
+        match self {
+            Self::S3 { bucket, key, .. } => {
+                let key = place(key.as_str())?.parse().ok()?;
+                Some(Self::s3(bucket.clone(), key))
+            }
+            Self::Local(path) => Some(Self::Local(place(path.to_str()?)?.into())),
+            Self::Std => None,
+        }
+    }
+
     /// The last segment of the name: `c.csv` of `s3://b/a/c.csv`. Empty for a key that ends with `/` and for `-`.
     pub fn name(&self) -> &str {
         match self {

@@ -59,7 +59,8 @@ def test_examples_are_planned(bed):
         with zipfile.ZipFile(archive, "w") as file:
             file.writestr(named[0] if named else "x", "x\n")
         given = archive if "codec: zip" in entry["example"] else source
-        plan = bed.worker("--keys", keys, given, bed.path(), command="plan", route=entry["example"]).out.decode()
+        to = bed.path("-{n}" if "split:" in entry["example"] else "")
+        plan = bed.worker("--keys", keys, given, to, command="plan", route=entry["example"]).out.decode()
         said = dict(line.split(None, 1) for line in plan.splitlines() if line.split(None, 1)[1:])
         assert entry["name"] in said["stages"].split(", "), plan
         assert said["resume"] >= entry["resume"], plan

@@ -24,12 +24,13 @@ import refusals_input
 import refusals_places
 import refusals_usage
 import sidecars
+import splits
 from bed import Bed
 
 import eft
 
 MODULES = [
-    gates, bombs, catalogue, records, objects, sidecars, codecs_in, codecs_out, parquet_out, pgp,
+    gates, bombs, catalogue, records, objects, sidecars, splits, codecs_in, codecs_out, parquet_out, pgp,
     refusals_input, refusals_places, refusals_faults, indeterminate, refusals_usage,
 ]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"

@@ -61,7 +61,7 @@ impl Gather {
         }
     }
 
-    /// The next block: full, or the last. The first block of an empty stream is empty. A mark that falls into it goes
+    /// The next block: full, or the last of its object. The first block of an empty stream is empty. A mark that falls into it goes
     /// with it.
     async fn next(&mut self, size: u64) -> Option<Chunk> {
         let mut block = Chunk::default();
@@ -70,6 +70,11 @@ impl Gather {
                 self.ended = true;
                 break;
             };
+            if chunk.begins && block.len > 0 {
+                self.rest = Some(chunk);
+                break;
+            }
+            block.begins |= chunk.begins;
             let piece = chunk.split_to(chunk.len.min(size - block.len));
             block.len += piece.len;
             block.segments.extend(piece.segments);
@@ -108,7 +113,7 @@ pub(crate) async fn run_blocks(
         let mut lease = window.reserve(compressor.bound(block.len as usize) as u64).await;
         let (compressor, scratches) = (Arc::clone(compressor), Arc::clone(scratches));
         let job = async move {
-            let (bytes_in, mark) = (block.len, block.mark.take());
+            let (bytes_in, mark, begins) = (block.len, block.mark.take(), block.begins);
             // Segments are joined for the codec, which writes to a buffer of its own, from where the output is copied.
             let joined = if block.segments.len() > 1 { bytes_in } else { 0 };
             let work = move || {
@@ -123,7 +128,7 @@ pub(crate) async fn run_blocks(
             let (segments, crc, busy) = crew.pool.run(work).await??;
             lease.shrink(crc.len());
             crew.progress.copied(joined + 2 * crc.len());
-            let chunk = Chunk { crc: Some(crc), mark, ..Chunk::new(0, segments, lease) };
+            let chunk = Chunk { crc: Some(crc), mark, begins, ..Chunk::new(0, segments, lease) };
             Ok(Made { chunk, bytes_in, busy })
         };
         Some((Ok(job), gather))

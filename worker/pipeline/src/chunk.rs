@@ -23,13 +23,15 @@ pub struct Chunk {
     pub leases: Vec<Arc<Lease>>,
     /// A place to go on from, at or before the end of these bytes.
     pub mark: Option<Box<Mark>>,
+    /// The first byte begins another object than the bytes before it.
+    pub begins: bool,
 }
 
 impl Chunk {
     /// A chunk of these segments.
     pub fn new(offset: u64, segments: Vec<Bytes>, lease: Lease) -> Self {
         let len = segments.iter().map(|segment| segment.len() as u64).sum();
-        Self { offset, segments, len, crc: None, leases: vec![Arc::new(lease)], mark: None }
+        Self { offset, segments, len, crc: None, leases: vec![Arc::new(lease)], mark: None, begins: false }
     }
 
     /// The checksum, computed now if nobody has.
@@ -38,7 +40,7 @@ impl Chunk {
     }
 
     /// Cut after `n` bytes: returns the head, keeps the tail. No byte is copied; both halves share the leases. The mark
-    /// stays with the last byte.
+    /// stays with the last byte, and what begins with the first one.
     ///
     /// # Panics
     /// When `n` is more than the chunk holds.
@@ -48,7 +50,8 @@ impl Chunk {
             let offset = self.offset + n;
             return std::mem::replace(self, Chunk { offset, ..Chunk::default() });
         }
-        let mut head = Chunk { offset: self.offset, len: n, leases: self.leases.clone(), ..Chunk::default() };
+        let (offset, leases, begins) = (self.offset, self.leases.clone(), std::mem::take(&mut self.begins));
+        let mut head = Chunk { offset, len: n, leases, begins, ..Chunk::default() };
         let mut rest = n;
         let mut whole = 0;
         for segment in &self.segments {

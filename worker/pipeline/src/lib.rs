@@ -14,6 +14,7 @@ pub mod stored;
 mod blocks;
 pub mod chain;
 mod serial;
+mod split;
 pub mod stage;
 
 pub mod pack;

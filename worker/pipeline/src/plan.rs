@@ -10,7 +10,7 @@ mod draft;
 
 use eft_domain::{
     ByteSize, Code, Failure,
-    route::{Limits, StageSpec},
+    route::{Limits, SplitSpec, StageSpec},
 };
 
 use crate::{
@@ -105,6 +105,8 @@ pub enum Step {
     },
     /// Compression, parallel over the CPU pool.
     Blocks(Blocks),
+    /// Several objects of one; bytes pass as they came.
+    Split(SplitSpec),
 }
 
 /// What a transfer will do.
@@ -136,7 +138,7 @@ pub struct Plan {
     pub resume: ResumeClass,
     /// The stages, as the receipt names them.
     pub infos: Vec<StageInfo>,
-    limits: Limits,
+    pub(crate) limits: Limits,
     sink: SinkLimits,
     given: Given,
 }
@@ -179,18 +181,30 @@ impl Plan {
         two && self.schedule.reach() >= wanted
     }
 
-    /// The failure of an output that has grown to `total` bytes and may not.
-    pub(crate) fn over_output(&self, total: u64) -> Failure {
-        let (bound, allowed) = (self.max_output, self.limits.max_output_bytes.bytes());
-        if bound == allowed {
-            return Failure::limit(Code::LimitOutputBytes, format_args!("at least {total} bytes"), allowed);
+    /// Whether an object may have grown to `len` bytes, behind `before` bytes of others.
+    ///
+    /// # Errors
+    /// `limit.max_output_bytes` of all objects together; `plan.refused` where the parts of this one reach no further.
+    pub(crate) fn admit_output(&self, before: u64, len: u64) -> Result<(), Failure> {
+        let (bound, allowed, total) = (self.max_output, self.limits.max_output_bytes.bytes(), before + len);
+        if total > allowed {
+            let observed = format_args!("at least {total} bytes");
+            return Err(Failure::limit(Code::LimitOutputBytes, observed, allowed));
+        }
+        if len <= bound {
+            return Ok(());
         }
         let (bound, memory) = (ByteSize(bound), ByteSize(self.memory));
         let message = format!(
             "the output is larger than {bound}, which is as far as {} parts reach in a memory of {memory}: raise --memory",
             self.sink.max_parts
         );
-        Failure::new(Code::PlanRefused, message)
+        Err(Failure::new(Code::PlanRefused, message))
+    }
+
+    /// It makes several objects.
+    pub fn splits(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Split(_)))
     }
 
     /// Some step makes bytes that are not the source's.

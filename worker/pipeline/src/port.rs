@@ -227,6 +227,15 @@ pub trait ObjectSink: Send + Sync {
     fn uploads(&self) -> BoxFuture<'_, PortResult<Vec<String>>>;
 }
 
+/// Places for several objects, one beside the other.
+pub trait Numbered: Send + Sync {
+    /// The place of the object with this number, from 1; one a sink.
+    ///
+    /// # Errors
+    /// As the sinks find them.
+    fn open(&self, number: u64) -> BoxFuture<'_, PortResult<Vec<Arc<dyn ObjectSink>>>>;
+}
+
 /// An object under way.
 pub trait Upload: Send + Sync {
     /// The name by which [`ObjectSink::reopen`] finds it again; `None` where that cannot be.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Input this small is worked on in place: the hand-over to the pool would cost more than it saves the reactor.
-const INLINE: u64 = 4 << 10;
+pub(crate) const INLINE: u64 = 4 << 10;
 
 /// A chain, fresh or at the place where an earlier run was saved.
 pub(crate) struct Resumable {

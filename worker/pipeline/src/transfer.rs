@@ -23,8 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use eft_domain::{Class, Code, Failure, receipt::ResumedFrom};
 use futures::{
-    FutureExt,
+    FutureExt, StreamExt,
     future::{BoxFuture, join_all, try_join_all},
+    stream,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -32,21 +33,23 @@ use crate::{
     blocks::run_blocks,
     budget::Budget,
     chain::StageTotals,
-    checkpoint::Keeper,
+    checkpoint::{Done, Keeper},
     checksum::Crc64,
+    chunk::Chunk,
     concurrency::Concurrency,
     error::{interrupted, of_sink},
     fetch::Fetch,
-    ordered::link,
+    ordered::{Upstream, link},
     plan::{Plan, Step},
     pool::Pool,
-    port::{Committed, ObjectSink, ObjectSource, PortError, Verified},
+    port::{Committed, Numbered, ObjectSink, ObjectSource, PortError, Verified},
     progress::Progress,
     resume::{Saved, Start, can_go_on, start_over, take_up},
     retry::{RetryPolicy, retrying},
     serial::{Crew, Resumable, run_rewrite, run_taps},
+    split::run_split,
     stored::Account,
-    upload::{Lane, Sending, Uploaded, Uploads, all_dead},
+    upload::{Incoming, Lane, Sending, Uploaded, Uploads},
 };
 
 /// Chunks that may wait between two steps. They are paid for by their leases; one is in hand, one is next.
@@ -59,8 +62,10 @@ const SOURCE_ATTEMPTS: u32 = 2;
 pub struct Transfer {
     /// Where the bytes come from.
     pub source: Arc<dyn ObjectSource>,
-    /// Where they go; all get the same bytes.
+    /// Where they go; all get the same bytes. Of a plan that splits: where the first object goes.
     pub sinks: Vec<Arc<dyn ObjectSink>>,
+    /// Where the objects behind the first go, of a plan that splits.
+    pub more: Option<Arc<dyn Numbered>>,
     /// What was planned.
     pub plan: Plan,
     /// Threads for stages.
@@ -92,7 +97,7 @@ pub struct Outcome {
     pub output: Crc64,
     /// What each stage did, in order.
     pub stages: Vec<StageTotals>,
-    /// One a sink, in order.
+    /// One a sink, in order; of a plan that splits, of each object in order.
     pub deliveries: Vec<Delivery>,
     /// Where an earlier run's work was taken up.
     pub resumed_from: Option<ResumedFrom>,
@@ -139,7 +144,8 @@ impl From<Failure> for Stopped {
 struct Streamed {
     source: Crc64,
     resumed_from: Option<ResumedFrom>,
-    uploaded: Uploaded,
+    /// The objects; several only of a plan that splits.
+    uploaded: Vec<Uploaded>,
 }
 
 impl Transfer {
@@ -291,6 +297,7 @@ impl Transfer {
                     let chain = Resumable::new(plan.stages(stages)?, saved.chain()?)?;
                     run_rewrite(chain, upstream, downstream, Budget::new(*window), crew).boxed()
                 }
+                Step::Split(spec) => run_split(*spec, &plan.limits, upstream, downstream, crew).boxed(),
                 Step::Blocks(blocks) => {
                     run_blocks(blocks, saved.blocks()?, upstream, downstream, crew).boxed()
                 }
@@ -313,7 +320,11 @@ impl Transfer {
             keeper: self.keeper.as_ref(),
         };
         let all = async {
-            tokio::try_join!(fetch.run(downstream), try_join_all(steps), sending.run(lanes, done, upstream))
+            tokio::try_join!(
+                fetch.run(downstream),
+                try_join_all(steps),
+                self.send(&sending, lanes, done, upstream)
+            )
         };
         let ended = tokio::select! {
             biased;
@@ -324,6 +335,31 @@ impl Transfer {
             Ok((source, _, uploaded)) => Ok(Streamed { source, resumed_from, uploaded }),
             Err(failure) => Err(self.blame(&fetch, failure).await),
         }
+    }
+
+    /// Send one object after the other.
+    async fn send(
+        &self,
+        sending: &Sending<'_>,
+        lanes: Vec<Lane>,
+        done: Option<Done>,
+        upstream: Upstream<Chunk>,
+    ) -> Result<Vec<Uploaded>, Failure> {
+        let mut incoming = Incoming::new(upstream);
+        let first = sending.run(lanes, done, &mut incoming, 0).await?;
+        let (mut before, mut all) = (first.crc.len(), vec![first]);
+        while incoming.has_more() {
+            let number = all.len() as u64 + 1;
+            let Some(more) = &self.more else {
+                return Err(Failure::new(Code::Internal, "several objects, and a place for one"));
+            };
+            let sinks = retrying(&self.retry, |_| self.progress.retried(), || more.open(number)).await;
+            let lanes = sinks.map_err(|error| of_sink(&error))?.iter().map(Lane::new).collect();
+            let next = sending.run(lanes, None, &mut incoming, before).await?;
+            before += next.crc.len();
+            all.push(next);
+        }
+        Ok(all)
     }
 
     /// A file is the sender's fault only if these are the sender's bytes. Where the store can tell, the rest is read for
@@ -341,13 +377,31 @@ impl Transfer {
         }
     }
 
-    /// Make the object visible at every sink that took all of it.
+    /// Make every object visible at every sink that took all of it.
     async fn publish(&self, streamed: Streamed) -> Result<Outcome, Failure> {
         let Streamed { source, resumed_from, uploaded } = streamed;
-        let Uploaded { mut lanes, whole, crc, parts } = uploaded;
+        let output = uploaded.iter().fold(Crc64::default(), |all, one| all.then(one.crc));
         if let Some(keeper) = &self.keeper {
-            keeper.update(|checkpoint| checkpoint.publishing = Some(crc)).await?;
+            keeper.update(|checkpoint| checkpoint.publishing = Some(output)).await?;
         }
+        // Each by itself: what can be published is, and a run of the same delivery finds it there and does the rest.
+        let width = self.writing.window();
+        let published = stream::iter(uploaded.into_iter().map(|one| self.publish_one(one))).buffered(width);
+        let deliveries: Vec<_> = published.collect::<Vec<_>>().await.into_iter().flatten().collect();
+        all_failed(&deliveries)?;
+        Ok(Outcome {
+            source,
+            compared: self.source.checksum().map(|stored| stored.name()),
+            output,
+            stages: Vec::new(),
+            deliveries,
+            resumed_from,
+        })
+    }
+
+    /// Make one object visible at every sink that took all of it.
+    async fn publish_one(&self, uploaded: Uploaded) -> Vec<Delivery> {
+        let Uploaded { mut lanes, whole, crc, parts } = uploaded;
         let deliveries = join_all(lanes.iter_mut().map(|lane| async {
             let result = match lane.dead.clone() {
                 Some(failure) => Err(failure),
@@ -361,23 +415,13 @@ impl Transfer {
             {
                 failure = Stopped::new(failure, Vec::new(), vec![left]).failure;
             }
-            lane.dead.get_or_insert_with(|| failure.clone());
-            let result = Err(failure);
-            Delivery { parts, result }
+            Delivery { parts, result: Err(failure) }
         }))
         .await;
-        all_dead(&lanes)?;
-        if whole.is_some() {
+        if whole.is_some() && deliveries.iter().any(|delivery| delivery.result.is_ok()) {
             self.progress.wrote_part(crc.len());
         }
-        Ok(Outcome {
-            source,
-            compared: self.source.checksum().map(|stored| stored.name()),
-            output: crc,
-            stages: Vec::new(),
-            deliveries,
-            resumed_from,
-        })
+        deliveries
     }
 
     async fn commit(
@@ -396,6 +440,16 @@ impl Transfer {
             }
         };
         committed.map_err(|error| of_sink(&error))
+    }
+}
+
+/// Fail when nothing was published, with the first reason.
+fn all_failed(deliveries: &[Delivery]) -> Result<(), Failure> {
+    let mut failures = deliveries.iter().map(|delivery| delivery.result.as_ref().err());
+    let first = failures.next().flatten().cloned();
+    match first {
+        Some(failure) if failures.all(|failure| failure.is_some()) => Err(failure),
+        _ => Ok(()),
     }
 }
 

@@ -105,6 +105,39 @@ impl Lane {
     }
 }
 
+/// The stream on its way to be sent, object by object.
+pub(crate) struct Incoming {
+    upstream: Upstream<Chunk>,
+    /// It begins the next object.
+    held: Option<Chunk>,
+}
+
+impl Incoming {
+    pub(crate) fn new(upstream: Upstream<Chunk>) -> Self {
+        Self { upstream, held: None }
+    }
+
+    /// Another object begins where the last one has ended.
+    pub(crate) fn has_more(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The next chunk of an object of which `some` chunks have come; `None` at its end.
+    async fn next(&mut self, some: bool) -> Option<Chunk> {
+        let chunk = match self.held.take() {
+            Some(held) => Some(held),
+            None => self.upstream.next().await,
+        };
+        match chunk {
+            Some(chunk) if chunk.begins && some => {
+                self.held = Some(chunk);
+                None
+            }
+            chunk => chunk,
+        }
+    }
+}
+
 /// What is ready to be published.
 pub(crate) struct Uploaded {
     pub(crate) lanes: Vec<Lane>,
@@ -131,17 +164,20 @@ struct Sent {
     answers: Vec<Option<(PortResult<PartAck>, u64)>>,
 }
 
-impl<'a> Sending<'a> {
-    /// Send the stream, or what is left of it behind `done`; nothing is published yet.
+impl Sending<'_> {
+    /// Send an object, or what is left of it behind `done`; nothing is published yet. `before`: bytes of the objects
+    /// before it.
     pub(crate) async fn run(
-        self,
+        &self,
         mut lanes: Vec<Lane>,
         done: Option<Done>,
-        mut upstream: Upstream<Chunk>,
+        incoming: &mut Incoming,
+        before: u64,
     ) -> Result<Uploaded, Failure> {
         let sequential = lanes.iter().any(|lane| lane.sink.limits().sequential);
         let limit = || if sequential { 1 } else { self.concurrency.window() };
 
+        let splits = self.plan.splits();
         let mut skip = Skip::of(done.as_ref());
         let mut begun = lanes.iter().any(|lane| lane.upload.is_some());
         let (mut count, mut crc) = done.map_or((0, Crc64::default()), |done| (done.parts, done.output));
@@ -149,9 +185,10 @@ impl<'a> Sending<'a> {
         let mut packer = Some(Packer::resumed(self.plan.schedule, count, crc.len()));
         let mut parts = VecDeque::<Part>::new();
         let mut sending = FuturesUnordered::new();
-        let mut saving = OptionFuture::<BoxFuture<'a, Result<(), Failure>>>::default();
+        let mut saving = OptionFuture::<BoxFuture<'_, Result<(), Failure>>>::default();
         let mut is_saving = false;
         // Where the size is known so is this, and the first part need not wait for the second: there may be memory for one.
+        let mut some = false;
         let several = self.plan.output_size().is_some_and(|size| size > self.plan.schedule.first());
         loop {
             while begun && sending.len() < limit() {
@@ -177,15 +214,16 @@ impl<'a> Sending<'a> {
                     marks.acknowledge(sent.number);
                     self.record(&mut lanes, sent)?;
                 }
-                chunk = upstream.next(), if packer.is_some() && (parts.is_empty() || !begun) && sending.len() < limit() => {
+                chunk = incoming.next(some), if packer.is_some() && (parts.is_empty() || !begun) && sending.len() < limit() => {
                     let mut chunk = chunk;
+                    some |= chunk.is_some();
                     let mark = chunk.as_mut().and_then(|chunk| chunk.mark.take());
                     match &mut chunk {
                         Some(chunk) => skip.drop_from(chunk)?,
                         None => skip.finish()?,
                     }
                     let waiting = parts.len();
-                    self.pack(&mut packer, chunk, &mut parts)?;
+                    self.pack(&mut packer, chunk, &mut parts, before)?;
                     for part in parts.range(waiting..) {
                         count += 1;
                         crc = crc.then(part.crc);
@@ -195,9 +233,10 @@ impl<'a> Sending<'a> {
                         let (part, filling) = packer.reached();
                         marks.add(mark, part, crc.then(filling), filling.is_empty().then_some(crc));
                     }
-                    // More than one part, or a first part with bytes after it: one request will not do.
+                    // One of several must not stay in memory until the last is there. Of one alone:
+                    // more than one part, or a first part with bytes after it: one request will not do.
                     let more = packer.as_ref().is_some_and(|packer| count > 0 && packer.total() > crc.len());
-                    if !begun && (count > 1 || more || (several && count == 1)) {
+                    if !begun && (count > 1 || more || (splits && some) || (several && count == 1)) {
                         // It stores the checkpoint too, after what is being stored.
                         if is_saving && let Some(saved) = (&mut saving).await {
                             is_saving = false;
@@ -217,14 +256,12 @@ impl<'a> Sending<'a> {
         packer: &mut Option<Packer>,
         chunk: Option<Chunk>,
         parts: &mut VecDeque<Part>,
+        before: u64,
     ) -> Result<(), Failure> {
         match (chunk, packer.as_mut()) {
             (Some(chunk), Some(packer)) => {
                 packer.push(chunk, parts);
-                let total = packer.total();
-                if total > self.plan.max_output {
-                    return Err(self.plan.over_output(total));
-                }
+                self.plan.admit_output(before, packer.total())?;
             }
             _ => parts.extend(packer.take().and_then(Packer::finish)),
         }
@@ -288,7 +325,7 @@ impl<'a> Sending<'a> {
 }
 
 /// Fail when no sink is left, with the first one's reason.
-pub(crate) fn all_dead(lanes: &[Lane]) -> Result<(), Failure> {
+fn all_dead(lanes: &[Lane]) -> Result<(), Failure> {
     match lanes.iter().map(|lane| lane.dead.as_ref()).collect::<Option<Vec<_>>>() {
         Some(failures) => failures.first().map_or(Ok(()), |failure| Err((*failure).clone())),
         None => Ok(()),

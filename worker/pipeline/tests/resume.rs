@@ -144,6 +144,7 @@ impl Rig {
         };
         let transfer = Transfer {
             source: self.source.clone(),
+            more: None,
             sinks: vec![Arc::new(self.sink.clone())],
             budget: Budget::new(plan.memory),
             reading: Concurrency::new(plan.reads),

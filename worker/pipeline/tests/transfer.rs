@@ -52,6 +52,7 @@ fn transfer(source: MemorySource, sinks: &[&MemorySink], stages: &[StageSpec]) -
     let plan = Plan::new(&request(source.size(), stages, &limits)).unwrap();
     Transfer {
         source: Arc::new(source),
+        more: None,
         sinks: sinks.iter().map(|sink| Arc::new((*sink).clone()) as Arc<dyn ObjectSink>).collect(),
         budget: Budget::new(plan.memory),
         reading: Concurrency::new(plan.reads),

@@ -185,3 +185,20 @@ pub(super) fn any_pgp() -> impl Strategy<Value = StageSpec> {
     let verify = names().prop_map(|signers| StageSpec::PgpVerify(PgpVerifySpec { signers }));
     prop_oneof![decrypt, encrypt, sign, verify]
 }
+
+pub(super) fn any_split() -> impl Strategy<Value = SplitSpec> {
+    let bounds = prop_oneof![
+        (1u64..).prop_map(|records| (Some(records), None)),
+        (1u64..).prop_map(|bytes| (None, Some(ByteSize(bytes)))),
+        (1u64.., 1u64..).prop_map(|(records, bytes)| (Some(records), Some(ByteSize(bytes)))),
+    ];
+    (bounds, any::<bool>(), 2u64..=10_000, any_records()).prop_map(
+        |((after_records, after_bytes), header, max_outputs, records)| SplitSpec {
+            after_records,
+            after_bytes,
+            header,
+            max_outputs,
+            records,
+        },
+    )
+}

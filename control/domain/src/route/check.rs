@@ -12,7 +12,7 @@ use super::{
     errors::{Report, join, quoted},
     stage::{
         csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, sidecar,
-        trailer, unique, unzip,
+        split, trailer, unique, unzip,
     },
 };
 use crate::ByteSize;
@@ -50,6 +50,7 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             StageSpec::Drop(spec) => {
                 records::check_drop(spec, &route.limits, &format!("{path}/drop"), report)
             }
+            StageSpec::Split(spec) => split::check(spec, &format!("{path}/split"), report),
             StageSpec::Head(spec) => records::check_records(&spec.records, &format!("{path}/head"), report),
             StageSpec::Ebcdic(spec) => ebcdic::check(spec, &route.limits, &format!("{path}/ebcdic"), report),
             StageSpec::Validate(ValidateSpec::Jsonl(spec)) => {
@@ -68,6 +69,7 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             _ => {}
         }
     }
+    split::check_place(&route.stages, report);
     destinations(route, report);
 }
 
@@ -131,7 +133,7 @@ fn verb(stage: &StageSpec) -> Option<&'static str> {
         // Its own check knows which types are no text.
         StageSpec::Validate(ValidateSpec::Magic(_) | ValidateSpec::Sidecar(_)) => None,
         StageSpec::Validate(_) => Some("checks"),
-        StageSpec::Drop(_) | StageSpec::Head(_) => Some("cuts"),
+        StageSpec::Drop(_) | StageSpec::Head(_) | StageSpec::Split(_) => Some("cuts"),
         StageSpec::Charset(_) | StageSpec::Ebcdic(_) | StageSpec::Newline(_) | StageSpec::StripBom => {
             Some("rewrites")
         }

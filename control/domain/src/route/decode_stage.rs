@@ -11,7 +11,7 @@ use super::{
     names,
     stage::{
         charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
-        pgp, records, sidecar, trailer, unique, unzip, xml,
+        pgp, records, sidecar, split, trailer, unique, unzip, xml,
     },
 };
 
@@ -43,6 +43,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
             "drop" => "`drop` needs a number: write `drop: { first: 1 }`".to_owned(),
             "head" => "`head` needs a number: write `head: { first: 100 }`".to_owned(),
+            "split" => "`split` needs a place to cut: write `split: { after_records: 1000000 }`".to_owned(),
             "csv_project" => {
                 "`csv_project` needs columns: write `csv_project: { header: true, columns: [a, b] }`"
                     .to_owned()
@@ -81,6 +82,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
         "compress" => compress(&inner, report).map(StageSpec::Compress),
         "drop" => records::decode_drop(&inner, report).map(StageSpec::Drop),
         "head" => records::decode_head(&inner, report).map(StageSpec::Head),
+        "split" => split::decode(&inner, report).map(StageSpec::Split),
         "csv_project" => csv_project::decode(&inner, report).map(StageSpec::CsvProject),
         "csv_to_jsonl" => csv_to_jsonl::decode(&inner, report).map(StageSpec::CsvToJsonl),
         "csv_to_parquet" => csv_to_parquet::decode(&inner, report).map(StageSpec::CsvToParquet),

@@ -34,8 +34,8 @@ pub use stage::{
     LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, OnError,
     OutputColumn, ParquetCompression, PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec,
     PgpIntegrity, PgpSignSpec, PgpVerify, PgpVerifySpec, Place, Placed, QuoteStyle, RecordTerminator,
-    RecordsSpec, SchemaFault, SidecarDigest, SidecarSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec,
-    UnknownCharset, UnzipSpec, ValidateSpec, XmlSpec, width,
+    RecordsSpec, SchemaFault, SidecarDigest, SidecarSpec, SplitSpec, StageSpec, SumSpec, TrailerSpec,
+    UniqueSpec, UnknownCharset, UnzipSpec, ValidateSpec, XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 
@@ -175,6 +175,11 @@ impl Route {
     /// Whether no stage reads the bytes, so that S3 can copy them itself.
     pub fn is_identity(&self) -> bool {
         self.stages.is_empty() && self.digests.is_empty()
+    }
+
+    /// Whether it makes several objects of one.
+    pub fn splits(&self) -> bool {
+        self.stages.iter().any(|stage| matches!(stage, StageSpec::Split(_)))
     }
 }
 

@@ -47,6 +47,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("csv", names::CSV),
         ("drop", stage::records::DROP),
         ("head", stage::records::HEAD),
+        ("split", stage::split::SPLIT),
         ("trailer", stage::trailer::FIELDS),
         ("trailer_count", stage::trailer::COUNT),
         ("trailer_sum", stage::trailer::SUM),

@@ -18,6 +18,7 @@ pub(super) mod newline;
 pub(super) mod pgp;
 pub(super) mod records;
 pub(super) mod sidecar;
+pub(super) mod split;
 pub(super) mod trailer;
 pub(super) mod unique;
 pub(super) mod unzip;
@@ -44,6 +45,7 @@ pub use pgp::{
 };
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
 pub use sidecar::{SidecarDigest, SidecarSpec};
+pub use split::SplitSpec;
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
 pub use unique::UniqueSpec;
 pub use unzip::UnzipSpec;
@@ -70,6 +72,8 @@ pub enum StageSpec {
     Drop(DropSpec),
     /// Let only the first records pass.
     Head(HeadSpec),
+    /// Make several objects of one, cut between records.
+    Split(SplitSpec),
     /// Make text of the records of a mainframe.
     Ebcdic(EbcdicSpec),
     /// Make all line ends alike.

@@ -2,14 +2,14 @@
 
 use eft_domain::{
     ByteSize, Code, Failure,
-    route::{CompressSpec, StageSpec},
+    route::{CompressSpec, SplitSpec, StageSpec},
 };
 
 use super::{Blocks, DEFAULT_PART, MIB, Plan, Request, Serial, Step, build};
 use crate::{
     chain::{BETWEEN, ROOM},
     schedule::PartSchedule,
-    stage::{BlockCompressor, Kind, ResumeClass, Stage, StageInfo},
+    stage::{BlockCompressor, Kind, ResumeClass, Splitter, Stage, StageInfo},
 };
 
 /// Smallest range worth a request when memory is short. A request costs about as much CPU as copying 100 KiB.
@@ -22,6 +22,7 @@ const SPARE_BLOCKS: usize = 1;
 enum Group {
     Serial { stages: Vec<Serial>, infos: Vec<StageInfo> },
     Compress(BlockCompressor),
+    Split(SplitSpec),
 }
 
 impl Group {
@@ -29,6 +30,8 @@ impl Group {
         match self {
             Self::Serial { infos, .. } => infos.iter().any(|info| info.kind != Kind::Tap),
             Self::Compress(_) => true,
+            // Its headers are few, and held by nobody but the part they are in.
+            Self::Split(_) => false,
         }
     }
 }
@@ -60,6 +63,10 @@ impl<'a> Draft<'a> {
                     close(&mut serial, &mut groups)?;
                     groups.push(Group::Compress(compressor(*spec)));
                 }
+                StageSpec::Split(spec) => {
+                    close(&mut serial, &mut groups)?;
+                    groups.push(Group::Split(*spec));
+                }
                 StageSpec::Unzip(_) => match request.entry {
                     Some(entry) if serial.is_empty() && groups.is_empty() => {
                         serial.push(Serial::Unzip(entry.clone()));
@@ -78,8 +85,8 @@ impl<'a> Draft<'a> {
             Ok(groups.iter().any(Group::makes_bytes)
                 || open.iter().any(|stage| stage.info().kind != Kind::Tap))
         };
-        // The output has a digest of its own only when it is not the input.
-        if request.sha256 && rewritten(&groups, &serial)? {
+        // The output has a digest of its own only when it is not the input; several have none together.
+        if request.sha256 && !splits(&groups) && rewritten(&groups, &serial)? {
             serial.push(Serial::Sha256);
         }
         close(&mut serial, &mut groups)?;
@@ -90,6 +97,7 @@ impl<'a> Draft<'a> {
         let infos = self.groups.iter().flat_map(|group| match group {
             Group::Serial { infos, .. } => infos.clone(),
             Group::Compress(compressor) => vec![compressor.info()],
+            Group::Split(_) => vec![Splitter::info(&self.request.limits)],
         });
         infos.collect()
     }
@@ -107,7 +115,8 @@ impl<'a> Draft<'a> {
         if self.groups.iter().any(Group::makes_bytes) {
             return self.rewriting();
         }
-        if let Some(size) = self.request.size.filter(|size| *size > sink.max_object) {
+        let size = self.request.size.filter(|_| !splits(&self.groups));
+        if let Some(size) = size.filter(|size| *size > sink.max_object) {
             return Err(refused(format!(
                 "the object has {}, the destination takes at most {}",
                 ByteSize(size),
@@ -120,10 +129,12 @@ impl<'a> Draft<'a> {
     /// No new bytes: ranges become parts.
     fn passing(self) -> Result<Plan, Failure> {
         let Request { size, sink, concurrency, .. } = *self.request;
+        // Where an object ends is not known before it is read, whatever the size of all of them.
+        let known = size.filter(|_| !splits(&self.groups));
         let working = self.serial_memory();
         let window = self.request.memory.bytes().saturating_sub(working);
         let floor = self.part_floor(window / 6);
-        let (schedule, range) = match size {
+        let (schedule, range) = match known {
             Some(size) => {
                 let schedule = PartSchedule::known(size, floor, &sink);
                 // An object smaller than a part leases what it has.
@@ -229,14 +240,14 @@ impl<'a> Draft<'a> {
         let mut windows: Vec<(u64, u64)> = Vec::new();
         for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.makes_bytes()) {
             let bound = match group {
-                Group::Serial { .. } => ROOM,
+                Group::Serial { .. } | Group::Split(_) => ROOM,
                 Group::Compress(compressor) => compressor.bound(compressor.block_bytes()) as u64,
             };
             // Who holds what this group makes: the next group that makes bytes, or else the part being filled.
             let next = self.groups[index + 1..].iter().find(|group| group.makes_bytes());
             let held = match next {
                 None => part,
-                Some(Group::Serial { .. }) => ROOM,
+                Some(Group::Serial { .. } | Group::Split(_)) => ROOM,
                 // Each block in work, and the one being filled, may keep a chunk alive that it shares with another.
                 Some(Group::Compress(next)) => (jobs as u64 + 1) * (next.block_bytes() as u64 + ROOM),
             };
@@ -248,7 +259,7 @@ impl<'a> Draft<'a> {
             .iter()
             .map(|group| match group {
                 Group::Compress(compressor) => jobs as u64 * compressor.info().memory,
-                Group::Serial { .. } => 0,
+                Group::Serial { .. } | Group::Split(_) => 0,
             })
             .sum();
         // Blocks straight from the source hold ranges instead of chunks of a window.
@@ -260,15 +271,14 @@ impl<'a> Draft<'a> {
     }
 
     fn serial_memory(&self) -> u64 {
-        let serial = self.groups.iter().filter_map(|group| match group {
-            Group::Serial { infos, .. } => Some(infos),
-            Group::Compress(_) => None,
-        });
-        serial
-            .map(|infos| {
+        let memory = self.groups.iter().map(|group| match group {
+            Group::Serial { infos, .. } => {
                 infos.iter().map(|info| info.memory).sum::<u64>() + BETWEEN as u64 * (infos.len() as u64 - 1)
-            })
-            .sum()
+            }
+            Group::Split(_) => Splitter::info(&self.request.limits).memory,
+            Group::Compress(_) => 0,
+        });
+        memory.sum()
     }
 
     /// The smallest part: what was asked for, or one that leaves several in flight.
@@ -306,6 +316,7 @@ impl<'a> Draft<'a> {
                     Step::Rewrite { stages: stages.clone(), window: bytes }
                 }
                 Group::Serial { stages, .. } => Step::Taps(stages.clone()),
+                Group::Split(spec) => Step::Split(*spec),
             }
         });
         steps.collect()
@@ -327,6 +338,10 @@ impl Needs {
     fn last(&self) -> u64 {
         self.windows.last().map_or(0, |(window, _)| *window)
     }
+}
+
+fn splits(groups: &[Group]) -> bool {
+    groups.iter().any(|group| matches!(group, Group::Split(_)))
 }
 
 fn compressor(spec: CompressSpec) -> BlockCompressor {

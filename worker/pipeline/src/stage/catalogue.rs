@@ -51,6 +51,7 @@ pub const PAGES: &[(&str, &str)] = pages![
     "pgp_encrypt",
     "pgp_sign",
     "pgp_verify",
+    "split",
     "strip_bom",
     "validate.csv",
     "validate.edi",

@@ -154,6 +154,7 @@ impl Route {
         let plan = Plan::new(&request).unwrap();
         Transfer {
             source,
+            more: None,
             sinks: vec![sink],
             budget: Budget::new(plan.memory),
             reading: Concurrency::new(plan.reads),

@@ -1,0 +1,77 @@
+//! A run's checkpoint before the run begins: what an earlier run has left, and what becomes of it.
+
+use std::sync::Arc;
+
+use eft_domain::{Failure, ObjectVersion};
+use eft_pipeline::{
+    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned},
+    error::{of_checkpoint, of_sink},
+    port::{ErrorKind, PortError},
+    resume::sweep,
+    retry::RetryPolicy,
+};
+
+use crate::{checkpoint::CheckpointFile, place::Sink};
+
+/// A run's checkpoint, before the run begins.
+pub(crate) struct Kept {
+    pub(crate) pinned: Pinned,
+    pub(crate) file: Option<Arc<CheckpointFile>>,
+    pub(crate) earlier: Option<Checkpoint>,
+}
+
+impl Kept {
+    pub(crate) async fn forget(&self) -> Result<(), Failure> {
+        let Some(file) = &self.file else { return Ok(()) };
+        file.remove().await.map_err(|error| of_checkpoint(&error))
+    }
+
+    /// The delivery stands by another run: what this one had begun is of no use.
+    pub(crate) async fn discard(&self, sink: &Sink) -> Result<(), Failure> {
+        let begun = self.earlier.iter().flat_map(|earlier| earlier.uploads.iter().flatten());
+        for id in begun {
+            let removed = match sink.port().reopen(id).await {
+                Ok(upload) => upload.abort().await,
+                Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            };
+            removed.map_err(|error| of_sink(&error))?;
+        }
+        self.forget().await
+    }
+
+    pub(crate) async fn keeper(self, interval: Interval, sink: &Sink) -> Result<Option<Keeper>, Failure> {
+        let Some(file) = self.file else { return Ok(None) };
+        if let Some(earlier) = self.earlier {
+            let found_nothing = earlier.uploads.is_empty();
+            if found_nothing {
+                sweep(&[sink.port()], &earlier, &RetryPolicy::DEFAULT).await?;
+            }
+            return Ok(Some(Keeper::resume(file, RetryPolicy::DEFAULT, interval, earlier)));
+        }
+        let before = match sink.port().uploads().await {
+            Ok(uploads) => uploads,
+            Err(PortError { kind: ErrorKind::Denied | ErrorKind::Unsupported, .. }) => Vec::new(),
+            Err(error) => return Err(of_sink(&error)),
+        };
+        let checkpoint = Checkpoint::new(self.pinned, vec![before]);
+        Keeper::begin(file, RetryPolicy::DEFAULT, interval, checkpoint).await.map(Some)
+    }
+}
+
+/// A source version in one line.
+pub(crate) fn described(version: &ObjectVersion) -> String {
+    let mut text = version.uri.to_string();
+    let facts = [
+        ("version", version.version_id.as_ref().map(ToString::to_string)),
+        ("ETag", version.etag.clone()),
+        ("size", version.size.map(|size| size.to_string())),
+        ("modified", version.last_modified.clone()),
+    ];
+    for (name, fact) in facts {
+        if let Some(fact) = fact {
+            text.push_str(&format!(", {name} {fact}"));
+        }
+    }
+    text
+}
