@@ -58,7 +58,7 @@ impl Places {
     }
 
     fn open_uploads(&self) -> usize {
-        self.sinks.lock().unwrap().iter().map(|sink| sink.open_uploads() as usize).sum()
+        self.sinks.lock().unwrap().iter().map(|sink| sink.open_uploads()).sum()
     }
 }
 
