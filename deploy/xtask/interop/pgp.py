@@ -117,7 +117,7 @@ def test_forged_messages(bed):
         refused(bed, f"flipped-{at}", flip(big, at), "crypto.refused", UNPROVEN)
     for end in len(big) // 2, len(big) - 1:
         refused(bed, f"cut-{end}", big[:end], "format.truncated", "the message ends within a packet")
-    refused(bed, "twice", big + big, "format.trailing", "a second message follows the first")
+    refused(bed, "twice", big + big, "format.trailing", "follows the message")
 
 
 def test_forged_messages_say_nothing(bed):

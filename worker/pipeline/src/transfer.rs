@@ -407,6 +407,13 @@ impl Transfer {
                 Some(failure) => Err(failure),
                 None => self.commit(lane, whole.clone(), crc).await,
             };
+            let result = match result {
+                // It stands there from an earlier run: what this one has sent of it is of no use.
+                Ok(committed) if committed.resolved && self.plan.splits() => {
+                    self.discard(lane, committed).await
+                }
+                result => result,
+            };
             let Err(mut failure) = result else { return Delivery { parts, result } };
             // One sink's failure must not leave its parts behind because the others succeeded.
             let kept = self.keeper.is_some() && can_go_on(&failure);
@@ -422,6 +429,13 @@ impl Transfer {
             self.progress.wrote_part(crc.len());
         }
         deliveries
+    }
+
+    /// Remove an upload whose object is there without it.
+    async fn discard(&self, lane: &Lane, committed: Committed) -> Result<Committed, Failure> {
+        let Some(upload) = &lane.upload else { return Ok(committed) };
+        let removed = retrying(&self.retry, |_| (), || upload.abort()).await;
+        removed.map(|()| committed).map_err(|error| of_sink(&error))
     }
 
     async fn commit(

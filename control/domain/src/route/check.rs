@@ -230,6 +230,13 @@ fn encodings(route: &Route, report: &mut Report) {
             (StageSpec::Unzip(_), Bytes::Source(codec)) if codec != unzip::WORD => {
                 report.add(path, mismatch(unzip::WORD, codec));
             }
+            (StageSpec::Compress(spec), Bytes::Made(codec, by)) if spec.codec == codec => report.add(
+                path,
+                format!(
+                    "compresses with {} what stage {by} has just compressed with it; remove one",
+                    codec.as_str()
+                ),
+            ),
             _ => {}
         }
         bytes = match stage {
