@@ -9,7 +9,7 @@ use eft_domain::ByteSize;
 use eft_domain::route::{
     self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, EdiSpec,
     EdiStandard, HeadSpec, JsonlSpec, Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec,
-    Place, RecordsSpec, SidecarDigest, SidecarSpec, SumSpec, TrailerSpec, UniqueSpec, XmlSpec,
+    Place, RecordsSpec, SidecarDigest, SidecarSpec, SplitSpec, SumSpec, TrailerSpec, UniqueSpec, XmlSpec,
 };
 use eft_pipeline::{
     budget::Budget,
@@ -24,7 +24,8 @@ use eft_pipeline::{
     stage::{
         BlockCompressor, Charset, CsvValidate, Decompress, DropRecords, Ebcdic, EdiValidate, FixedWidth,
         Flow, HeadRecords, Input, JsonlValidate, MagicValidate, Newline, Output, Scratch, Sha256,
-        SidecarValidate, Stage, StripBom, TrailerValidate, UniqueValidate, Utf8Validate, XmlValidate,
+        SidecarValidate, Splitter, Stage, StripBom, TrailerValidate, UniqueValidate, Utf8Validate,
+        XmlValidate,
     },
 };
 use futures::FutureExt;
@@ -226,6 +227,11 @@ fn taps(criterion: &mut Criterion) {
     group.bench_function("drop_last", |bencher| {
         let spec = DropSpec { first: 1, last: 1, records };
         bencher.iter(|| drain(&mut DropRecords::new(spec, &limits), &rows));
+    });
+    group.bench_function("split", |bencher| {
+        let (after_records, after_bytes, header, max_outputs) = (Some(100_000), None, true, 10_000);
+        let spec = SplitSpec { after_records, after_bytes, header, max_outputs, records };
+        bencher.iter(|| Splitter::new(spec, &limits).cuts(&rows));
     });
     let records = data::frames(data::fixed_width(LEN), FRAME);
     group.bench_function("validate_fixed_width", |bencher| {

@@ -62,9 +62,21 @@ pub(crate) struct Series {
     pub(crate) client: Client,
     pub(crate) identity: Identity,
     pub(crate) route: Route,
+    /// What stands for the delivery where the source has no version: another run may be of other bytes.
+    pub(crate) attempt: Option<String>,
     /// With `{n}` in its name.
     pub(crate) destination: ObjectUri,
     pub(crate) attributes: Attributes,
+}
+
+impl Series {
+    /// Open the place with this number; the uri is its name.
+    pub(crate) async fn place(&self, uri: &ObjectUri) -> PortResult<Sink> {
+        let delivery = || self.identity.delivery_to(&self.route, uri).to_string();
+        let delivery = self.attempt.clone().unwrap_or_else(delivery);
+        // One that stands there already from this delivery is found when it is published, and tells nothing of the others.
+        Ok(Sink::open(&self.client, uri, &delivery, self.attributes.clone(), false).await?.0)
+    }
 }
 
 impl Numbered for Series {
@@ -76,10 +88,7 @@ impl Numbered for Series {
                     format!("{}: no name for object {number}", self.destination),
                 )
             })?;
-            let delivery = self.identity.delivery_to(&self.route, &uri).to_string();
-            // One that stands there already from this delivery is found when it is published.
-            let (sink, _) = Sink::open(&self.client, &uri, &delivery, self.attributes.clone(), false).await?;
-            Ok(vec![sink.port()])
+            Ok(vec![self.place(&uri).await?.port()])
         }
         .boxed()
     }

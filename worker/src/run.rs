@@ -230,16 +230,20 @@ impl Job {
             |sink: Option<&Sink>, ended: Ended<'_>| desk.report(self, &identity, &opened, sink, ended);
         let resumable = self.checkpoint.is_some();
         let first = self.first_place()?;
-        let delivery = match self.route.splits() {
-            true => identity.delivery_to(&self.route, &first).to_string(),
-            false => kept.pinned.delivery.clone(),
-        };
-        let more: Option<Arc<dyn Numbered>> = self.route.splits().then(|| {
-            let (client, attributes) = (client.clone(), attributes.clone());
-            let (route, destination) = (self.route.clone(), self.destination.clone());
-            Arc::new(Series { client, identity: identity.clone(), route, destination, attributes }) as _
+        let series = self.route.splits().then(|| {
+            Arc::new(Series {
+                client: client.clone(),
+                identity: identity.clone(),
+                route: self.route.clone(),
+                attempt: (!self.names_delivery(&opened)).then(|| kept.pinned.delivery.clone()),
+                destination: self.destination.clone(),
+                attributes: attributes.clone(),
+            })
         });
-        let sink = Sink::open(&client, &first, &delivery, attributes, resumable).await;
+        let sink = match &series {
+            Some(series) => series.place(&first).await.map(|sink| (sink, None)),
+            None => Sink::open(&client, &first, &kept.pinned.delivery, attributes, resumable).await,
+        };
         let (sink, done) = match sink {
             Ok(opened) => opened,
             Err(error) => match self.published(&client, &kept, &error).await {
@@ -250,8 +254,7 @@ impl Job {
                 None => return Ok(report(None, Ended::Failed(&of_sink(&error)))),
             },
         };
-        // One of several tells nothing of the others; whichever stands there is found when it is published.
-        if let Some(committed) = done.filter(|_| !self.route.splits()) {
+        if let Some(committed) = done {
             let whole = match committed.whole {
                 Some(whole) => whole,
                 None => self.read_back(&client).await?,
@@ -285,7 +288,7 @@ impl Job {
                 let transfer = Transfer {
                     source: Arc::clone(&opened.source),
                     sinks: vec![sink.port()],
-                    more,
+                    more: series.map(|series| series as Arc<dyn Numbered>),
                     budget: Budget::new(plan.memory),
                     // One window for one endpoint: whichever request it throttles, both directions slow down.
                     reading: writing.clone(),
@@ -343,12 +346,9 @@ impl Job {
 
     /// What an earlier run has left, or what this one is.
     fn kept(&self, opened: &Opened, plan: &Plan, identity: &Identity) -> Result<Kept, Failure> {
-        // Versioned sources name their delivery for ever; a file's or a stream's is this attempt's alone. So is one to a
-        // file, which does not say whose it is.
-        let local = matches!(self.destination, ObjectUri::Local(_));
-        let delivery = match &opened.version.version_id {
-            Some(_) if !local => identity.delivery.to_string(),
-            _ => uuid::Uuid::new_v4().to_string(),
+        let delivery = match self.names_delivery(opened) {
+            true => identity.delivery.to_string(),
+            false => uuid::Uuid::new_v4().to_string(),
         };
         let pinned = Pinned {
             source: described(&opened.version),
@@ -371,6 +371,12 @@ impl Job {
             None => pinned,
         };
         Ok(Kept { pinned, file: Some(Arc::new(file)), earlier })
+    }
+
+    /// Versioned sources name their delivery for ever; a file's or a stream's is this attempt's alone. So is one to a file,
+    /// which does not say whose it is.
+    fn names_delivery(&self, opened: &Opened) -> bool {
+        opened.version.version_id.is_some() && !matches!(self.destination, ObjectUri::Local(_))
     }
 
     fn interval_for(&self, plan: &Plan) -> Result<Interval, Failure> {

@@ -100,3 +100,24 @@ def test_nobody_can_look(bed):
         log = [status for op, status in commits(bed, key) if op == "HeadObject"]
     same(key, bed.get(key), DATA)
     assert log and set(log) == {403}, log
+
+
+def test_another_run_was_first(bed):
+    """Two runs of one delivery, as a queue gives that delivers twice: one object, one says that it was there, no upload is left."""
+    key = "indeterminate/twice"
+    bed.put(key, DATA)
+
+    def first(_):
+        until("the slow run has looked", lambda: any(ask["op"] == "HeadObject" and ask["key"] == key for ask in bed.server.ask("/_log") if ask["bucket"] == "out-files"))
+        bed.transfer(key, flags=STREAM)
+
+    with bed.faults({"op": "GetObject", "bucket": "in-files", "kind": "latency", "ms": 4000, "times": 1}):
+        slow = bed.transfer(key, flags=STREAM, during=first)
+        log = commits(bed, key)
+    assert [status for op, status in log if op == "CompleteMultipartUpload"] == [200, 412], log
+    (delivery,) = slow.receipt["deliveries"]
+    assert delivery["outcome"] == "DELIVERED" and delivery["already_delivered"], delivery
+    same(key, bed.get(key), DATA)
+    versions = bed.s3.list_object_versions(Bucket="out-files", Prefix=key)["Versions"]
+    assert len(versions) == 1, versions
+    assert not bed.server.ask("/_uploads"), "the upload of the slow run is left behind"

@@ -98,10 +98,19 @@ def test_a_run_made_again_publishes_the_rest(bed):
     agree(bed, result)
     stood = {delivery["uri"]: delivery["version_id"] for delivery in failed.receipt["deliveries"] if delivery["outcome"] == "DELIVERED"}
     stands = {delivery["uri"]: delivery["version_id"] for delivery in result.receipt["deliveries"]}
+    again = {delivery["uri"] for delivery in result.receipt["deliveries"] if delivery["already_delivered"]}
+    assert again == set(stood), (again, stood)
     assert len(stood) == 6 and all(stood.values()) and stood.items() <= stands.items(), (stood, stands)
     whole = b"".join(bed.get(f"split/again-{number:05}") for number in range(1, 8))
     assert whole == data
     assert not uploads(bed)
+
+
+def test_a_file_has_no_version_to_be_known_by(bed):
+    """Another run may be of other bytes under the same name: what stands there is nobody's to claim."""
+    line = [bed.file(table(1_000)), "s3://out-files/split/file-{n}"]
+    bed.worker(*line, route=LINES % 400)
+    bed.refused("destination.exists", *line, route=LINES % 400, says=["file-00001"])
 
 
 def test_what_a_plan_refuses(bed):

@@ -7,11 +7,11 @@ use eft_domain::{
     ByteSize, Code,
     route::{
         ColumnRef, CountSpec, Counted, DialectSpec, DropSpec, HeadSpec, Limits, MagicSpec, MediaType, Place,
-        RecordsSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec, ValidateSpec,
+        RecordsSpec, SplitSpec, StageSpec, SumSpec, TrailerSpec, UniqueSpec, ValidateSpec,
     },
 };
 use eft_fakes::drive::{Arrival, resumed};
-use eft_pipeline::stage::AnyStage;
+use eft_pipeline::stage::{AnyStage, Splitter};
 
 use crate::stages::{any_arrival, setup};
 
@@ -84,7 +84,7 @@ fn records(spec: RecordsSpec, input: &[u8]) -> Vec<&[u8]> {
     found
 }
 
-/// `head` and `drop` in any arrival and from any place, compared with a plain reading.
+/// `head`, `drop` and `split` in any arrival, the first two from any place, compared with a plain reading.
 pub fn slices(data: &[u8]) {
     let ([seed, dialect, first, last], file): ([u8; 4], Bytes) = setup(data);
     let spec = records_spec(dialect);
@@ -104,6 +104,24 @@ pub fn slices(data: &[u8]) {
         let kept = rest.len().saturating_sub(last as usize);
         judge(StageSpec::Drop(DropSpec { first, last, records: spec }), &rest[..kept]);
     }
+    let each = first as usize + 1;
+    let starts = all.iter().scan(0, |at, record| Some(std::mem::replace(at, *at + record.len() as u64)));
+    let expected: Vec<_> = starts.step_by(each).skip(1).collect();
+    assert_eq!(cuts(spec, each as u64, [file.clone()]), expected);
+    assert_eq!(cuts(spec, each as u64, file.chunks(1).map(Bytes::copy_from_slice)), expected);
+}
+
+/// Where `split` begins objects of `each` records of a file that comes in these pieces.
+fn cuts(records: RecordsSpec, each: u64, pieces: impl IntoIterator<Item = Bytes>) -> Vec<u64> {
+    let (after_records, after_bytes, header, max_outputs) = (Some(each), None, false, u64::MAX);
+    let spec = SplitSpec { after_records, after_bytes, header, max_outputs, records };
+    let (mut splitter, mut from, mut found) = (Splitter::new(spec, &Limits::default()), 0, Vec::new());
+    for piece in pieces {
+        let cuts = splitter.cuts(std::slice::from_ref(&piece)).expect("no limit is near");
+        found.extend(cuts.into_iter().map(|cut| from + cut));
+        from += piece.len() as u64;
+    }
+    found
 }
 
 /// Saved wherever a chunk ends, the stage goes on from there to the same end.

@@ -61,8 +61,8 @@ impl Gather {
         }
     }
 
-    /// The next block: full, or the last of its object. The first block of an empty stream is empty. A mark that falls into it goes
-    /// with it.
+    /// The next block: full, or the last of its object. The first block of an empty stream is empty. A mark that falls
+    /// into it goes with it.
     async fn next(&mut self, size: u64) -> Option<Chunk> {
         let mut block = Chunk::default();
         while block.len < size && !self.ended {

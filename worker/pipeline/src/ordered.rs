@@ -50,6 +50,13 @@ impl<T> Upstream<T> {
     }
 }
 
+impl<T> Upstream<T> {
+    /// Read on to the end and forget it; as [`Upstream::next`], this never returns when the step before died.
+    pub(crate) async fn drain(&mut self) {
+        while self.next().await.is_some() {}
+    }
+}
+
 /// Start the futures that `jobs` yields, at most `limit()` at a time (read anew before each), and send their results
 /// downstream in order, as `leaving` makes them when their turn has come. The end is the caller's to say.
 ///

@@ -202,6 +202,17 @@ impl Plan {
         Err(Failure::new(Code::PlanRefused, message))
     }
 
+    /// Some stage gives out bytes before it can vouch for them: what is found in them is not to be told before it does.
+    pub(crate) fn withholds(&self) -> bool {
+        let reads = |stage: &Serial| {
+            matches!(stage, Serial::Spec(StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_)))
+        };
+        self.steps.iter().any(|step| match step {
+            Step::Taps(stages) | Step::Rewrite { stages, .. } => stages.iter().any(reads),
+            Step::Blocks(_) | Step::Split(_) => false,
+        })
+    }
+
     /// It makes several objects.
     pub fn splits(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Split(_)))

@@ -20,17 +20,21 @@ use crate::{
     stage::Splitter,
 };
 
+/// With `withhold` a failure is told only once a stage before this step has vouched for what it gave out (`chain.rs`).
 pub(crate) async fn run_split(
     spec: SplitSpec,
     limits: &Limits,
+    withhold: bool,
     mut upstream: Upstream<Chunk>,
     downstream: Downstream<Chunk>,
     crew: Crew<'_>,
 ) -> Result<(), Failure> {
     let mut splitter = Splitter::new(spec, limits);
     let (mut bytes_in, mut bytes_out, mut busy) = (0, 0, Duration::ZERO);
+    // One for all objects: as large as a record may be, times as many objects as there may be, it fits no memory.
+    let mut header = Bytes::new();
     let totals = |splitter: &Splitter, bytes_in, bytes_out, busy| {
-        let info = Splitter::info(limits);
+        let info = Splitter::info(&spec, limits);
         (crew.totals)(vec![StageTotals { info, bytes_in, bytes_out, busy, report: splitter.report() }]);
     };
     while let Some(chunk) = upstream.next().await {
@@ -45,8 +49,20 @@ pub(crate) async fn run_split(
         let (back, cuts, worked) = if chunk.len <= INLINE { work() } else { crew.pool.run(work).await? };
         splitter = back;
         busy += worked;
-        let cuts = cuts.inspect_err(|_| totals(&splitter, bytes_in, bytes_out, busy))?;
-        for piece in pieces(chunk, &cuts, splitter.header()) {
+        let cuts = match cuts {
+            Ok(cuts) => cuts,
+            Err(failure) => {
+                if withhold {
+                    upstream.drain().await;
+                }
+                totals(&splitter, bytes_in, bytes_out, busy);
+                return Err(failure);
+            }
+        };
+        if header.is_empty() && !cuts.is_empty() {
+            header = Bytes::copy_from_slice(splitter.header());
+        }
+        for piece in pieces(chunk, &cuts, &header) {
             bytes_out += piece.len;
             downstream.send(Flowing::Item(piece)).await.map_err(|_| downstream_gone())?;
         }
@@ -57,7 +73,7 @@ pub(crate) async fn run_split(
 }
 
 /// The chunk cut at these places, with a header in front of every object that begins in it.
-fn pieces(mut chunk: Chunk, cuts: &[u64], header: &[u8]) -> Vec<Chunk> {
+fn pieces(mut chunk: Chunk, cuts: &[u64], header: &Bytes) -> Vec<Chunk> {
     let mut pieces = Vec::with_capacity(1 + 2 * cuts.len());
     let mut from = 0;
     for cut in cuts {
@@ -66,10 +82,25 @@ fn pieces(mut chunk: Chunk, cuts: &[u64], header: &[u8]) -> Vec<Chunk> {
         pieces.extend(Some(piece).filter(|piece| piece.len > 0));
         chunk.begins = header.is_empty();
         if !header.is_empty() {
-            let (segments, len) = (vec![Bytes::copy_from_slice(header)], header.len() as u64);
+            let (segments, len) = (vec![header.clone()], header.len() as u64);
             pieces.push(Chunk { segments, len, begins: true, ..Chunk::default() });
         }
     }
     pieces.push(chunk);
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_objects_share_one_header() {
+        let header = Bytes::from_static(b"id,name\n");
+        let chunk = Chunk { segments: vec![Bytes::from_static(b"1\n2\n3\n")], len: 6, ..Chunk::default() };
+        let pieces = pieces(chunk, &[0, 2, 4], &header);
+        let begin: Vec<_> = pieces.iter().filter(|piece| piece.begins).collect();
+        assert_eq!((pieces.len(), begin.len()), (6, 3));
+        assert!(begin.iter().all(|piece| piece.segments[0].as_ptr() == header.as_ptr()));
+    }
 }

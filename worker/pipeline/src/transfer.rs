@@ -297,7 +297,10 @@ impl Transfer {
                     let chain = Resumable::new(plan.stages(stages)?, saved.chain()?)?;
                     run_rewrite(chain, upstream, downstream, Budget::new(*window), crew).boxed()
                 }
-                Step::Split(spec) => run_split(*spec, &plan.limits, upstream, downstream, crew).boxed(),
+                Step::Split(spec) => {
+                    let withhold = plan.withholds();
+                    run_split(*spec, &plan.limits, withhold, upstream, downstream, crew).boxed()
+                }
                 Step::Blocks(blocks) => {
                     run_blocks(blocks, saved.blocks()?, upstream, downstream, crew).boxed()
                 }
@@ -337,7 +340,7 @@ impl Transfer {
         }
     }
 
-    /// Send one object after the other.
+    /// Send all objects. How many there are says something of the content, and so does what goes wrong with one of them.
     async fn send(
         &self,
         sending: &Sending<'_>,
@@ -346,7 +349,22 @@ impl Transfer {
         upstream: Upstream<Chunk>,
     ) -> Result<Vec<Uploaded>, Failure> {
         let mut incoming = Incoming::new(upstream);
-        let first = sending.run(lanes, done, &mut incoming, 0).await?;
+        let sent = self.send_each(sending, lanes, done, &mut incoming).await;
+        if sent.is_err() && self.plan.splits() && self.plan.withholds() {
+            incoming.drain().await;
+        }
+        sent
+    }
+
+    /// Send one object after the other.
+    async fn send_each(
+        &self,
+        sending: &Sending<'_>,
+        lanes: Vec<Lane>,
+        done: Option<Done>,
+        incoming: &mut Incoming,
+    ) -> Result<Vec<Uploaded>, Failure> {
+        let first = sending.run(lanes, done, incoming, 0).await?;
         let (mut before, mut all) = (first.crc.len(), vec![first]);
         while incoming.has_more() {
             let number = all.len() as u64 + 1;
@@ -355,7 +373,7 @@ impl Transfer {
             };
             let sinks = retrying(&self.retry, |_| self.progress.retried(), || more.open(number)).await;
             let lanes = sinks.map_err(|error| of_sink(&error))?.iter().map(Lane::new).collect();
-            let next = sending.run(lanes, None, &mut incoming, before).await?;
+            let next = sending.run(lanes, None, incoming, before).await?;
             before += next.crc.len();
             all.push(next);
         }
@@ -407,13 +425,6 @@ impl Transfer {
                 Some(failure) => Err(failure),
                 None => self.commit(lane, whole.clone(), crc).await,
             };
-            let result = match result {
-                // It stands there from an earlier run: what this one has sent of it is of no use.
-                Ok(committed) if committed.resolved && self.plan.splits() => {
-                    self.discard(lane, committed).await
-                }
-                result => result,
-            };
             let Err(mut failure) = result else { return Delivery { parts, result } };
             // One sink's failure must not leave its parts behind because the others succeeded.
             let kept = self.keeper.is_some() && can_go_on(&failure);
@@ -429,13 +440,6 @@ impl Transfer {
             self.progress.wrote_part(crc.len());
         }
         deliveries
-    }
-
-    /// Remove an upload whose object is there without it.
-    async fn discard(&self, lane: &Lane, committed: Committed) -> Result<Committed, Failure> {
-        let Some(upload) = &lane.upload else { return Ok(committed) };
-        let removed = retrying(&self.retry, |_| (), || upload.abort()).await;
-        removed.map(|()| committed).map_err(|error| of_sink(&error))
     }
 
     async fn commit(

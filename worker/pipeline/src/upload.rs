@@ -122,6 +122,12 @@ impl Incoming {
         self.held.is_some()
     }
 
+    /// Read on to the end and forget it.
+    pub(crate) async fn drain(&mut self) {
+        self.held = None;
+        self.upstream.drain().await;
+    }
+
     /// The next chunk of an object of which `some` chunks have come; `None` at its end.
     async fn next(&mut self, some: bool) -> Option<Chunk> {
         let chunk = match self.held.take() {
@@ -233,8 +239,7 @@ impl Sending<'_> {
                         let (part, filling) = packer.reached();
                         marks.add(mark, part, crc.then(filling), filling.is_empty().then_some(crc));
                     }
-                    // One of several must not stay in memory until the last is there. Of one alone:
-                    // more than one part, or a first part with bytes after it: one request will not do.
+                    // More than one part, one of several objects (which must not stay in memory until the last is there), or a first part with bytes after it: one request will not do.
                     let more = packer.as_ref().is_some_and(|packer| count > 0 && packer.total() > crc.len());
                     if !begun && (count > 1 || more || (splits && some) || (several && count == 1)) {
                         // It stores the checkpoint too, after what is being stored.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod codec_support;
+mod pgp_support;
 
 use std::{
     num::NonZeroUsize,
@@ -12,7 +13,10 @@ use bytes::Bytes;
 use codec_support::decompress;
 use eft_domain::{
     ByteSize, Code,
-    route::{Codec, CompressSpec, DecompressSpec, DialectSpec, Limits, RecordsSpec, SplitSpec, StageSpec},
+    route::{
+        Codec, CompressSpec, DecompressSpec, DialectSpec, Limits, PgpVerify, RecordsSpec, SplitSpec,
+        StageSpec,
+    },
 };
 use eft_fakes::{Fault, MemorySink, MemorySource, SinkFaults};
 use eft_pipeline::{
@@ -74,13 +78,14 @@ async fn run(
     limits: &Limits,
     places: &Arc<Places>,
 ) -> Result<Outcome, Stopped> {
+    let given = Given { keys: pgp_support::ring(stages).unwrap(), ..Given::default() };
     let request = Request {
         size: Some(file.len() as u64),
         stages,
         entry: None,
         limits,
         sha256: false,
-        given: Given::default(),
+        given,
         sink: LIMITS,
         memory: ByteSize::mib(48),
         concurrency: 3,
@@ -265,4 +270,44 @@ fn one_that_cannot_be_published_does_not_hold_up_the_others() {
     assert_eq!(results, [true, false, true]);
     assert_eq!(places.objects().iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
     assert_eq!(places.open_uploads(), 0);
+}
+
+/// What is cut is not known to be genuine before the end: what is wrong with it is told of genuine messages alone.
+#[test]
+fn nothing_is_told_of_a_message_that_does_not_hold() {
+    let key = ["acme"];
+    let spec = SplitSpec { max_outputs: 2, records: RecordsSpec::Lines, ..split(Some(10), None, false) };
+    let stages = [pgp_support::decrypt_by(&key, PgpVerify::Required, &key), StageSpec::Split(spec)];
+    let message = pgp_support::gpg("--encrypt --sign -r acme@ -u acme@ -z 0", &rows(20_000));
+    let mut forged = message.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    for (message, code, cut) in
+        [(message.to_vec(), Code::LimitOutputs, true), (forged, Code::CryptoRefused, false)]
+    {
+        let places = Arc::new(Places::default());
+        let stopped = now(message, &stages, &Limits::default(), &places).unwrap_err();
+        assert_eq!(stopped.failure.code, code);
+        assert_eq!(stopped.stages.iter().any(|stage| stage.info.name == "split"), cut);
+        assert_eq!((places.objects().iter().flatten().count(), places.open_uploads()), (0, 0));
+    }
+}
+
+/// As above, of what the places find: the second object's name is taken.
+#[test]
+fn nothing_is_told_of_a_place_either() {
+    let key = ["acme"];
+    let spec = SplitSpec { records: RecordsSpec::Lines, ..split(Some(10), None, false) };
+    let stages = [pgp_support::decrypt_by(&key, PgpVerify::Required, &key), StageSpec::Split(spec)];
+    let message = pgp_support::gpg("--encrypt --sign -r acme@ -u acme@ -z 0", &rows(20_000));
+    let mut forged = message.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    for (message, code) in [(message.to_vec(), Code::DestinationExists), (forged, Code::CryptoRefused)] {
+        let places = Arc::new(Places::default());
+        let faults =
+            SinkFaults { begin: vec![Some(Fault::Fails(ErrorKind::Exists))].into(), ..SinkFaults::default() };
+        *places.faulty.lock().unwrap() = Some((2, faults));
+        let stopped = now(message, &stages, &Limits::default(), &places).unwrap_err();
+        assert_eq!(stopped.failure.code, code);
+        assert_eq!((places.objects().iter().flatten().count(), places.open_uploads()), (0, 0));
+    }
 }

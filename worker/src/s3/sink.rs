@@ -363,7 +363,17 @@ impl S3Upload {
             {
                 resolve::gone(sink, port_error(&what, &error), whole).await
             }
-            Ok(Err(error)) => sink.settle(port_error(&what, &error), whole).await,
+            Ok(Err(error)) => {
+                let error = port_error(&what, &error);
+                let refused = error.kind == ErrorKind::Changed;
+                let committed = sink.settle(error, whole).await?;
+                if !refused {
+                    return Ok(committed);
+                }
+                // Another run of the same delivery was first: its object stands, and this upload with it.
+                self.remove().await?;
+                Ok(Committed { already_there: true, resolved: false, ..committed })
+            }
             Err(late) => resolve::after(sink, late, whole).await,
         }
     }

@@ -97,7 +97,7 @@ impl<'a> Draft<'a> {
         let infos = self.groups.iter().flat_map(|group| match group {
             Group::Serial { infos, .. } => infos.clone(),
             Group::Compress(compressor) => vec![compressor.info()],
-            Group::Split(_) => vec![Splitter::info(self.request.limits)],
+            Group::Split(spec) => vec![Splitter::info(spec, self.request.limits)],
         });
         infos.collect()
     }
@@ -275,7 +275,7 @@ impl<'a> Draft<'a> {
             Group::Serial { infos, .. } => {
                 infos.iter().map(|info| info.memory).sum::<u64>() + BETWEEN as u64 * (infos.len() as u64 - 1)
             }
-            Group::Split(_) => Splitter::info(self.request.limits).memory,
+            Group::Split(spec) => Splitter::info(spec, self.request.limits).memory,
             Group::Compress(_) => 0,
         });
         memory.sum()

@@ -47,13 +47,15 @@ impl Splitter {
     }
 
     /// What the planner has to know.
-    pub(crate) fn info(limits: &Limits) -> StageInfo {
+    pub(crate) fn info(spec: &SplitSpec, limits: &Limits) -> StageInfo {
+        let header = if spec.header { limits.max_record_bytes.bytes() } else { 0 };
         StageInfo {
             name: NAME,
             kind: Kind::Slice,
             ordered: true,
             resume: ResumeClass::R3,
-            memory: size_of::<Self>() as u64 + limits.max_record_bytes.bytes(),
+            // Read, and then shared by the objects.
+            memory: size_of::<Self>() as u64 + 2 * header,
         }
     }
 
