@@ -278,7 +278,7 @@ fn nothing_is_told_of_a_message_that_does_not_hold() {
     let key = ["acme"];
     let spec = SplitSpec { max_outputs: 2, records: RecordsSpec::Lines, ..split(Some(10), None, false) };
     let stages = [pgp_support::decrypt_by(&key, PgpVerify::Required, &key), StageSpec::Split(spec)];
-    let message = pgp_support::gpg("--encrypt --sign -r acme@ -u acme@ -z 0", &rows(20_000));
+    let message = pgp_support::gpg("--encrypt --sign -r acme@ -u acme@ -z 0", &rows(200_000));
     let mut forged = message.to_vec();
     *forged.last_mut().unwrap() ^= 1;
     for (message, code, cut) in
@@ -296,9 +296,9 @@ fn nothing_is_told_of_a_message_that_does_not_hold() {
 #[test]
 fn nothing_is_told_of_a_place_either() {
     let key = ["acme"];
-    let spec = SplitSpec { records: RecordsSpec::Lines, ..split(Some(10), None, false) };
+    let spec = SplitSpec { records: RecordsSpec::Lines, ..split(Some(10_000), None, false) };
     let stages = [pgp_support::decrypt_by(&key, PgpVerify::Required, &key), StageSpec::Split(spec)];
-    let message = pgp_support::gpg("--encrypt --sign -r acme@ -u acme@ -z 0", &rows(20_000));
+    let message = pgp_support::gpg("--encrypt --sign -r acme@ -u acme@ -z 0", &rows(200_000));
     let mut forged = message.to_vec();
     *forged.last_mut().unwrap() ^= 1;
     for (message, code) in [(message.to_vec(), Code::DestinationExists), (forged, Code::CryptoRefused)] {
