@@ -176,7 +176,7 @@ impl Route {
             given: Given {
                 secrets: Arc::new(HeldSecrets::new([("bench".to_owned(), vec![7; 32])])),
                 keys: self.keys.clone(),
-                expected: None,
+                ..Given::default()
             },
         });
         let plan = plan.expect("the worker's defaults carry these routes");

@@ -11,7 +11,10 @@ use eft_pipeline::{
     retry::RetryPolicy,
 };
 
-use crate::{checkpoint::CheckpointFile, place::Sink};
+use crate::{
+    checkpoint::CheckpointFile,
+    place::{Opened, Sink},
+};
 
 /// A run's checkpoint, before the run begins.
 pub(crate) struct Kept {
@@ -59,8 +62,27 @@ impl Kept {
     }
 }
 
-/// A source version in one line.
-pub(crate) fn described(version: &ObjectVersion) -> String {
+/// A source version in one line, with what it joins.
+pub(crate) fn described(opened: &Opened) -> String {
+    let mut text = version(&opened.version);
+    if let Some(digest) = joined(&opened.objects) {
+        text.push_str(&format!(", {} objects, SHA-256 of their versions {digest}", opened.objects.len()));
+    }
+    text
+}
+
+/// A digest of these versions in their order; `None` of none.
+pub(crate) fn joined(objects: &[ObjectVersion]) -> Option<String> {
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    for object in objects {
+        digest.update(version(object).as_bytes());
+        digest.update(b"\n");
+    }
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    (!objects.is_empty()).then(|| hex(digest.finish().as_ref()))
+}
+
+fn version(version: &ObjectVersion) -> String {
     let mut text = version.uri.to_string();
     let facts = [
         ("version", version.version_id.as_ref().map(ToString::to_string)),

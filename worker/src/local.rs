@@ -51,7 +51,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> PortResult<T> + Send
 /// An open file, pinned by its size and modification time.
 #[derive(Debug)]
 pub struct LocalSource {
-    file: Arc<File>,
+    /// `None`: opened again for each read.
+    file: Option<Arc<File>>,
     path: PathBuf,
     version: ObjectVersion,
     size: u64,
@@ -80,9 +81,14 @@ impl LocalSource {
                 last_modified: Some(format!("{}.{:09}", meta.mtime(), meta.mtime_nsec())),
             };
             let modified = (meta.mtime(), meta.mtime_nsec());
-            Ok(Self { file: Arc::new(file), path, version, size: meta.len(), modified })
+            Ok(Self { file: Some(Arc::new(file)), path, version, size: meta.len(), modified })
         })
         .await
+    }
+
+    /// The same file, not held open: for many of them. It is still known by its size and modification time.
+    pub fn closed(self) -> Self {
+        Self { file: None, ..self }
     }
 
     /// What was pinned.
@@ -105,9 +111,9 @@ impl ObjectSource for LocalSource {
     }
 
     fn read(&self, range: Range<u64>) -> BoxFuture<'_, PortResult<Frames>> {
-        let (file, path, pinned) = (Arc::clone(&self.file), self.path.clone(), (self.size, self.modified));
+        let (file, path, pinned) = (self.file.clone(), self.path.clone(), (self.size, self.modified));
         let frames = stream::unfold(range, move |left| {
-            let (file, path) = (Arc::clone(&file), path.clone());
+            let (file, path) = (file.clone(), path.clone());
             async move {
                 if left.is_empty() {
                     return None;
@@ -115,6 +121,8 @@ impl ObjectSource for LocalSource {
                 let end = left.end.min(left.start + FRAME);
                 let start = left.start;
                 let frame = blocking(move || {
+                    let open = || File::open(&path).map(Arc::new).map_err(|error| port_error(&path, &error));
+                    let file = file.map_or_else(open, Ok)?;
                     let mut buffer = vec![0; (end - start) as usize];
                     let read = file.read_exact_at(&mut buffer, start);
                     let meta = file.metadata().map_err(|error| port_error(&path, &error))?;

@@ -164,16 +164,17 @@ pub(crate) fn plan(preview: &Preview) -> String {
     let stages: Vec<_> = plan.infos.iter().map(|info| info.name).collect();
     let stages = if stages.is_empty() { "none".to_owned() } else { stages.join(", ") };
     let source = plan.size.map_or_else(|| "a stream".to_owned(), size);
-    if let Some(copy) = preview.copy {
+    if let Some(copy) = &preview.copy {
         let how = match copy {
             s3::Method::Whole => "CopyObject".to_owned(),
-            s3::Method::Parts(schedule) => {
-                let parts = schedule.count(plan.size.unwrap_or_default());
-                format!("UploadPartCopy, {parts} parts of {}", size(schedule.first()))
+            s3::Method::Parts(ranges) => {
+                let largest = ranges.iter().map(|range| range.bytes.end - range.bytes.start).max();
+                let largest = size(largest.unwrap_or_default());
+                format!("UploadPartCopy, parts {}, largest {largest}", ranges.len())
             }
         };
         return format!(
-            "source      {source}\nmethod      copied by S3 ({how}); no byte passes here\nstages      none\n"
+            "source      {source}\nmethod      copied by S3 ({how}); no byte passes here\nstages      {stages}\n"
         );
     }
     let parts = plan.parts().map_or_else(|| "not known before they are made".to_owned(), |n| n.to_string());

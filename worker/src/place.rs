@@ -19,14 +19,20 @@ pub struct Opened {
     pub source: Arc<dyn ObjectSource>,
     /// What was pinned.
     pub version: ObjectVersion,
-    /// The same source when it is in S3, which can copy it itself.
-    pub s3: Option<Arc<S3Source>>,
+    /// The same source as objects of S3, which can copy them itself; none where it is not in S3.
+    pub s3: Vec<Arc<S3Source>>,
+    /// The objects that are joined, where the source is a manifest of them.
+    pub objects: Vec<ObjectVersion>,
 }
 
 impl Opened {
     /// What the object carries besides its bytes.
     pub fn attributes(&self) -> Attributes {
-        self.s3.as_ref().map_or_else(Attributes::default, |source| source.attributes().clone())
+        match &self.s3[..] {
+            // A manifest's are of the manifest, and each object has its own.
+            [source] if self.objects.is_empty() => source.attributes().clone(),
+            _ => Attributes::default(),
+        }
     }
 }
 
@@ -38,11 +44,13 @@ pub async fn source(client: &Client, uri: &ObjectUri) -> PortResult<Opened> {
     Ok(match uri {
         ObjectUri::S3 { .. } => {
             let source = Arc::new(S3Source::open(client.clone(), uri).await?);
-            Opened { version: source.version().clone(), source: source.clone(), s3: Some(source) }
+            let version = source.version().clone();
+            Opened { version, source: source.clone(), s3: vec![source], objects: Vec::new() }
         }
         ObjectUri::Local(path) => {
             let source = LocalSource::open(path).await?;
-            Opened { version: source.version().clone(), source: Arc::new(source), s3: None }
+            let version = source.version().clone();
+            Opened { version, source: Arc::new(source), s3: Vec::new(), objects: Vec::new() }
         }
         ObjectUri::Std => {
             let version = ObjectVersion {
@@ -52,7 +60,8 @@ pub async fn source(client: &Client, uri: &ObjectUri) -> PortResult<Opened> {
                 size: None,
                 last_modified: None,
             };
-            Opened { version, source: Arc::new(StdinSource::default()), s3: None }
+            let source = Arc::new(StdinSource::default());
+            Opened { version, source, s3: Vec::new(), objects: Vec::new() }
         }
     })
 }

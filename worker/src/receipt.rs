@@ -4,8 +4,8 @@ use eft_domain::{
     Class, DeliveryId, Failure, JobId, ObjectUri, ObjectVersion, Route, RunId,
     id::Arrival,
     receipt::{
-        Capabilities, CrcCapability, Delivery, DeliveryOutcome, FailureNote, Method, Outcome, Receipt,
-        Rejected, ResumeClass, SCHEMA, Source, StageKind, StageRun, Totals, WriteCapability,
+        Capabilities, CrcCapability, Delivery, DeliveryOutcome, FailureNote, JoinedObject, Method, Outcome,
+        Receipt, Rejected, ResumeClass, SCHEMA, Source, StageKind, StageRun, Totals, WriteCapability,
     },
     route::StageSpec,
 };
@@ -19,6 +19,7 @@ use eft_pipeline::{
 };
 
 use crate::{
+    kept::joined,
     place::Sink,
     s3::{Client, crc_to_text},
 };
@@ -30,18 +31,30 @@ pub struct Identity {
     pub run: RunId,
     /// Its delivery to the destination.
     pub delivery: DeliveryId,
+    /// What was joined, where the source is a manifest.
+    joined: Option<String>,
 }
 
 impl Identity {
     /// The identity of a source on a route towards a destination.
     pub fn of(route: &Route, source: &ObjectVersion, destination: &ObjectUri) -> Self {
         let run = RunId::first(JobId::of(&route.effective_id(), &Arrival::of(source)));
-        Self { run, delivery: DeliveryId::of(run, route.revision(), destination) }
+        Self { run, delivery: DeliveryId::of(run, route.revision(), destination), joined: None }
+    }
+
+    /// What the source names is part of what is delivered: other versions of it are another delivery.
+    pub(crate) fn join(&mut self, objects: &[ObjectVersion]) {
+        self.joined = joined(objects);
+        self.delivery = self.with_joined(self.delivery);
+    }
+
+    fn with_joined(&self, delivery: DeliveryId) -> DeliveryId {
+        self.joined.as_ref().map_or(delivery, |digest| delivery.of_joined(digest))
     }
 
     /// The delivery of one of several objects to its place.
     pub(crate) fn delivery_to(&self, route: &Route, place: &ObjectUri) -> DeliveryId {
-        DeliveryId::of(self.run, route.revision(), place)
+        self.with_joined(DeliveryId::of(self.run, route.revision(), place))
     }
 }
 
@@ -53,6 +66,8 @@ pub struct Facts<'a> {
     pub route: &'a Route,
     /// What was read.
     pub source: &'a ObjectVersion,
+    /// What it names, where it is a manifest of what is joined.
+    pub objects: &'a [ObjectVersion],
     /// Where to.
     pub destination: &'a ObjectUri,
     /// Through which sink, if it came that far.
@@ -128,15 +143,16 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
             uri: facts.source.uri.clone(),
             version_id: facts.source.version_id.clone(),
             etag: facts.source.etag.clone(),
-            size: whole.map(|moved| moved.source.len()).or(facts.source.size),
+            size: whole.map(|moved| moved.source.len()).or_else(|| planned_size(facts)),
             crc64nvme: whole.map(|moved| crc_to_text(moved.source.value())),
             crc64nvme_matches_source: moved
                 .filter(|moved| moved.compared == Some("CRC-64/NVME"))
                 .map(|_| true),
             compared: moved.and_then(|moved| moved.compared).map(ToOwned::to_owned),
             sha256: source_sha,
+            objects: facts.objects.iter().map(joined_object).collect(),
         },
-        stages: stages.iter().map(stage_run).collect(),
+        stages: concat_run(facts, moved).into_iter().chain(stages.iter().map(stage_run)).collect(),
         rejects: rejects(stages),
         deliveries: match ended {
             Ended::Heartbeat => Vec::new(),
@@ -173,6 +189,40 @@ fn outcome(failure: &Failure) -> Outcome {
         Class::Interrupted => Outcome::Cancelled,
         Class::Failed | Class::Usage => Outcome::Failed,
     }
+}
+
+fn joined_object(version: &ObjectVersion) -> JoinedObject {
+    JoinedObject {
+        uri: version.uri.clone(),
+        version_id: version.version_id.clone(),
+        etag: version.etag.clone(),
+        size: version.size,
+    }
+}
+
+/// The size of what was to be read.
+fn planned_size(facts: &Facts<'_>) -> Option<u64> {
+    match facts.objects {
+        [] => facts.source.size,
+        objects => objects.iter().map(|object| object.size).sum(),
+    }
+}
+
+/// What is joined is joined as it is read; no step counts it.
+fn concat_run(facts: &Facts<'_>, moved: Option<&Transferred>) -> Option<StageRun> {
+    facts.route.joins()?;
+    let bytes = moved.map_or(facts.progress.read, |moved| moved.source.len());
+    Some(StageRun {
+        name: "concat".to_owned(),
+        kind: StageKind::Seek,
+        resume_class: ResumeClass::R0,
+        bytes_in: bytes,
+        bytes_out: bytes,
+        records: None,
+        errors: 0,
+        frames: Some(facts.objects.len() as u64),
+        elapsed_ms: 0,
+    })
 }
 
 fn stage_run(stage: &StageTotals) -> StageRun {

@@ -20,20 +20,18 @@ use eft_pipeline::{
     port::{Committed, ErrorKind, Numbered, PortError, SinkLimits, Verified},
     progress::Progress,
     retry::RetryPolicy,
-    sidecar::Expected,
     transfer::{Outcome, Stopped, Transfer},
-    zip::{Archive, Packed},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     checkpoint::CheckpointFile,
+    input::{Found, look_around},
     kept::{Kept, described},
     place::{self, Opened, Series, Sink},
     receipt::{Ended, Facts, Identity, receipt},
     s3::{self, Client, ServerCopy},
-    sidecar,
 };
 
 /// What the user asked for.
@@ -69,14 +67,6 @@ pub struct Done {
     pub failure: Option<Failure>,
 }
 
-/// What was found beside the source, and in it.
-struct Found {
-    /// What its sidecar says.
-    expected: Option<Expected>,
-    /// The entry of the archive that it is.
-    entry: Option<Packed>,
-}
-
 /// What a job would do.
 pub struct Preview {
     /// How the bytes would be streamed.
@@ -102,31 +92,16 @@ impl Job {
             threads,
             // An archive with an empty entry is no empty source.
             refuse_empty: self.route.on_empty != OnEmpty::Accept && found.entry.is_none(),
-            given: Given { expected: found.expected.clone(), ..self.given.clone() },
+            given: Given {
+                expected: found.expected.clone(),
+                entry_name: self.entry_name(),
+                ..self.given.clone()
+            },
         };
         match self.memory {
             Some(_) => Plan::new(&request),
             None => Plan::with_memory_to_suit(&request),
         }
-    }
-
-    /// What the plan needs to know of the source besides its size.
-    async fn look_around(&self, client: &Client, opened: &mut Opened) -> Result<Found, Failure> {
-        let expected = sidecar::read(client, &self.route, &self.source).await?;
-        Ok(Found { expected, entry: self.unpack(opened).await? })
-    }
-
-    /// Where the route's first stage unpacks an archive: find its entry, which is the source from then on.
-    async fn unpack(&self, opened: &mut Opened) -> Result<Option<Packed>, Failure> {
-        let Some(StageSpec::Unzip(spec)) = self.route.stages.first() else { return Ok(None) };
-        if opened.source.size() == Some(0) && self.route.on_empty != OnEmpty::Accept {
-            return Err(Failure::new(Code::SourceEmpty, "the source has no bytes"));
-        }
-        let limits = &self.route.limits;
-        let archive = Archive::open(Arc::clone(&opened.source), limits, RetryPolicy::DEFAULT).await?;
-        let (source, packed) = archive.unpack(archive.find(spec.entry.as_deref())?, limits).await?;
-        opened.source = source;
-        Ok(Some(packed))
     }
 
     /// Content of a message is written before its integrity and signature are known, and must not be taken for genuine.
@@ -168,12 +143,21 @@ impl Job {
         }
     }
 
-    /// Identity routes within S3 move no bytes.
+    /// What a file is named in an archive that is made: as the archive, less its `.zip`.
+    fn entry_name(&self) -> Option<String> {
+        let name = self.destination.name();
+        let cut = name.len().saturating_sub(4);
+        let is_zip = name.get(cut..).is_some_and(|end| end.eq_ignore_ascii_case(".zip"));
+        let name = if is_zip { &name[..cut] } else { name };
+        (!name.is_empty()).then(|| name.to_owned())
+    }
+
+    /// Routes that look at no byte move none within S3.
     fn copy_method(&self, opened: &Opened) -> Option<s3::Method> {
-        let asked = self.server_copy && self.route.is_identity();
-        let source =
-            opened.s3.as_ref().filter(|_| asked && matches!(self.destination, ObjectUri::S3 { .. }))?;
-        s3::Method::of(opened.source.size()?, source.known_crc())
+        let asked = self.server_copy && self.route.only_joins() && self.destination.is_s3();
+        let sources: Vec<_> =
+            opened.s3.iter().filter(|_| asked).map(|source| source.size_and_crc()).collect();
+        s3::Method::of(&sources)
     }
 
     /// Look at the source and plan; no byte is moved.
@@ -183,7 +167,7 @@ impl Job {
     pub async fn look(&self, threads: usize) -> Result<Preview, Failure> {
         let client = Client::from_environment(Concurrency::new(self.concurrency)).await;
         let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
-        let found = self.look_around(&client, &mut opened).await?;
+        let found = look_around(&client, &self.route, self.concurrency, &mut opened).await?;
         let plan = self.plan(opened.source.size(), &found, threads)?;
         opened.source.size().map_or(Ok(()), |size| plan.admit(size))?;
         Ok(Preview { plan, copy: self.copy_method(&opened) })
@@ -203,11 +187,11 @@ impl Job {
         let client = Client::from_environment(writing.clone()).await;
         let desk = Desk::new(client.clone());
         let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
-        let identity = Identity::of(&self.route, &opened.version, &self.destination);
+        let mut identity = Identity::of(&self.route, &opened.version, &self.destination);
         let found = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(interrupted()),
-            found = self.look_around(&client, &mut opened) => found,
+            found = look_around(&client, &self.route, self.concurrency, &mut opened) => found,
         };
         let found = match found {
             Ok(found) => found,
@@ -217,12 +201,13 @@ impl Job {
             }
             Err(failure) => return Ok(desk.report(self, &identity, &opened, None, Ended::Failed(&failure))),
         };
+        identity.join(&opened.objects);
         let pool = Pool::for_this_machine();
         let plan = self.plan(opened.source.size(), &found, pool.threads())?;
         started(opened.source.size(), Arc::clone(&desk.progress));
 
         let kept = self.kept(&opened, &plan, &identity)?;
-        let attributes = match plan.makes_bytes() {
+        let attributes = match plan.makes_bytes() || !opened.objects.is_empty() {
             true => opened.attributes().of_other_bytes(),
             false => opened.attributes(),
         };
@@ -320,13 +305,10 @@ impl Job {
         progress: &Arc<Progress>,
         cancel: &CancellationToken,
     ) -> Result<Option<Outcome>, Stopped> {
-        let (Some(method), Some(source), Sink::S3(sink)) = (self.copy_method(opened), &opened.s3, sink)
-        else {
-            return Ok(None);
-        };
+        let (Some(method), Sink::S3(sink)) = (self.copy_method(opened), sink) else { return Ok(None) };
         opened.source.size().map_or(Ok(()), |size| plan.admit(size)).map_err(Stopped::from)?;
         let copy = ServerCopy {
-            source: Arc::clone(source),
+            sources: opened.s3.clone(),
             sink: sink.clone(),
             method,
             concurrency: concurrency.clone(),
@@ -351,7 +333,7 @@ impl Job {
             false => uuid::Uuid::new_v4().to_string(),
         };
         let pinned = Pinned {
-            source: described(&opened.version),
+            source: described(opened),
             route: self.route.revision().to_string(),
             destination: self.destination.to_string(),
             plan: plan.fingerprint(),
@@ -376,7 +358,9 @@ impl Job {
     /// Versioned sources name their delivery for ever; a file's or a stream's is this attempt's alone. So is one to a file,
     /// which does not say whose it is.
     fn names_delivery(&self, opened: &Opened) -> bool {
-        opened.version.version_id.is_some() && !matches!(self.destination, ObjectUri::Local(_))
+        let versions = || std::iter::once(&opened.version).chain(&opened.objects);
+        versions().all(|version| version.version_id.is_some())
+            && !matches!(self.destination, ObjectUri::Local(_))
     }
 
     fn interval_for(&self, plan: &Plan) -> Result<Interval, Failure> {
@@ -442,6 +426,7 @@ impl Desk {
             identity,
             route: &job.route,
             source: &opened.version,
+            objects: &opened.objects,
             destination: &job.destination,
             sink,
             client: &self.client,

@@ -9,10 +9,8 @@ use eft_fakes::pattern;
 use eft_pipeline::{
     checksum::Crc64,
     concurrency::Concurrency,
-    port::SinkLimits,
     progress::Progress,
     retry::RetryPolicy,
-    schedule::PartSchedule,
     transfer::{Outcome, Stopped},
 };
 use eft_s3::{Action, Config, Fault, Feature, Op, Profile, Server};
@@ -39,7 +37,7 @@ impl Bed {
 
     /// In parts of 5 MiB: three.
     fn parts(&self) -> Method {
-        Method::Parts(PartSchedule::known(self.bytes.len() as u64, 5 << 20, &SinkLimits::S3))
+        Method::parts([self.bytes.len() as u64], 5 << 20).unwrap()
     }
 
     async fn run(&self, method: Method) -> Result<Option<Outcome>, Stopped> {
@@ -53,7 +51,7 @@ impl Bed {
             attributes: source.attributes().clone(),
         };
         let copy = ServerCopy {
-            source: Arc::new(source),
+            sources: vec![Arc::new(source)],
             sink: S3Sink::unchecked(client, target).unwrap(),
             method,
             concurrency: Concurrency::new(2),
@@ -78,15 +76,15 @@ impl Bed {
 /// Needs encoding in a header.
 const KEY: &str = "dir/a b+c%25é?&=.bin";
 
-fn methods(bed: &Bed) -> [(Method, Op); 2] {
-    [(Method::Whole, Op::CopyObject), (bed.parts(), Op::CompleteMultipartUpload)]
+fn methods(bed: &Bed) -> Vec<(Method, Op)> {
+    vec![(Method::Whole, Op::CopyObject), (bed.parts(), Op::CompleteMultipartUpload)]
 }
 
 #[tokio::test]
 async fn the_copy_is_whole_and_no_byte_passes_here() {
     for at in 0..2 {
         let bed = Bed::new(Profile::default());
-        let (method, _) = methods(&bed)[at];
+        let (method, _) = methods(&bed).swap_remove(at);
         let outcome = bed.run(method).await.unwrap().unwrap();
         assert_eq!(bed.arrived(), Some(bed.bytes.clone()));
         assert_eq!((outcome.source, outcome.output), (Crc64::of(&bed.bytes), Crc64::of(&bed.bytes)));
@@ -107,7 +105,7 @@ async fn an_endpoint_that_proves_nothing_is_not_asked_to_copy() {
     ];
     for (profile, at) in cases {
         let bed = Bed::new(profile);
-        let (method, _) = methods(&bed)[at];
+        let (method, _) = methods(&bed).swap_remove(at);
         assert!(bed.run(method).await.unwrap().is_none(), "{profile:?}");
         assert_eq!(bed.arrived(), None);
     }
@@ -134,7 +132,7 @@ async fn an_unclear_answer_is_settled_by_looking() {
     for action in actions {
         for at in 0..2 {
             let bed = Bed::new(Profile::default());
-            let (method, op) = methods(&bed)[at];
+            let (method, op) = methods(&bed).swap_remove(at);
             bed.server.set_faults([Fault::on(op, action.clone()).times(1)]);
             bed.run(method).await.unwrap().unwrap();
             assert_eq!(bed.arrived(), Some(bed.bytes.clone()), "{action:?}");
@@ -157,9 +155,9 @@ async fn parts_that_fail_are_copied_again() {
 async fn a_replaced_source_and_a_taken_name_are_told_apart() {
     for at in 0..2 {
         let bed = Bed::new(Profile { without_versions: true, ..Profile::default() });
-        let (method, _) = methods(&bed)[at];
+        let (method, _) = methods(&bed).swap_remove(at);
         bed.server.set_faults([Fault::on(Op::HeadObject, Action::ReplaceObject).bucket("files").times(1)]);
-        assert_eq!(bed.run(method).await.unwrap_err().failure.code, Code::SourceChanged);
+        assert_eq!(bed.run(method.clone()).await.unwrap_err().failure.code, Code::SourceChanged);
         assert_eq!(bed.arrived(), None);
 
         let bed = Bed::new(Profile::default());

@@ -86,6 +86,12 @@ codes! {
     /// The object does not have the digest its sidecar holds.
     SidecarMismatch = "sidecar.mismatch", Rejected,
         "the sender sends the file and its sidecar again: one of them was changed, cut or mixed up on the way";
+    /// The manifest cannot be read as one, names what it must not, or what it says of an object is not so.
+    ManifestInvalid = "manifest.invalid", Rejected,
+        "the sender makes the manifest again, of objects in the agreed folder, and sends it when all of them are there";
+    /// An object that the manifest names is not there.
+    ManifestMissing = "manifest.missing", Rejected,
+        "the sender uploads what is missing, and then the manifest again";
     /// An encrypted or signed message is not what it claims to be, or not from who may send it.
     CryptoRefused = "crypto.refused", Rejected,
         "the sender encrypts and signs the file again with the keys agreed and sends it; ask whether it was changed on its way";
@@ -128,6 +134,9 @@ codes! {
     /// A file makes more objects than `split` may make of it.
     LimitOutputs = "limit.max_outputs", Rejected,
         "the route's owner raises `max_outputs` of `split` or cuts less often, or the sender splits the file";
+    /// A manifest names more objects than `concat` may join.
+    LimitObjects = "limit.max_objects", Rejected,
+        "the route's owner raises `max_objects` of `concat`, or the sender makes several manifests";
     /// The object, version or bucket is not there.
     SourceGone = "source.gone", Failed,
         "the sender uploads the file again; check who deletes objects or expires versions";

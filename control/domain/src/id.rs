@@ -252,6 +252,11 @@ impl DeliveryId {
     pub fn of(run: RunId, revision: RouteRevision, destination: &ObjectUri) -> Self {
         Self(derive(&DELIVERY_SPACE, &[&run.to_string(), &revision.to_string(), &destination.to_string()]))
     }
+
+    /// The same delivery of what a manifest names: `versions` is a digest of what that was.
+    pub fn of_joined(self, versions: &str) -> Self {
+        Self(derive(&DELIVERY_SPACE, &[&self.to_string(), versions]))
+    }
 }
 
 /// Which text of a route: 16 hexadecimal digits of a UUIDv5 of its canonical JSON. Two revisions are equal exactly

@@ -13,6 +13,7 @@ import bombs
 import catalogue
 import codecs_in
 import codecs_out
+import concats
 import gates
 import indeterminate
 import objects
@@ -25,12 +26,13 @@ import refusals_places
 import refusals_usage
 import sidecars
 import splits
+import zips_out
 from bed import Bed
 
 import eft
 
 MODULES = [
-    gates, bombs, catalogue, records, objects, sidecars, splits, codecs_in, codecs_out, parquet_out, pgp,
+    gates, bombs, catalogue, records, objects, sidecars, splits, concats, codecs_in, codecs_out, zips_out, parquet_out, pgp,
     refusals_input, refusals_places, refusals_faults, indeterminate, refusals_usage,
 ]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"

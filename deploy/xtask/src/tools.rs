@@ -15,11 +15,12 @@ const NEXTEST: &str = "0.9.143";
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
 /// Programs that check what the worker makes, and that it is measured beside, each with its package.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("bzip2", "bzip2"),
     ("gpg", "gpg"),
     ("gpg-agent", "gpg-agent"),
     ("gzip", "gzip"),
+    ("unzip", "unzip"),
     ("xz", "xz-utils"),
     ("zip", "zip"),
     ("zstd", "zstd"),
@@ -114,7 +115,9 @@ fn find_python(root: &Path) -> Outcome<String> {
 
 /// Makes sure that [`PROGRAMS`] are there: a container's root installs them, everybody else is told how to.
 pub(crate) fn programs(places: &Places) -> Outcome {
-    let there = |name| match Run::new(&places.root, name).arg("--version").output() {
+    // All know `--version`, but for one.
+    let version = |name| if name == "unzip" { "-v" } else { "--version" };
+    let there = |name| match Run::new(&places.root, name).arg(version(name)).output() {
         Ok(_) => Ok(true),
         Err(Stop::Failed(_)) => Ok(false),
         Err(stop) => Err(stop),

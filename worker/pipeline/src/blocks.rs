@@ -2,7 +2,8 @@
 //!
 //! # Overview
 //! The stream is cut into blocks of equal size; each becomes a whole member or frame on a thread of its own, and they
-//! leave in order. A file of several members (RFC 1952 §2.2) or frames (RFC 8878 §3.1) is a standard file.
+//! leave in order. A file of several members (RFC 1952 §2.2) or frames (RFC 8878 §3.1) is a standard file. The entry of an
+//! archive is one deflated stream: each block is a piece of it, and what stands around them is put there as they leave.
 //!
 //! # Backpressure
 //! A block's output is reserved at its upper bound before it is handed to the pool and shrunk to its size afterwards.
@@ -16,6 +17,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
 use eft_domain::Failure;
 use futures::stream;
 use tokio::time::Instant;
@@ -90,6 +93,8 @@ impl Gather {
 /// A block that was compressed.
 struct Made {
     chunk: Chunk,
+    /// CRC-32 (ISO-HDLC) of what went in, where it is asked for.
+    crc32: u32,
     bytes_in: u64,
     busy: Duration,
 }
@@ -106,6 +111,7 @@ pub(crate) async fn run_blocks(
     let window = Budget::new(plan.window);
     let scratches = Arc::new(Mutex::new(Vec::<Scratch>::new()));
     let mut counts = saved.unwrap_or_default();
+    let framed = plan.frame.is_some();
     let gather = Gather { upstream, rest: None, ended: false, blocks: counts.blocks, skip: counts.skip };
     let (compressor, window, scratches, crew) = (&compressor, &window, &scratches, &crew);
     let jobs = stream::unfold(gather, |mut gather| async move {
@@ -121,20 +127,27 @@ pub(crate) async fn run_blocks(
                 let spare = locked(&scratches).pop();
                 let mut scratch = spare.unwrap_or_default();
                 let segments = compressor.compress(&mut scratch, &block.segments)?;
+                let crc32 = if framed { crc32_of(&block.segments) } else { 0 };
                 let crc = Crc64::of_segments(segments.iter().map(|segment| segment.as_ref()));
                 locked(&scratches).push(scratch);
-                Ok::<_, Failure>((segments, crc, started.elapsed()))
+                Ok::<_, Failure>((segments, crc, crc32, started.elapsed()))
             };
-            let (segments, crc, busy) = crew.pool.run(work).await??;
+            let (segments, crc, crc32, busy) = crew.pool.run(work).await??;
             lease.shrink(crc.len());
             crew.progress.copied(joined + 2 * crc.len());
             let chunk = Chunk { crc: Some(crc), mark, begins, ..Chunk::new(0, segments, lease) };
-            Ok(Made { chunk, bytes_in, busy })
+            Ok(Made { chunk, crc32, bytes_in, busy })
         };
         Some((Ok(job), gather))
     });
     let leaving = |made: Made| {
-        let Made { mut chunk, bytes_in, busy } = made;
+        let Made { mut chunk, crc32, bytes_in, busy } = made;
+        if let Some(frame) = plan.frame.as_ref() {
+            counts.crc32 = joined_crc32(counts.crc32, crc32, bytes_in);
+            if counts.blocks == 0 {
+                prepend(&mut chunk, frame.begin());
+            }
+        }
         counts.bytes_in += bytes_in;
         counts.bytes_out += chunk.len;
         counts.blocks += 1;
@@ -146,10 +159,41 @@ pub(crate) async fn run_blocks(
         chunk
     };
     ordered_window(jobs, || plan.jobs, leaving, &downstream).await?;
-    let SavedBlocks { bytes_in, bytes_out, blocks, busy, .. } = counts;
+    let SavedBlocks { bytes_in, mut bytes_out, blocks, busy, crc32, .. } = counts;
+    if let Some(frame) = &plan.frame {
+        let deflated = bytes_out - frame.begin().len() as u64;
+        let mut end = Chunk::default();
+        prepend(&mut end, frame.end(bytes_in, deflated, crc32));
+        bytes_out += end.len;
+        downstream.send(Flowing::Item(end)).await.map_err(|_| downstream_gone())?;
+    }
     let report = StageReport { frames: Some(blocks), ..StageReport::default() };
     (crew.totals)(vec![StageTotals { info: compressor.info(), bytes_in, bytes_out, busy, report }]);
     downstream.send(Flowing::End).await.map_err(|_| downstream_gone())
+}
+
+/// Put a few bytes in front; they have no lease.
+fn prepend(chunk: &mut Chunk, bytes: Vec<u8>) {
+    let bytes = Bytes::from(bytes);
+    chunk.crc = chunk.crc.map(|crc| Crc64::of(&bytes).then(crc));
+    chunk.len += bytes.len() as u64;
+    chunk.segments.insert(0, bytes);
+}
+
+fn crc32_of(segments: &[Bytes]) -> u32 {
+    let mut digest = crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc);
+    for segment in segments {
+        digest.update(segment);
+    }
+    digest.finalize() as u32
+}
+
+/// The CRC-32 of bytes that have the first one, and `len` bytes behind them that have the second.
+fn joined_crc32(first: u32, second: u32, len: u64) -> u32 {
+    match len {
+        0 => first,
+        _ => crc_fast::checksum_combine(CrcAlgorithm::Crc32IsoHdlc, first.into(), second.into(), len) as u32,
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -122,6 +122,9 @@ pub struct SavedBlocks {
     pub blocks: u64,
     /// Time it had worked.
     pub busy: Duration,
+    /// CRC-32 of the bytes in blocks already made, where it is asked for.
+    #[serde(default)]
+    pub crc32: u32,
 }
 
 impl SavedStep {

@@ -17,11 +17,13 @@ pub struct Given {
     pub keys: Keyring,
     /// The digest that the object's sidecar holds.
     pub expected: Option<Expected>,
+    /// What a file is named in an archive that is made, where the route does not say.
+    pub entry_name: Option<String>,
 }
 
 /// Nothing, as most routes need.
 impl Default for Given {
     fn default() -> Self {
-        Self { secrets: Arc::new(NoSecrets), keys: Keyring::default(), expected: None }
+        Self { secrets: Arc::new(NoSecrets), keys: Keyring::default(), expected: None, entry_name: None }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     port::SinkLimits,
     schedule::PartSchedule,
     stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo, UnzipEntry},
-    zip::Packed,
+    zip::{Frame, Packed},
 };
 
 use self::draft::Draft;
@@ -85,6 +85,8 @@ pub enum Serial {
 pub struct Blocks {
     /// The codec.
     pub compressor: BlockCompressor,
+    /// What stands around the blocks: an archive.
+    pub frame: Option<Frame>,
     /// Most blocks in work.
     pub jobs: usize,
     /// Bytes of the window behind it.

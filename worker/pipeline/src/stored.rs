@@ -43,6 +43,27 @@ impl Stored {
         }
     }
 
+    /// The checksum of bytes with this one and `len` bytes behind them that have `next`; `None` where the two are of
+    /// different kinds, or of one that is not joined.
+    pub fn then(&self, next: &Self, len: u64) -> Option<Self> {
+        let crc32 = |algorithm, first: u32, next: u32| {
+            crc_fast::checksum_combine(algorithm, first.into(), next.into(), len) as u32
+        };
+        match (self, next) {
+            (Self::Crc64(first), Self::Crc64(next)) => {
+                let joined = crc_fast::checksum_combine(CrcAlgorithm::Crc64Nvme, *first, *next, len);
+                Some(Self::Crc64(joined))
+            }
+            (Self::Crc32(first), Self::Crc32(next)) => {
+                Some(Self::Crc32(crc32(CrcAlgorithm::Crc32IsoHdlc, *first, *next)))
+            }
+            (Self::Crc32c(first), Self::Crc32c(next)) => {
+                Some(Self::Crc32c(crc32(CrcAlgorithm::Crc32Iscsi, *first, *next)))
+            }
+            _ => None,
+        }
+    }
+
     fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Crc64(value) => value.to_be_bytes().to_vec(),

@@ -263,6 +263,12 @@ async fn a_run_through_stages_goes_on() {
 }
 
 #[tokio::test]
+async fn an_archive_goes_on() {
+    let zip = StageSpec::Zip(ZipSpec { entry: Some("a.csv".to_owned()), level: 1 });
+    killed_runs_end_as_one_that_was_not(records(12 << 20).into(), &[zip], 4).await;
+}
+
+#[tokio::test]
 async fn a_member_that_never_ends_is_read_again_from_its_start() {
     let bytes = compress(Codec::Gzip, 1, &records(4 << 20));
     let stages = gunzip_csv_zstd();

@@ -1,8 +1,9 @@
-//! Identity routes: S3 copies the object itself, and none of its bytes pass through here.
+//! Routes that look at no byte: S3 copies the object itself, or joins several, and none of their bytes pass through here.
 //!
 //! # Overview
 //! A source whose CRC-64/NVME is known is copied whole, up to S3's bound for that. Others are copied in ranges, as the
-//! parts of a multipart upload: S3 answers each with the CRC-64/NVME of what it wrote.
+//! parts of a multipart upload: S3 answers each with the CRC-64/NVME of what it wrote. Several are joined by copying
+//! each in such ranges, where none but the last is smaller than a part may be.
 //!
 //! # Failure handling
 //! An endpoint that does not copy, or does not say a CRC-64/NVME, proves nothing: [`ServerCopy::run`] gives `None`,
@@ -12,7 +13,7 @@
 //! # Cancellation
 //! By token, between parts: the upload is removed. A copy that publishes is carried through once it was sent.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use aws_sdk_s3::{
     config::retry::RetryConfig,
@@ -53,30 +54,69 @@ const PART: u64 = 256 << 20;
 /// What stays as it is in `x-amz-copy-source`: RFC 3986 §2.3, and the slashes of the key.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// How an object is copied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How objects are copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// `CopyObject`.
+    /// `CopyObject`, of the only one.
     Whole,
-    /// `UploadPartCopy` of ranges.
-    Parts(PartSchedule),
+    /// `UploadPartCopy` of ranges, in the order of the parts.
+    Parts(Vec<CopyRange>),
+}
+
+/// A range of one of the sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyRange {
+    /// Which.
+    pub source: usize,
+    /// Bytes of it.
+    pub bytes: Range<u64>,
 }
 
 impl Method {
-    /// For an object of `size` bytes; `None` when there is nothing that S3 could copy and prove.
-    pub fn of(size: u64, crc: Option<u64>) -> Option<Self> {
-        match (size, crc) {
-            (0..=LARGEST_WHOLE, Some(_)) => Some(Self::Whole),
-            (0, None) => None,
-            _ => Some(Self::Parts(PartSchedule::known(size, PART, &SinkLimits::S3))),
+    /// For objects of these sizes with these CRC-64/NVME, one behind the other; `None` when S3 cannot copy them so, or
+    /// prove that it did.
+    pub fn of(sources: &[(u64, Option<u64>)]) -> Option<Self> {
+        match sources {
+            [(0..=LARGEST_WHOLE, Some(_))] => Some(Self::Whole),
+            _ => {
+                let total = sources.iter().try_fold(0_u64, |total, (size, _)| total.checked_add(*size))?;
+                let part = PartSchedule::known(total, PART, &SinkLimits::S3).first();
+                Self::parts(sources.iter().map(|(size, _)| *size), part)
+            }
         }
+    }
+
+    /// Ranges of `part` bytes of objects of these sizes. What is left at the end of an object and would be smaller than S3
+    /// allows goes with the range before it; only the very last may be small.
+    pub fn parts(sizes: impl IntoIterator<Item = u64>, part: u64) -> Option<Self> {
+        let SinkLimits { min_part, max_part, max_parts, .. } = SinkLimits::S3;
+        let sizes: Vec<_> = sizes.into_iter().enumerate().filter(|(_, size)| *size > 0).collect();
+        let mut ranges = Vec::new();
+        for (at, &(source, size)) in sizes.iter().enumerate() {
+            let is_last = at + 1 == sizes.len();
+            let mut start = 0;
+            while start < size {
+                let left = size - start;
+                let joined = !is_last && left < part + min_part;
+                let len = if joined { left } else { left.min(part) };
+                if len > max_part
+                    || (len < min_part && !is_last)
+                    || ranges.len() as u64 >= u64::from(max_parts)
+                {
+                    return None;
+                }
+                ranges.push(CopyRange { source, bytes: start..start + len });
+                start += len;
+            }
+        }
+        (!ranges.is_empty()).then_some(Self::Parts(ranges))
     }
 }
 
 /// A copy within one endpoint.
 pub struct ServerCopy {
-    /// What is copied.
-    pub source: Arc<S3Source>,
+    /// What is copied, one behind the other.
+    pub sources: Vec<Arc<S3Source>>,
     /// Where to.
     pub sink: S3Sink,
     /// How.
@@ -94,20 +134,23 @@ pub struct ServerCopy {
 /// What was published, its checksum, and the parts it was copied in.
 type Copied = (Committed, Crc64, u32);
 
+/// What a request met, and which source it was of.
+type Met = (PortError, usize);
+
 impl ServerCopy {
     /// Carry it out; `None` when the endpoint cannot, and nothing was done.
     ///
     /// # Errors
     /// When the object is not there afterwards; what was begun is removed, or listed.
     pub async fn run(&self) -> Result<Option<Outcome>, Stopped> {
-        let copied = match self.method {
+        let copied = match &self.method {
             Method::Whole => self.whole().await,
-            Method::Parts(schedule) => self.parts(&schedule).await,
+            Method::Parts(ranges) => self.parts(ranges).await,
         };
         let Some((committed, crc, parts)) = copied? else { return Ok(None) };
         Ok(Some(Outcome {
             source: crc,
-            compared: self.source.known_crc().and(self.source.checksum()).map(|stored| stored.name()),
+            compared: self.compared(),
             output: crc,
             stages: Vec::new(),
             deliveries: vec![Delivery { parts, result: Ok(committed) }],
@@ -115,8 +158,20 @@ impl ServerCopy {
         }))
     }
 
+    /// The checksum of every source that the store keeps, and S3 copied by.
+    fn compared(&self) -> Option<&'static str> {
+        let mut names = self.sources.iter().map(|source| source.known_crc().and(source.checksum()));
+        let first = names.next().flatten()?;
+        names.all(|stored| stored.is_some()).then(|| first.name())
+    }
+
+    fn source(&self, at: usize) -> &S3Source {
+        &self.sources[at]
+    }
+
     async fn whole(&self) -> Result<Option<Copied>, Stopped> {
-        let crc = Crc64::from_parts(self.source.known_crc().unwrap_or_default(), self.source.size);
+        let source = self.source(0);
+        let crc = Crc64::from_parts(source.known_crc().unwrap_or_default(), source.size);
         if self.cancel.is_cancelled() {
             return Err(interrupted().into());
         }
@@ -126,18 +181,18 @@ impl ServerCopy {
                 Ok(Some((committed, crc, 1)))
             }
             Err(error) if error.kind == ErrorKind::Unsupported => Ok(None),
-            Err(error) => Err(self.failure(&error).await.into()),
+            Err(error) => Err(self.failure(&(error, 0)).await.into()),
         }
     }
 
     async fn copy_object(&self, whole: Crc64) -> PortResult<Committed> {
-        let (source, sink) = (&self.source, &self.sink);
+        let (source, sink) = (self.source(0), &self.sink);
         let what = format!("CopyObject {} to {}", source.version.uri, sink.target.uri);
         let (if_none_match, if_match) = sink.conditions();
         let request = carry!(sink.client.sdk.copy_object(), &sink.target.attributes)
             .bucket(&sink.bucket)
             .key(&sink.key)
-            .copy_source(self.copy_source())
+            .copy_source(copy_source(source))
             .set_copy_source_if_match(source.version.etag.clone())
             // Said anew, because our delivery id is among them.
             .metadata_directive(MetadataDirective::Replace)
@@ -183,25 +238,20 @@ impl ServerCopy {
             Stands::Theirs(etag) if self.sink.replaces.is_none() || etag != self.sink.replaces => {
                 Err(self.sink.taken())
             }
-            _ => Err(self.source_changed()),
+            _ => Err(source_changed(self.source(0))),
         }
     }
 
-    fn source_changed(&self) -> PortError {
-        let message = format!("{}: replaced while it was copied", self.source.version.uri);
-        PortError::new(ErrorKind::Changed, message)
-    }
-
-    async fn parts(&self, schedule: &PartSchedule) -> Result<Option<Copied>, Stopped> {
+    async fn parts(&self, ranges: &[CopyRange]) -> Result<Option<Copied>, Stopped> {
         let created = retrying(&self.retry, |error| self.retried(error), || self.sink.create()).await;
         let upload = match created {
             Ok(upload) => upload,
-            Err(error) => return Err(self.failure(&error).await.into()),
+            Err(error) => return Err(self.failure(&(error, 0)).await.into()),
         };
-        let published = match self.copy_all(&upload, schedule).await {
-            Ok(acks) => self.publish(&upload, acks).await.map(Some),
-            Err(error) if error.kind == ErrorKind::Unsupported => Ok(None),
-            Err(error) => Err(self.failure(&error).await),
+        let published = match self.copy_all(&upload, ranges).await {
+            Ok(acks) => self.publish(&upload, ranges, acks).await.map(Some),
+            Err((error, _)) if error.kind == ErrorKind::Unsupported => Ok(None),
+            Err(met) => Err(self.failure(&met).await),
         };
         if let Ok(Some(copied)) = published {
             return Ok(Some(copied));
@@ -216,23 +266,21 @@ impl ServerCopy {
         }
     }
 
-    async fn copy_all(&self, upload: &S3Upload, schedule: &PartSchedule) -> PortResult<Vec<PartAck>> {
+    async fn copy_all(&self, upload: &S3Upload, ranges: &[CopyRange]) -> Result<Vec<PartAck>, Met> {
         if !self.sink.knows_crc64() {
-            return Err(PortError::new(ErrorKind::Unsupported, "the endpoint knows no CRC-64/NVME"));
+            return Err((PortError::new(ErrorKind::Unsupported, "the endpoint knows no CRC-64/NVME"), 0));
         }
-        let (size, part) = (self.source.size, schedule.first());
-        let mut starts = (0..size).step_by(usize::try_from(part).unwrap_or(usize::MAX)).zip(1..).peekable();
+        let mut ranges = ranges.iter().zip(1..).peekable();
         let mut copying = FuturesUnordered::new();
         let mut acks = Vec::new();
-        while starts.peek().is_some() || !copying.is_empty() {
+        while ranges.peek().is_some() || !copying.is_empty() {
             while copying.len() < self.concurrency.window() {
-                let Some((start, number)) = starts.next() else { break };
-                let end = size.min(start + part);
-                copying.push(retrying(
-                    &self.retry,
-                    |error| self.retried(error),
-                    move || self.copy_part(upload, number, start, end),
-                ));
+                let Some((range, number)) = ranges.next() else { break };
+                copying.push(async move {
+                    let copy = || self.copy_part(upload, number, range);
+                    let copied = retrying(&self.retry, |error| self.retried(error), copy).await;
+                    copied.map_err(|error| (error, range.source))
+                });
             }
             tokio::select! {
                 biased;
@@ -240,7 +288,7 @@ impl ServerCopy {
                     // S3 goes on with copies it has begun, and an abort before they end would miss what they leave.
                     let ended = copying.map(drop).collect::<()>();
                     drop(tokio::time::timeout(ANSWER, ended).await);
-                    return Err(PortError::new(ErrorKind::Permanent, interrupted().message));
+                    return Err((PortError::new(ErrorKind::Permanent, interrupted().message), 0));
                 }
                 Some(ack) = copying.next(), if !copying.is_empty() => {
                     let ack = ack?;
@@ -254,9 +302,10 @@ impl ServerCopy {
         Ok(acks)
     }
 
-    async fn copy_part(&self, upload: &S3Upload, number: u32, start: u64, end: u64) -> PortResult<PartAck> {
-        let sink = &self.sink;
-        let what = format!("UploadPartCopy {number} of {} to {}", self.source.version.uri, sink.target.uri);
+    async fn copy_part(&self, upload: &S3Upload, number: u32, range: &CopyRange) -> PortResult<PartAck> {
+        let (sink, source) = (&self.sink, self.source(range.source));
+        let (start, end) = (range.bytes.start, range.bytes.end);
+        let what = format!("UploadPartCopy {number} of {} to {}", source.version.uri, sink.target.uri);
         let request = sink
             .client
             .sdk
@@ -265,12 +314,12 @@ impl ServerCopy {
             .key(&sink.key)
             .upload_id(&upload.id)
             .part_number(i32::try_from(number).unwrap_or(i32::MAX))
-            .copy_source(self.copy_source())
+            .copy_source(copy_source(source))
             .copy_source_range(format!("bytes={start}-{}", end - 1))
-            .set_copy_source_if_match(self.source.version.etag.clone());
+            .set_copy_source_if_match(source.version.etag.clone());
         let answer = within(COMPLETE, &what, request.send()).await?;
         let done = answer.map_err(|error| match port_error(&what, &error) {
-            error if error.kind == ErrorKind::Changed => self.source_changed(),
+            error if error.kind == ErrorKind::Changed => source_changed(source),
             error => error,
         })?;
         let result = done.copy_part_result();
@@ -283,13 +332,24 @@ impl ServerCopy {
         Ok(PartAck { number, tag, crc: Crc64::from_parts(crc, end - start) })
     }
 
-    async fn publish(&self, upload: &S3Upload, acks: Vec<PartAck>) -> Result<Copied, Failure> {
+    async fn publish(
+        &self,
+        upload: &S3Upload,
+        ranges: &[CopyRange],
+        acks: Vec<PartAck>,
+    ) -> Result<Copied, Failure> {
         let whole = acks.iter().fold(Crc64::default(), |crc, ack| crc.then(ack.crc));
-        if let Some(expected) = self.source.known_crc().filter(|expected| *expected != whole.value()) {
-            let (uri, copied) = (&self.source.version.uri, whole.value());
-            let message =
-                format!("{uri}: the copy has CRC-64/NVME {copied:016x}, the store says {expected:016x}");
-            return Err(Failure::new(eft_domain::Code::IntegritySource, message));
+        let mut copied = vec![Crc64::default(); self.sources.len()];
+        for (range, ack) in ranges.iter().zip(&acks) {
+            copied[range.source] = copied[range.source].then(ack.crc);
+        }
+        for (source, copied) in self.sources.iter().zip(copied) {
+            if let Some(expected) = source.known_crc().filter(|expected| *expected != copied.value()) {
+                let (uri, copied) = (&source.version.uri, copied.value());
+                let message =
+                    format!("{uri}: the copy has CRC-64/NVME {copied:016x}, the store says {expected:016x}");
+                return Err(Failure::new(eft_domain::Code::IntegritySource, message));
+            }
         }
         let commit = || upload.commit(&acks, whole);
         match retrying(&self.retry, |error| self.retried(error), commit).await {
@@ -306,12 +366,12 @@ impl ServerCopy {
     }
 
     /// Whose error it is: a copy names two objects, and S3's answer does not say which one it speaks of.
-    async fn failure(&self, error: &PortError) -> Failure {
+    async fn failure(&self, (error, source): &Met) -> Failure {
         match error.kind {
             _ if self.cancel.is_cancelled() => interrupted(),
             ErrorKind::Changed => of_source(error),
             ErrorKind::NotFound => {
-                match S3Source::open(self.sink.client.clone(), &self.source.version.uri).await {
+                match S3Source::open(self.sink.client.clone(), &self.source(*source).version.uri).await {
                     Err(gone) if gone.kind == ErrorKind::NotFound => of_source(&gone),
                     _ => of_sink(error),
                 }
@@ -319,13 +379,18 @@ impl ServerCopy {
             _ => of_sink(error),
         }
     }
+}
 
-    fn copy_source(&self) -> String {
-        let key = utf8_percent_encode(&self.source.key, PATH);
-        match &self.source.version.version_id {
-            Some(version) => format!("{}/{key}?versionId={version}", self.source.bucket),
-            None => format!("{}/{key}", self.source.bucket),
-        }
+fn source_changed(source: &S3Source) -> PortError {
+    PortError::new(ErrorKind::Changed, format!("{}: replaced while it was copied", source.version.uri))
+}
+
+/// What `x-amz-copy-source` names a source by.
+fn copy_source(source: &S3Source) -> String {
+    let key = utf8_percent_encode(&source.key, PATH);
+    match &source.version.version_id {
+        Some(version) => format!("{}/{key}?versionId={version}", source.bucket),
+        None => format!("{}/{key}", source.bucket),
     }
 }
 
@@ -335,15 +400,52 @@ mod tests {
 
     #[test]
     fn the_method_follows_size_and_checksum() {
-        assert_eq!(Method::of(0, Some(0)), Some(Method::Whole));
-        assert_eq!(Method::of(LARGEST_WHOLE, Some(1)), Some(Method::Whole));
-        assert_eq!(Method::of(0, None), None);
-        let parts = |size, crc| match Method::of(size, crc) {
-            Some(Method::Parts(schedule)) => schedule.count(size),
+        assert_eq!(Method::of(&[]), None);
+        assert_eq!(Method::of(&[(0, Some(0))]), Some(Method::Whole));
+        assert_eq!(Method::of(&[(LARGEST_WHOLE, Some(1))]), Some(Method::Whole));
+        assert_eq!(Method::of(&[(0, None)]), None);
+        let parts = |size, crc| match Method::of(&[(size, crc)]) {
+            Some(Method::Parts(ranges)) => ranges.len(),
             other => panic!("{other:?}"),
         };
         assert_eq!(parts(1, None), 1);
         assert_eq!(parts(LARGEST_WHOLE + 1, Some(1)), 21);
         assert!(parts(SinkLimits::S3.max_object, None) <= 10_000);
+    }
+
+    /// Checked by hand against "Amazon S3 multipart upload limits".
+    #[test]
+    fn joined_objects_are_cut_as_s3_takes_parts() {
+        const MIB: u64 = 1 << 20;
+        let ranges = |sizes: &[u64]| match Method::parts(sizes.iter().copied(), 10 * MIB) {
+            Some(Method::Parts(ranges)) => Some(
+                ranges
+                    .iter()
+                    .map(|range| (range.source, range.bytes.end - range.bytes.start))
+                    .collect::<Vec<_>>(),
+            ),
+            _ => None,
+        };
+        assert_eq!(
+            ranges(&[24 * MIB, 0, 25 * MIB, 5 * MIB, 21 * MIB]).unwrap(),
+            [
+                (0, 10 * MIB),
+                (0, 14 * MIB),
+                (2, 10 * MIB),
+                (2, 10 * MIB),
+                (2, 5 * MIB),
+                (3, 5 * MIB),
+                (4, 10 * MIB),
+                (4, 10 * MIB),
+                (4, MIB)
+            ]
+        );
+        assert_eq!(ranges(&[5 * MIB, 1]).unwrap(), [(0, 5 * MIB), (1, 1)]);
+        assert_eq!(ranges(&[5 * MIB - 1, 1]), None, "a small part that is not the last");
+        assert_eq!(ranges(&[0, 0]), None);
+        assert_eq!(ranges(&[10 * MIB; 10_000]).unwrap().len(), 10_000);
+        assert_eq!(ranges(&[10 * MIB; 10_001]), None);
+        // Two objects are never copied whole, whatever is known of them.
+        assert!(matches!(Method::of(&[(5 * MIB, Some(1)), (5 * MIB, Some(1))]), Some(Method::Parts(_))));
     }
 }

@@ -14,7 +14,7 @@ mod source;
 
 pub use attributes::Attributes;
 pub use client::{Client, Requests};
-pub use copy::{Method, ServerCopy};
+pub use copy::{CopyRange, Method, ServerCopy};
 pub use sink::{S3Sink, Target};
 pub use source::S3Source;
 

@@ -109,6 +109,11 @@ impl S3Source {
         }
     }
 
+    /// Its size in bytes, and its CRC-64/NVME where that is known.
+    pub(crate) fn size_and_crc(&self) -> (u64, Option<u64>) {
+        (self.size, self.known_crc())
+    }
+
     /// What it carries besides its bytes.
     pub fn attributes(&self) -> &Attributes {
         &self.attributes

@@ -12,8 +12,8 @@ mod signed;
 mod tests;
 
 pub use parts::{
-    Capabilities, CrcCapability, Delivery, DeliveryOutcome, FailureNote, Method, Outcome, Rejected,
-    ResumeClass, ResumedFrom, Source, StageKind, StageRun, Totals, WriteCapability,
+    Capabilities, CrcCapability, Delivery, DeliveryOutcome, FailureNote, JoinedObject, Method, Outcome,
+    Rejected, ResumeClass, ResumedFrom, Source, StageKind, StageRun, Totals, WriteCapability,
 };
 pub use signed::{ReceiptError, Signature, SignedReceipt};
 

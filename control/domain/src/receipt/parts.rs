@@ -147,6 +147,25 @@ pub struct Source {
     /// SHA-256 of the bytes read, lower-case hexadecimal, if the route asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// What was joined, in its order, where the source is a manifest; size and checksums are then of all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<JoinedObject>,
+}
+
+/// One of the objects that were joined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinedObject {
+    /// Where it is.
+    pub uri: ObjectUri,
+    /// The version that was read, where the bucket keeps versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<VersionId>,
+    /// Its ETag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Its size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
 }
 
 /// What a stage did.

@@ -69,6 +69,7 @@ fn receipt() -> Receipt {
             crc64nvme_matches_source: Some(true),
             compared: None,
             sha256: None,
+            objects: Vec::new(),
         },
         stages: vec![
             stage("validate.csv", StageKind::Tap, 100, 100),

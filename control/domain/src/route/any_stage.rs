@@ -202,3 +202,14 @@ pub(super) fn any_split() -> impl Strategy<Value = SplitSpec> {
         },
     )
 }
+
+pub(super) fn any_concat() -> impl Strategy<Value = ConcatSpec> {
+    let word =
+        proptest::sample::select(ManifestForm::WORDS.iter().map(|(_, value)| *value).collect::<Vec<_>>());
+    let within = proptest::option::of(prop_oneof!["s3://acme-in/([a-z]{1,5}/){0,2}", "/([a-z]{1,5}/){0,3}"]);
+    (word, within, 1_u64..=10_000).prop_map(|(manifest, within, max_objects)| ConcatSpec {
+        manifest,
+        within,
+        max_objects,
+    })
+}

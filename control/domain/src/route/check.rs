@@ -11,8 +11,8 @@ use super::{
     decode_stage::level_range,
     errors::{Report, join, quoted},
     stage::{
-        csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, sidecar,
-        split, trailer, unique, unzip,
+        concat, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records,
+        sidecar, split, trailer, unique, zip,
     },
 };
 use crate::ByteSize;
@@ -69,6 +69,7 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             _ => {}
         }
     }
+    concat::check_place(&route.stages, report);
     split::check_place(&route.stages, report);
     destinations(route, report);
 }
@@ -93,7 +94,7 @@ enum Bytes {
     /// The glob says the source has this codec.
     Source(&'static str),
     /// The stage with this number made it.
-    Made(Codec, usize),
+    Made(&'static str, usize),
     /// The stage with this number made an OpenPGP message of it.
     Message(usize),
     /// The stage with this number made a Parquet file.
@@ -106,18 +107,22 @@ impl Bytes {
         match self {
             Self::Unknown | Self::Parquet(_) | Self::Message(_) => None,
             Self::Source(codec) => Some((codec, "`match.glob` says the files are".to_owned())),
-            Self::Made(codec, by) => Some((codec.as_str(), format!("stage {by} has just written"))),
+            Self::Made(codec, by) => Some((codec, format!("stage {by} has just written"))),
         }
     }
 }
 
 fn source(route: &Route) -> Bytes {
+    if route.joins().is_some() {
+        // The glob speaks of the manifest.
+        return Bytes::Unknown;
+    }
     let glob = route.matches.as_ref().and_then(|matches| matches.glob.as_deref()).unwrap_or_default();
     match glob.rsplit_once('.').map(|(_, extension)| extension) {
         Some("bz2") => Bytes::Source(Codec::Bzip2.as_str()),
         Some("gz") => Bytes::Source(Codec::Gzip.as_str()),
         Some("xz") => Bytes::Source(Codec::Xz.as_str()),
-        Some("zip") => Bytes::Source(unzip::WORD),
+        Some("zip") => Bytes::Source(zip::WORD),
         Some("zst") => Bytes::Source(Codec::Zstd.as_str()),
         _ => Bytes::Unknown,
     }
@@ -126,7 +131,8 @@ fn source(route: &Route) -> Bytes {
 /// What a stage that needs text does with it; `None` for one that takes any bytes.
 fn verb(stage: &StageSpec) -> Option<&'static str> {
     match stage {
-        StageSpec::Compress(_) | StageSpec::Decompress(_) | StageSpec::Unzip(_) => None,
+        StageSpec::Compress(_) | StageSpec::Decompress(_) | StageSpec::Unzip(_) | StageSpec::Zip(_) => None,
+        StageSpec::Concat(_) => None,
         StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => None,
         StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => None,
         StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::CsvToParquet(_) => Some("reads"),
@@ -149,8 +155,7 @@ fn unreadable(verb: &str, bytes: Bytes) -> Option<String> {
              (`- decompress: {{ codec: {codec} }}`) or correct the glob"
         )),
         Bytes::Made(codec, by) => Some(format!(
-            "{verb} the content of what stage {by} has compressed with {}; move it before stage {by}",
-            codec.as_str()
+            "{verb} the content of what stage {by} has compressed with {codec}; move it before stage {by}"
         )),
         Bytes::Message(by) => {
             Some(format!("{verb} what stage {by} has made an OpenPGP message of; move it before stage {by}"))
@@ -172,7 +177,7 @@ fn encodings(route: &Route, report: &mut Report) {
             (StageSpec::Validate(ValidateSpec::Magic(spec)), bytes) => {
                 magic::check(spec, bytes.codec(), &format!("{path}/validate/magic"), report);
             }
-            (StageSpec::Compress(_), Bytes::Message(by)) if is_encrypted(&route.stages[by]) => report.add(
+            (StageSpec::Compress(_) | StageSpec::Zip(_), Bytes::Message(by)) if is_encrypted(&route.stages[by]) => report.add(
                 path,
                 format!(
                     "compresses what stage {by} has encrypted, which gains nothing; move it before stage {by}"
@@ -193,10 +198,7 @@ fn encodings(route: &Route, report: &mut Report) {
             ),
             (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), Bytes::Made(codec, by)) => report.add(
                 path,
-                format!(
-                    "reads a message, but stage {by} has just written {}; remove one of them",
-                    codec.as_str()
-                ),
+                format!("reads a message, but stage {by} has just written {codec}; remove one of them"),
             ),
             (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), Bytes::Parquet(by)) => report.add(
                 path,
@@ -209,15 +211,14 @@ fn encodings(route: &Route, report: &mut Report) {
                     spec.codec.as_str()
                 ),
             ),
-            (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec == codec => {
+            (StageSpec::Decompress(spec), Bytes::Made(codec, by)) if spec.codec.as_str() == codec => {
                 report.add(path, format!("undoes what stage {by} has just done; remove both"));
             }
             (StageSpec::Decompress(spec), Bytes::Made(codec, by)) => report.add(
                 path,
                 format!(
-                    "reads {}, but stage {by} has just written {}; remove one of them",
-                    spec.codec.as_str(),
-                    codec.as_str()
+                    "reads {}, but stage {by} has just written {codec}; remove one of them",
+                    spec.codec.as_str()
                 ),
             ),
             (StageSpec::Decompress(spec), Bytes::Source(codec)) if spec.codec.as_str() != codec => {
@@ -227,16 +228,15 @@ fn encodings(route: &Route, report: &mut Report) {
                 path,
                 "reads an archive by the directory at its end, which only the source has; make it the first stage",
             ),
-            (StageSpec::Unzip(_), Bytes::Source(codec)) if codec != unzip::WORD => {
-                report.add(path, mismatch(unzip::WORD, codec));
+            (StageSpec::Unzip(_), Bytes::Source(codec)) if codec != zip::WORD => {
+                report.add(path, mismatch(zip::WORD, codec));
             }
-            (StageSpec::Compress(spec), Bytes::Made(codec, by)) if spec.codec == codec => report.add(
-                path,
-                format!(
-                    "compresses with {} what stage {by} has just compressed with it; remove one",
-                    codec.as_str()
-                ),
-            ),
+            (StageSpec::Compress(_) | StageSpec::Zip(_), Bytes::Made(codec, by)) if made(stage) == codec => {
+                report.add(
+                    path,
+                    format!("compresses with {codec} what stage {by} has just compressed with it; remove one"),
+                );
+            }
             _ => {}
         }
         bytes = match stage {
@@ -247,7 +247,7 @@ fn encodings(route: &Route, report: &mut Report) {
             StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => Bytes::Unknown,
             StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => Bytes::Message(at),
             StageSpec::CsvToParquet(_) => Bytes::Parquet(at),
-            StageSpec::Compress(spec) => Bytes::Made(spec.codec, at),
+            StageSpec::Compress(_) | StageSpec::Zip(_) => Bytes::Made(made(stage), at),
             _ => bytes,
         };
     }
@@ -255,6 +255,14 @@ fn encodings(route: &Route, report: &mut Report) {
 
 fn mismatch(reads: &str, glob: &str) -> String {
     format!("reads {reads}, but `match.glob` says the files are {glob}; correct one of them")
+}
+
+/// The codec a stage compresses with.
+fn made(stage: &StageSpec) -> &'static str {
+    match stage {
+        StageSpec::Compress(spec) => spec.codec.as_str(),
+        _ => zip::WORD,
+    }
 }
 
 fn is_encrypted(stage: &StageSpec) -> bool {
@@ -285,7 +293,9 @@ fn charsets(route: &Route, report: &mut Report) {
                 made = Some(at);
             }
             (StageSpec::Newline(_), None) => lines = Some(at),
-            (StageSpec::Decompress(_) | StageSpec::Compress(_), _) => (made, lines) = (None, None),
+            (StageSpec::Decompress(_) | StageSpec::Compress(_) | StageSpec::Zip(_), _) => {
+                (made, lines) = (None, None)
+            }
             (StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_), _) => (made, lines) = (None, None),
             (StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_), _) => (made, lines) = (None, None),
             _ => {}

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, JsonlSpec, RecordTerminator,
-    SidecarSpec, StageSpec, UniqueSpec, ValidateSpec, XmlSpec,
+    Codec, ColumnType, Columns, CompressSpec, ConcatSpec, CsvSpec, DecompressSpec, JsonlSpec,
+    RecordTerminator, SidecarSpec, StageSpec, UniqueSpec, ValidateSpec, XmlSpec,
     cursor::{At, Fields},
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
     stage::{
-        charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
-        pgp, records, sidecar, split, trailer, unique, unzip, xml,
+        charset, concat, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic,
+        newline, pgp, records, sidecar, split, trailer, unique, xml, zip,
     },
 };
 
@@ -40,6 +40,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
             "ebcdic" => "`ebcdic` needs a code page and records: write `ebcdic: { from: cp037, records: { fixed: 80 } }`".to_owned(),
             "newline" => "`newline` needs a line end: write `newline: { to: lf }`".to_owned(),
             "strip_bom" => return Some(StageSpec::StripBom),
+            "concat" => return Some(StageSpec::Concat(ConcatSpec::default())),
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
             "drop" => "`drop` needs a number: write `drop: { first: 1 }`".to_owned(),
             "head" => "`head` needs a number: write `head: { first: 100 }`".to_owned(),
@@ -77,9 +78,11 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
         "decompress" => decompress(&inner, report),
         "ebcdic" => ebcdic::decode(&inner, report).map(StageSpec::Ebcdic),
         "newline" => newline::decode(&inner, report).map(StageSpec::Newline),
+        "concat" if inner.is_null() => Some(StageSpec::Concat(ConcatSpec::default())),
+        "concat" => concat::decode(&inner, report).map(StageSpec::Concat),
         "strip_bom" if inner.is_null() => Some(StageSpec::StripBom),
         "strip_bom" => inner.fields(report, names::STRIP_BOM).map(|_| StageSpec::StripBom),
-        "compress" => compress(&inner, report).map(StageSpec::Compress),
+        "compress" => compress(&inner, report),
         "drop" => records::decode_drop(&inner, report).map(StageSpec::Drop),
         "head" => records::decode_head(&inner, report).map(StageSpec::Head),
         "split" => split::decode(&inner, report).map(StageSpec::Split),
@@ -102,8 +105,8 @@ fn unknown(what: &str, name: &str, known: &[&'static str]) -> String {
 fn decompress(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     let fields = at.fields(report, names::DECOMPRESS)?;
     let codec = fields.need(report, "codec")?;
-    if codec.as_text() == Some(unzip::WORD) {
-        return unzip::decode(&fields, report).map(StageSpec::Unzip);
+    if codec.as_text() == Some(zip::WORD) {
+        return zip::decode_unzip(&fields, report).map(StageSpec::Unzip);
     }
     if let Some(entry) = fields.get("entry") {
         return entry.fault(report, "is for `codec: zip`, which has entries; leave it out");
@@ -111,8 +114,14 @@ fn decompress(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     Some(StageSpec::Decompress(DecompressSpec { codec: codec.word(report)? }))
 }
 
-fn compress(at: &At<'_>, report: &mut Report) -> Option<CompressSpec> {
+fn compress(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     let fields = at.fields(report, names::COMPRESS)?;
+    if fields.get("codec").and_then(At::as_text) == Some(zip::WORD) {
+        return zip::decode_zip(&fields, report).map(StageSpec::Zip);
+    }
+    if let Some(entry) = fields.get("entry") {
+        return entry.fault(report, "is for `codec: zip`, which has entries; leave it out");
+    }
     let codec = fields.need(report, "codec").and_then(|at| at.word(report));
     let level = fields.get("level").map(|at| level(at, codec, report));
     let codec = codec?;
@@ -120,7 +129,7 @@ fn compress(at: &At<'_>, report: &mut Report) -> Option<CompressSpec> {
         Some(level) => i32::try_from(level?).ok()?,
         None => default_level(codec),
     };
-    Some(CompressSpec { codec, level })
+    Some(StageSpec::Compress(CompressSpec { codec, level }))
 }
 
 fn level(at: &At<'_>, codec: Option<Codec>, report: &mut Report) -> Option<u64> {

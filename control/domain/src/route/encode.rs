@@ -7,8 +7,8 @@ use super::{
     StageSpec, ValidateSpec,
     names::word,
     stage::{
-        charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
-        records, sidecar, split, trailer, unique, unzip, xml,
+        charset, concat, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic,
+        newline, records, sidecar, split, trailer, unique, xml, zip,
     },
 };
 
@@ -72,7 +72,9 @@ fn put<T: ToString>(map: &mut Map<String, Value>, name: &str, value: &Option<T>)
 
 fn stage(stage: &StageSpec) -> Value {
     match stage {
-        StageSpec::Unzip(spec) => unzip::encode(spec),
+        StageSpec::Unzip(spec) => zip::encode_unzip(spec),
+        StageSpec::Zip(spec) => zip::encode_zip(spec),
+        StageSpec::Concat(spec) => json!({ "concat": concat::encode(spec) }),
         StageSpec::Charset(spec) => json!({ "charset": charset::encode(spec) }),
         StageSpec::CsvProject(spec) => json!({ "csv_project": csv_project::encode(spec) }),
         StageSpec::CsvToJsonl(spec) => json!({ "csv_to_jsonl": csv_to_jsonl::encode(spec) }),

@@ -28,14 +28,15 @@ pub use options::{
 };
 pub use stage::{
     BlankLines, Change, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnSource, ColumnType, Columns,
-    CompressSpec, CountSpec, Counted, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec, CsvToParquetSpec,
-    Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType,
-    EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd,
-    LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, OnError,
-    OutputColumn, ParquetCompression, PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec,
-    PgpIntegrity, PgpSignSpec, PgpVerify, PgpVerifySpec, Place, Placed, QuoteStyle, RecordTerminator,
-    RecordsSpec, SchemaFault, SidecarDigest, SidecarSpec, SplitSpec, StageSpec, SumSpec, TrailerSpec,
-    UniqueSpec, UnknownCharset, UnzipSpec, ValidateSpec, XmlSpec, width,
+    CompressSpec, ConcatSpec, CountSpec, Counted, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec,
+    CsvToParquetSpec, Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec,
+    EbcdicType, EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec,
+    LineEnd, LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, ManifestForm, MediaType,
+    NewlineSpec, OnError, OutputColumn, ParquetCompression, PgpCipher, PgpCompression, PgpDecryptSpec,
+    PgpEncryptSpec, PgpIntegrity, PgpSignSpec, PgpVerify, PgpVerifySpec, Place, Placed, QuoteStyle,
+    RecordTerminator, RecordsSpec, SchemaFault, SidecarDigest, SidecarSpec, SplitSpec, StageSpec, SumSpec,
+    TrailerSpec, UniqueSpec, UnknownCharset, UnzipSpec, ValidateSpec, XmlSpec, ZipSpec, entry_fault,
+    made_entry_fault, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 
@@ -175,6 +176,19 @@ impl Route {
     /// Whether no stage reads the bytes, so that S3 can copy them itself.
     pub fn is_identity(&self) -> bool {
         self.stages.is_empty() && self.digests.is_empty()
+    }
+
+    /// The manifest's form, where the source is a manifest of what is to be joined.
+    pub fn joins(&self) -> Option<&ConcatSpec> {
+        match self.stages.first() {
+            Some(StageSpec::Concat(spec)) => Some(spec),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing but a join is asked for, if that: no byte is looked at.
+    pub fn only_joins(&self) -> bool {
+        self.digests.is_empty() && self.stages.iter().all(|stage| matches!(stage, StageSpec::Concat(_)))
     }
 
     /// Whether it makes several objects of one.

@@ -1,6 +1,6 @@
 //! Every name of the route language, in one place: the decoder, the encoder and the schema test read it.
 
-use super::{Codec, ColumnType, Digest, RecordTerminator, stage::unzip};
+use super::{Codec, ColumnType, Digest, RecordTerminator, stage::zip};
 use crate::text::Word;
 
 pub(super) const ROUTE: &[&str] = &[
@@ -31,6 +31,7 @@ pub(super) const LIMITS: &[&str] = &[
     "max_errors",
 ];
 pub(super) const STAGES: &[&str] = &[
+    "concat",
     "decompress",
     "charset",
     "csv_project",
@@ -50,7 +51,7 @@ pub(super) const STAGES: &[&str] = &[
     "pgp_sign",
 ];
 pub(super) const DECOMPRESS: &[&str] = &["codec", "entry"];
-pub(super) const COMPRESS: &[&str] = &["codec", "level"];
+pub(super) const COMPRESS: &[&str] = &["codec", "level", "entry"];
 pub(super) const VALIDATORS: &[&str] =
     &["csv", "edi", "fixed_width", "jsonl", "magic", "sidecar", "trailer", "unique", "utf8", "xml"];
 pub(super) const CSV: &[&str] = &[
@@ -111,7 +112,7 @@ impl Word for RecordTerminator {
 /// of the alphabet.
 pub fn stage_names() -> Vec<String> {
     let stages = STAGES.iter().flat_map(|stage| match *stage {
-        "decompress" => vec!["decompress".to_owned(), format!("decompress.{}", unzip::WORD)],
+        "compress" | "decompress" => vec![(*stage).to_owned(), format!("{stage}.{}", zip::WORD)],
         "validate" => VALIDATORS.iter().map(|check| format!("validate.{check}")).collect(),
         other => vec![other.to_owned()],
     });

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{
     BlankLines, CodePage, Codec, ColumnType, Counted, Digest, EdiStandard, Executor, HeadOfLine, LineEnd,
-    LineTerminator, LoneCr, Malformed, MediaType, OnEmpty, OnError, OnExisting, ParquetCompression,
-    PgpCipher, PgpCompression, PgpIntegrity, PgpVerify, QuoteStyle, RecordTerminator, Route, Rpo,
-    SidecarDigest, StorageClass, names,
+    LineTerminator, LoneCr, Malformed, ManifestForm, MediaType, OnEmpty, OnError, OnExisting,
+    ParquetCompression, PgpCipher, PgpCompression, PgpIntegrity, PgpVerify, QuoteStyle, RecordTerminator,
+    Route, Rpo, SidecarDigest, StorageClass, names,
     stage::{self, charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, newline, pgp},
     tests::{examples, profile},
 };
@@ -48,6 +48,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("drop", stage::records::DROP),
         ("head", stage::records::HEAD),
         ("split", stage::split::SPLIT),
+        ("concat", stage::concat::FIELDS),
         ("trailer", stage::trailer::FIELDS),
         ("trailer_count", stage::trailer::COUNT),
         ("trailer_sum", stage::trailer::SUM),
@@ -90,9 +91,9 @@ fn schema_and_decoder_know_the_same_words() {
     with_zip.sort_unstable();
     let with_zip = Value::from(with_zip);
     for (listed, known) in [
-        (&defs["codec"]["enum"], words::<Codec>()),
-        (&defs["decompress"]["properties"]["codec"]["enum"], with_zip),
+        (&defs["codec"]["enum"], with_zip),
         (&defs["charset"]["properties"]["malformed"]["enum"], words::<Malformed>()),
+        (&defs["concat"]["properties"]["manifest"]["enum"], words::<ManifestForm>()),
         (&defs["newline"]["properties"]["to"]["enum"], words::<LineEnd>()),
         (&defs["newline"]["properties"]["lone_cr"]["enum"], words::<LoneCr>()),
         (&defs["ebcdic"]["properties"]["from"]["enum"], words::<CodePage>()),

@@ -1,6 +1,7 @@
 //! The stages a route may name, with their parameters.
 
 pub(super) mod charset;
+pub(super) mod concat;
 mod csv_input;
 pub(super) mod csv_project;
 #[cfg(test)]
@@ -21,12 +22,13 @@ pub(super) mod sidecar;
 pub(super) mod split;
 pub(super) mod trailer;
 pub(super) mod unique;
-pub(super) mod unzip;
 pub(super) mod xml;
+pub(super) mod zip;
 
 use std::collections::BTreeMap;
 
 pub use charset::{Charset, CharsetSpec, Malformed, UnknownCharset};
+pub use concat::{ConcatSpec, ManifestForm};
 pub use csv_input::OnError;
 pub use csv_project::{Change, ColumnSource, CsvOutput, CsvProjectSpec, OutputColumn, QuoteStyle};
 pub use csv_to_jsonl::CsvToJsonlSpec;
@@ -48,14 +50,16 @@ pub use sidecar::{SidecarDigest, SidecarSpec};
 pub use split::SplitSpec;
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
 pub use unique::UniqueSpec;
-pub use unzip::UnzipSpec;
 pub use xml::XmlSpec;
+pub use zip::{UnzipSpec, ZipSpec, entry_fault, made_entry_fault};
 
 /// One stage of a route.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StageSpec {
     /// Make UTF-8 of another encoding.
     Charset(CharsetSpec),
+    /// Join the objects that a manifest names. The first stage, or none.
+    Concat(ConcatSpec),
     /// Select, order, rename, mask, hash and add columns.
     CsvProject(CsvProjectSpec),
     /// Write a JSON object a record.
@@ -68,6 +72,8 @@ pub enum StageSpec {
     Compress(CompressSpec),
     /// Take one entry out of a ZIP archive. The first stage, or none.
     Unzip(UnzipSpec),
+    /// Make a ZIP archive of one entry.
+    Zip(ZipSpec),
     /// Leave records out at the start and at the end.
     Drop(DropSpec),
     /// Let only the first records pass.

@@ -239,11 +239,14 @@ fn any_route() -> impl Strategy<Value = Route> {
         any_ebcdic().prop_map(StageSpec::Ebcdic),
         any_fixed_width().prop_map(|spec| StageSpec::Validate(ValidateSpec::FixedWidth(spec))),
         Just(StageSpec::StripBom),
+        any_concat().prop_map(StageSpec::Concat),
         newline.prop_map(|(to, lone_cr)| StageSpec::Newline(NewlineSpec { to, lone_cr })),
         charset.prop_map(|(from, malformed)| StageSpec::Charset(CharsetSpec { from, malformed })),
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=6).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
         proptest::option::of("[a-z]{1,9}").prop_map(|entry| StageSpec::Unzip(super::UnzipSpec { entry })),
+        (proptest::option::of("[a-z]{1,9}"), 1i32..=9)
+            .prop_map(|(entry, level)| StageSpec::Zip(super::ZipSpec { entry, level })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),
         proptest::sample::subsequence(MediaType::ALL, 1..=MediaType::ALL.len())
             .prop_map(|types| StageSpec::Validate(ValidateSpec::Magic(MagicSpec { types }))),

@@ -2,14 +2,16 @@
 
 use eft_domain::{
     ByteSize, Code, Failure,
-    route::{CompressSpec, SplitSpec, StageSpec},
+    route::{CompressSpec, SplitSpec, StageSpec, ZipSpec},
 };
 
 use super::{Blocks, DEFAULT_PART, MIB, Plan, Request, Serial, Step, build};
 use crate::{
     chain::{BETWEEN, ROOM},
+    given::Given,
     schedule::PartSchedule,
     stage::{BlockCompressor, Kind, ResumeClass, Splitter, Stage, StageInfo},
+    zip::Frame,
 };
 
 /// Smallest range worth a request when memory is short. A request costs about as much CPU as copying 100 KiB.
@@ -21,7 +23,7 @@ const SPARE_BLOCKS: usize = 1;
 /// A run of stages that make one step.
 enum Group {
     Serial { stages: Vec<Serial>, infos: Vec<StageInfo> },
-    Compress(BlockCompressor),
+    Compress(BlockCompressor, Option<Frame>),
     Split(SplitSpec),
 }
 
@@ -29,7 +31,7 @@ impl Group {
     fn makes_bytes(&self) -> bool {
         match self {
             Self::Serial { infos, .. } => infos.iter().any(|info| info.kind != Kind::Tap),
-            Self::Compress(_) => true,
+            Self::Compress(..) => true,
             // Its headers are few, and held by nobody but the part they are in.
             Self::Split(_) => false,
         }
@@ -39,7 +41,13 @@ impl Group {
 pub(super) struct Draft<'a> {
     request: &'a Request<'a>,
     groups: Vec<Group>,
+    /// The source is several objects.
+    joins: bool,
 }
+
+/// What is joined passes as it is, and is read in ranges like any other source.
+const CONCAT: StageInfo =
+    StageInfo { name: "concat", kind: Kind::Seek, ordered: false, resume: ResumeClass::R0, memory: 0 };
 
 impl<'a> Draft<'a> {
     pub(super) fn new(request: &'a Request<'a>) -> Result<Self, Failure> {
@@ -57,11 +65,21 @@ impl<'a> Draft<'a> {
             }
             Ok(())
         };
-        for spec in request.stages {
+        let mut joins = false;
+        for (at, spec) in request.stages.iter().enumerate() {
             match spec {
+                StageSpec::Concat(_) if at == 0 => joins = true,
+                StageSpec::Concat(_) => {
+                    return Err(refused("what the source names is joined by the first stage".into()));
+                }
                 StageSpec::Compress(spec) => {
                     close(&mut serial, &mut groups)?;
-                    groups.push(Group::Compress(compressor(*spec)));
+                    groups.push(Group::Compress(compressor(*spec), None));
+                }
+                StageSpec::Zip(spec) => {
+                    close(&mut serial, &mut groups)?;
+                    let frame = frame(spec, &request.given)?;
+                    groups.push(Group::Compress(BlockCompressor::of_entry(spec), Some(frame)));
                 }
                 StageSpec::Split(spec) => {
                     close(&mut serial, &mut groups)?;
@@ -90,16 +108,16 @@ impl<'a> Draft<'a> {
             serial.push(Serial::Sha256);
         }
         close(&mut serial, &mut groups)?;
-        Ok(Self { request, groups })
+        Ok(Self { request, groups, joins })
     }
 
     fn infos(&self) -> Vec<StageInfo> {
         let infos = self.groups.iter().flat_map(|group| match group {
             Group::Serial { infos, .. } => infos.clone(),
-            Group::Compress(compressor) => vec![compressor.info()],
+            Group::Compress(compressor, _) => vec![compressor.info()],
             Group::Split(spec) => vec![Splitter::info(spec, self.request.limits)],
         });
-        infos.collect()
+        self.joins.then_some(CONCAT).into_iter().chain(infos).collect()
     }
 
     pub(super) fn plan(self) -> Result<Plan, Failure> {
@@ -191,7 +209,7 @@ impl<'a> Draft<'a> {
         let input_window = needs.input + (spare / 3).min(ranges.saturating_sub(needs.input));
         // Blocks straight from the source may each hold a range that they share with the next one (see `needs`).
         let most = match self.groups.iter().find(|group| group.makes_bytes()) {
-            Some(Group::Compress(first)) => input_window / (jobs as u64 + 1) - first.block_bytes() as u64,
+            Some(Group::Compress(first, _)) => input_window / (jobs as u64 + 1) - first.block_bytes() as u64,
             _ => input_window / 2,
         };
         let most = (most / MIB * MIB).clamp(MIN_RANGE, DEFAULT_PART.bytes());
@@ -241,7 +259,7 @@ impl<'a> Draft<'a> {
         for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.makes_bytes()) {
             let bound = match group {
                 Group::Serial { .. } | Group::Split(_) => ROOM,
-                Group::Compress(compressor) => compressor.bound(compressor.block_bytes()) as u64,
+                Group::Compress(compressor, _) => compressor.bound(compressor.block_bytes()) as u64,
             };
             // Who holds what this group makes: the next group that makes bytes, or else the part being filled.
             let next = self.groups[index + 1..].iter().find(|group| group.makes_bytes());
@@ -249,22 +267,22 @@ impl<'a> Draft<'a> {
                 None => part,
                 Some(Group::Serial { .. } | Group::Split(_)) => ROOM,
                 // Each block in work, and the one being filled, may keep a chunk alive that it shares with another.
-                Some(Group::Compress(next)) => (jobs as u64 + 1) * (next.block_bytes() as u64 + ROOM),
+                Some(Group::Compress(next, _)) => (jobs as u64 + 1) * (next.block_bytes() as u64 + ROOM),
             };
-            let made = if matches!(group, Group::Compress(_)) { jobs as u64 * bound } else { 2 * bound };
+            let made = if matches!(group, Group::Compress(..)) { jobs as u64 * bound } else { 2 * bound };
             windows.push((held + made, bound));
         }
         let blocks: u64 = self
             .groups
             .iter()
             .map(|group| match group {
-                Group::Compress(compressor) => jobs as u64 * compressor.info().memory,
+                Group::Compress(compressor, _) => jobs as u64 * compressor.info().memory,
                 Group::Serial { .. } | Group::Split(_) => 0,
             })
             .sum();
         // Blocks straight from the source hold ranges instead of chunks of a window.
         let head = match self.groups.iter().find(|group| group.makes_bytes()) {
-            Some(Group::Compress(first)) => (jobs as u64 + 1) * (first.block_bytes() as u64 + MIN_RANGE),
+            Some(Group::Compress(first, _)) => (jobs as u64 + 1) * (first.block_bytes() as u64 + MIN_RANGE),
             _ => 2 * MIN_RANGE,
         };
         Needs { input: head, windows, working: self.serial_memory() + blocks }
@@ -276,7 +294,7 @@ impl<'a> Draft<'a> {
                 infos.iter().map(|info| info.memory).sum::<u64>() + BETWEEN as u64 * (infos.len() as u64 - 1)
             }
             Group::Split(spec) => Splitter::info(spec, self.request.limits).memory,
-            Group::Compress(_) => 0,
+            Group::Compress(..) => 0,
         });
         memory.sum()
     }
@@ -309,8 +327,9 @@ impl<'a> Draft<'a> {
             let (bytes, jobs) = window(made);
             made += usize::from(group.makes_bytes());
             match group {
-                Group::Compress(compressor) => {
-                    Step::Blocks(Blocks { compressor: *compressor, jobs, window: bytes })
+                Group::Compress(compressor, frame) => {
+                    let (compressor, frame) = (*compressor, frame.clone());
+                    Step::Blocks(Blocks { compressor, frame, jobs, window: bytes })
                 }
                 Group::Serial { stages, .. } if group.makes_bytes() => {
                     Step::Rewrite { stages: stages.clone(), window: bytes }
@@ -342,6 +361,13 @@ impl Needs {
 
 fn splits(groups: &[Group]) -> bool {
     groups.iter().any(|group| matches!(group, Group::Split(_)))
+}
+
+/// The archive around the entry that the route names, or else the one named after the destination.
+fn frame(spec: &ZipSpec, given: &Given) -> Result<Frame, Failure> {
+    let name = spec.entry.as_deref().or(given.entry_name.as_deref());
+    let missing = || refused("the destination has no name for the file in the archive: say `entry`".into());
+    Frame::new(name.ok_or_else(missing)?)
 }
 
 fn compressor(spec: CompressSpec) -> BlockCompressor {

@@ -37,6 +37,8 @@ macro_rules! pages {
 pub const PAGES: &[(&str, &str)] = pages![
     "charset",
     "compress",
+    "compress.zip",
+    "concat",
     "csv_project",
     "csv_to_jsonl",
     "csv_to_parquet",
@@ -229,6 +231,7 @@ fn planned(name: &str, example: &str) -> Result<StageInfo, String> {
             secrets: Arc::new(HeldSecrets::new(secrets)),
             keys: Keyring::unread(),
             expected: wanted(&route.stages).map(Expected::placeholder),
+            entry_name: Some("orders.csv".to_owned()),
         },
         size: None,
         stages: &route.stages,

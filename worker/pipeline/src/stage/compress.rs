@@ -1,4 +1,4 @@
-//! `compress`: bzip2, gzip, xz and zstd in independent blocks, so that one file is compressed on as many cores as there
+//! `compress`: bzip2, gzip, xz, zip and zstd in independent blocks, so that one file is compressed on as many cores as there
 //! are.
 //!
 //! # Overview
@@ -6,7 +6,8 @@
 //! [`BlockCompressor::block_bytes`], runs [`BlockCompressor::compress`] on pool threads and joins the results in order.
 //! Each block becomes one complete unit (bzip2 or xz stream, gzip member, zstd frame), and units one after another are
 //! a standard file that the programs `bzip2`, `gzip`, `xz` and `zstd` and every library that reads several accept. The
-//! cut is also where a run resumes (R2). An empty file is one empty member: [`BlockCompressor::compress`] of no segments.
+//! cut is also where a run resumes (R2). In a ZIP archive the blocks are deflated bytes that end at a byte and not at the
+//! end (RFC 1951 has the empty stored block for that); what stands around them is `blocks.rs`'s. An empty file is one empty member: [`BlockCompressor::compress`] of no segments.
 //!
 //! # Determinism
 //! The output depends on the bytes and the spec alone: not on the segmentation, the thread or what it compressed
@@ -30,8 +31,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use eft_domain::route::{Codec, CompressSpec};
+use eft_domain::route::{Codec, CompressSpec, ZipSpec};
 use eft_domain::{Code, Failure};
+use flate2::{Compress, Compression, FlushCompress};
 use libdeflater::{CompressionLvl, Compressor};
 use liblzma::stream::{Action, Check, Filters, LzmaOptions, Status, Stream};
 use zstd::zstd_safe::{self, CCtx, CParameter};
@@ -57,8 +59,12 @@ const ZSTD_BLOCK: usize = 2 << 20;
 const ZSTD_LARGE_BLOCK: usize = 4 << 20;
 /// Highest level that gets [`ZSTD_BLOCK`].
 const ZSTD_BLOCK_LEVEL: i32 = 4;
+/// The bytes deflated at once in an archive: as a gzip member's.
+const ZIP_BLOCK: usize = 1 << 20;
 /// What libdeflate allocates, all levels: 656 KiB measured.
 const GZIP_CONTEXT_KIB: u64 = 700;
+/// What zlib-rs allocates, all levels: 333 KiB counted (a test compares).
+const ZIP_CONTEXT_KIB: u64 = 350;
 /// What a libzstd context holds after one block, in KiB, by level from 1; measured, rounded up (a test compares).
 const ZSTD_CONTEXT_KIB: [u64; 19] = [
     600, 800, 1_300, 2_600, 3_100, 3_100, 5_700, 5_700, 10_800, 21_000, 21_000, 41_500, 33_300, 49_700,
@@ -69,8 +75,17 @@ const ZSTD_CONTEXT_KIB: [u64; 19] = [
 /// its own [`Scratch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockCompressor {
-    codec: Codec,
+    format: Format,
     level: i32,
+}
+
+/// What becomes of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// A whole unit of the codec.
+    Unit(Codec),
+    /// Deflated bytes, a piece of a stream.
+    Piece,
 }
 
 /// What a thread keeps from block to block: a codec context and buffers. It may serve one [`BlockCompressor`] after
@@ -90,6 +105,7 @@ enum Context {
     /// The libraries' contexts serve one stream only.
     Fresh,
     Gzip(Compressor),
+    Zip(Box<Compress>),
     Zstd(CCtx<'static>),
 }
 
@@ -110,22 +126,30 @@ impl BlockCompressor {
             Codec::Xz => 0..=6,
             Codec::Zstd => 1..=19,
         };
-        Self { codec: spec.codec, level: spec.level.clamp(*range.start(), *range.end()) }
+        Self { format: Format::Unit(spec.codec), level: spec.level.clamp(*range.start(), *range.end()) }
+    }
+
+    /// A compressor for the entry of an archive. What it makes of the blocks follows each other, and wants an end.
+    pub fn of_entry(spec: &ZipSpec) -> Self {
+        Self { format: Format::Piece, level: spec.level.clamp(1, 9) }
     }
 
     /// What the planner has to know; the memory is that of one block in flight: context, joined input and room for
     /// output, without the input's and the result's own bytes.
     pub fn info(&self) -> StageInfo {
         let level = self.level as usize;
-        let context = match self.codec {
-            Codec::Bzip2 => (BZIP2_CONTEXT[0] + BZIP2_CONTEXT[1] * level as u64).div_ceil(1 << 10),
-            Codec::Gzip => GZIP_CONTEXT_KIB,
-            Codec::Xz => XZ_CONTEXT_KIB[level],
-            Codec::Zstd => ZSTD_CONTEXT_KIB[level - 1],
+        let context = match self.format {
+            Format::Piece => ZIP_CONTEXT_KIB,
+            Format::Unit(Codec::Bzip2) => {
+                (BZIP2_CONTEXT[0] + BZIP2_CONTEXT[1] * level as u64).div_ceil(1 << 10)
+            }
+            Format::Unit(Codec::Gzip) => GZIP_CONTEXT_KIB,
+            Format::Unit(Codec::Xz) => XZ_CONTEXT_KIB[level],
+            Format::Unit(Codec::Zstd) => ZSTD_CONTEXT_KIB[level - 1],
         };
         let buffers = self.block_bytes() + self.bound(self.block_bytes());
         StageInfo {
-            name: "compress",
+            name: if self.format == Format::Piece { "compress.zip" } else { "compress" },
             kind: Kind::Rewrite,
             ordered: true,
             resume: ResumeClass::R2,
@@ -135,27 +159,31 @@ impl BlockCompressor {
 
     /// Uncompressed bytes of every block but the last.
     pub fn block_bytes(&self) -> usize {
-        match self.codec {
-            Codec::Bzip2 => self.level as usize * BZIP2_BLOCK - BZIP2_SPARE,
-            Codec::Gzip => GZIP_BLOCK,
-            Codec::Xz => XZ_BLOCK,
-            Codec::Zstd if self.level <= ZSTD_BLOCK_LEVEL => ZSTD_BLOCK,
-            Codec::Zstd => ZSTD_LARGE_BLOCK,
+        match self.format {
+            Format::Piece => ZIP_BLOCK,
+            Format::Unit(Codec::Bzip2) => self.level as usize * BZIP2_BLOCK - BZIP2_SPARE,
+            Format::Unit(Codec::Gzip) => GZIP_BLOCK,
+            Format::Unit(Codec::Xz) => XZ_BLOCK,
+            Format::Unit(Codec::Zstd) if self.level <= ZSTD_BLOCK_LEVEL => ZSTD_BLOCK,
+            Format::Unit(Codec::Zstd) => ZSTD_LARGE_BLOCK,
         }
     }
 
     /// Most bytes [`BlockCompressor::compress`] makes of a block of `len` bytes.
     pub fn bound(&self, len: usize) -> usize {
-        match self.codec {
+        match self.format {
+            // Fixed codes take nine bits at most for a byte; zlib-rs uses them at level 1 whatever comes. Around them
+            // headers of blocks, which hold 16 KiB and more, and the five bytes of the empty stored one.
+            Format::Piece => len + len.div_ceil(8) + len.div_ceil(16 << 10) * 8 + 64,
             // The manual, of `BZ2_bzBuffToBuffCompress`: 1 % and 600 bytes.
-            Codec::Bzip2 => len + len.div_ceil(100) + 600,
+            Format::Unit(Codec::Bzip2) => len + len.div_ceil(100) + 600,
             // libdeflate: 5 bytes per stored block of at least 5,000 bytes, one block at least; 18 around them.
-            Codec::Gzip => 5 * len.div_ceil(5_000).max(1) + len + 1 + 8 + 18,
+            Format::Unit(Codec::Gzip) => 5 * len.div_ceil(5_000).max(1) + len + 1 + 8 + 18,
             // LZMA2 stores what does not compress, in chunks of at most 64 KiB with 3 bytes each (6 counted, and chunks
             // of half that); around them headers, check, index and footer, as liblzma's own bound counts them.
-            Codec::Xz => len + len.div_ceil(32 << 10) * 6 + 256,
+            Format::Unit(Codec::Xz) => len + len.div_ceil(32 << 10) * 6 + 256,
             // Content of less than 128 KiB has a margin of its own; 4 bytes of checksum.
-            Codec::Zstd => zstd_safe::compress_bound(len) + 4,
+            Format::Unit(Codec::Zstd) => zstd_safe::compress_bound(len) + 4,
         }
     }
 
@@ -180,10 +208,16 @@ impl BlockCompressor {
             Context::Fresh => {
                 room.clear();
                 room.reserve(bound);
-                match self.codec {
-                    Codec::Xz => xz(self.level, block, room)?,
+                match self.format {
+                    Format::Unit(Codec::Xz) => xz(self.level, block, room)?,
                     _ => bzip2(self.level, block, room)?,
                 }
+                Ok(output_of(output, room))
+            }
+            Context::Zip(compressor) => {
+                room.clear();
+                room.reserve(bound);
+                deflate(compressor, block, room)?;
                 Ok(output_of(output, room))
             }
             Context::Gzip(compressor) => {
@@ -205,14 +239,18 @@ impl BlockCompressor {
     }
 
     fn context(&self) -> Result<Context, Failure> {
-        match self.codec {
-            Codec::Bzip2 | Codec::Xz => Ok(Context::Fresh),
-            Codec::Gzip => {
+        match self.format {
+            Format::Piece => {
+                let level = Compression::new(self.level.unsigned_abs());
+                Ok(Context::Zip(Box::new(Compress::new(level, false))))
+            }
+            Format::Unit(Codec::Bzip2 | Codec::Xz) => Ok(Context::Fresh),
+            Format::Unit(Codec::Gzip) => {
                 let level = CompressionLvl::new(self.level)
                     .map_err(|_| Failure::new(Code::Internal, format!("gzip has no level {}", self.level)))?;
                 Ok(Context::Gzip(Compressor::new(level)))
             }
-            Codec::Zstd => {
+            Format::Unit(Codec::Zstd) => {
                 let mut context = CCtx::try_create().ok_or_else(|| refused(&"out of memory"))?;
                 let parameters = [
                     CParameter::CompressionLevel(self.level),
@@ -243,6 +281,18 @@ fn bzip2(level: i32, block: &[u8], room: &mut Vec<u8>) -> Result<(), Failure> {
         status = stream.compress_vec(left, room, bzip2::Action::Finish).map_err(|error| refused(&error))?;
     }
     Ok(())
+}
+
+/// One piece of a deflated stream, appended within the capacity of `room`: it ends at a byte, and nothing in it refers to
+/// what was before it.
+fn deflate(compressor: &mut Compress, block: &[u8], room: &mut Vec<u8>) -> Result<(), Failure> {
+    compressor.reset();
+    // With room to spare all is done at the first call; a second one would write another empty block.
+    compressor.compress_vec(block, room, FlushCompress::Sync).map_err(|error| refused(&error))?;
+    match compressor.total_in() == block.len() as u64 && room.len() < room.capacity() {
+        true => Ok(()),
+        false => Err(refused(&"deflate needs more room than its bound")),
+    }
 }
 
 /// One xz stream of one block with a CRC64, as `xz` makes it by default, appended within the capacity of `room`.

@@ -1,10 +1,13 @@
 //! The central directory (4.3.12): what the archive holds.
 
-use eft_domain::{Code, Failure, route::Limits};
+use eft_domain::{
+    Code, Failure,
+    route::{Limits, entry_fault},
+};
 
 use super::{Method, Packed, corrupt, end::End, local, name, number};
 
-const HEADER: [u8; 4] = *b"PK\x01\x02";
+pub(super) const HEADER: [u8; 4] = *b"PK\x01\x02";
 const FIXED: usize = 46;
 /// Bits of the flags (4.4.4).
 const ENCRYPTED: u16 = 1 << 0;
@@ -13,7 +16,7 @@ const STRONGLY_ENCRYPTED: u16 = 1 << 6;
 const UTF8: u16 = 1 << 11;
 const MASKED: u16 = 1 << 13;
 /// "Made by" hosts whose attributes hold a Unix mode (4.4.2).
-const UNIX: u16 = 3;
+pub(super) const UNIX: u16 = 3;
 const DARWIN: u16 = 19;
 /// The type in a mode (`stat.h`).
 const TYPE: u32 = 0o170_000;
@@ -204,7 +207,7 @@ fn header(bytes: &[u8], at: u64, directory_at: u64) -> Result<(Entry, &[u8]), Fa
     let Some(name) = name::decode(raw_name, flags & UTF8 != 0) else {
         return Err(corrupt(format!("the name of the entry at byte {at} says it is UTF-8 and is not")));
     };
-    if let Some(why) = name::fault(&name) {
+    if let Some(why) = entry_fault(&name) {
         let message = format!("the name {} of an entry {why}", name::shown(&name));
         return Err(Failure::new(Code::ArchiveUnsafe, message));
     }

@@ -6,12 +6,12 @@ use eft_domain::{Code, Failure, route::Limits};
 
 use super::{MAX_DIRECTORY, corrupt, number};
 
-const END: [u8; 4] = *b"PK\x05\x06";
+pub(super) const END: [u8; 4] = *b"PK\x05\x06";
 const END_LEN: usize = 22;
-const LOCATOR: [u8; 4] = *b"PK\x06\x07";
+pub(super) const LOCATOR: [u8; 4] = *b"PK\x06\x07";
 const LOCATOR_LEN: usize = 20;
-const RECORD: [u8; 4] = *b"PK\x06\x06";
-const RECORD_LEN: u64 = 56;
+pub(super) const RECORD: [u8; 4] = *b"PK\x06\x06";
+pub(super) const RECORD_LEN: u64 = 56;
 /// Longest ZIP64 record read, with what it may hold for later versions of the format.
 const MAX_RECORD: u64 = 4 << 10;
 

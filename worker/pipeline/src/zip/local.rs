@@ -10,12 +10,12 @@ use super::{
     number,
 };
 
-const HEADER: [u8; 4] = *b"PK\x03\x04";
+pub(super) const HEADER: [u8; 4] = *b"PK\x03\x04";
 /// Bytes of a local header without its name and extra field.
 pub(super) const FIXED: u64 = 30;
 /// The longest data descriptor: signature, CRC-32, and two sizes of eight bytes.
 pub(super) const DESCRIPTOR: u64 = 24;
-const SIGNATURE: &[u8] = b"PK\x07\x08";
+pub(super) const SIGNATURE: &[u8] = b"PK\x07\x08";
 /// Bits of the flags that decide how the bytes are read.
 const ENCRYPTED: u64 = 1;
 const DESCRIBED: u64 = 8;

@@ -5,6 +5,7 @@
 //! [`Archive::open`] finds the end record, ZIP64 or not, and reads the directory. [`Archive::unpack`] reads the local
 //! header of one entry and gives a source of its compressed bytes, with what the stage that undoes the compression
 //! checks ([`Packed`]). Parsing (`end`, `directory`, `local`, `name`) is over bytes in memory and does no IO.
+//! [`Frame`] writes what stands around the only entry of an archive of our own.
 //!
 //! # What is refused
 //! Two readers of an archive must not see two archives, so there is one way to read it: the directory says what there
@@ -21,6 +22,7 @@ mod end;
 mod local;
 mod name;
 mod source;
+mod write;
 
 use std::{ops::Range, sync::Arc};
 
@@ -38,6 +40,7 @@ use self::end::{End, Found};
 
 pub use self::directory::Entry;
 pub use self::source::EntrySource;
+pub use self::write::Frame;
 
 /// Largest directory, in bytes: 10,000 entries with 800 bytes each, ten times what tools write.
 pub const MAX_DIRECTORY: u64 = 8 << 20;

@@ -76,6 +76,10 @@ pub(in super::super) fn check_place(stages: &[StageSpec], report: &mut Report) {
     for (behind, stage) in stages.iter().enumerate().skip(at + 1) {
         let problem = match stage {
             StageSpec::Compress(_) => continue,
+            StageSpec::Zip(_) => {
+                "makes one archive, and stands behind `split`, which makes several objects; \
+                                  compress with another codec"
+            }
             StageSpec::Split(_) => "splits what a stage before it has split; remove one of them",
             _ => "stands behind `split`, where only `compress` may; move it before",
         };

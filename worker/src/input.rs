@@ -1,0 +1,158 @@
+//! What a run reads: the source as it was named, and what that turns out to be. All of it is settled before the plan is
+//! made: the sidecar is read, an archive's directory, or a manifest and every object it names.
+
+use std::sync::Arc;
+
+use eft_domain::{
+    Code, Failure, ObjectUri, Route,
+    route::{ConcatSpec, OnEmpty, StageSpec},
+};
+use eft_pipeline::{
+    concat::Concat,
+    error::of_source,
+    fetch::bytes_of,
+    manifest::{MAX_MANIFEST, Named, named},
+    port::ErrorKind,
+    retry::RetryPolicy,
+    sidecar::Expected,
+    zip::{Archive, Packed},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::{
+    local::LocalSource,
+    place::{self, Opened},
+    s3::Client,
+    sidecar,
+};
+
+/// What was found beside the source, and in it.
+pub(crate) struct Found {
+    /// What its sidecar says.
+    pub(crate) expected: Option<Expected>,
+    /// The entry of the archive that it is.
+    pub(crate) entry: Option<Packed>,
+}
+
+/// Find what the plan needs to know of the source besides its size. An archive's entry, and the objects of a manifest,
+/// are the source from then on. Objects are looked at `ahead` at a time.
+///
+/// # Errors
+/// `source.empty`, `sidecar.*`, `archive.*`, `manifest.*` and `limit.*` as they are, and what reading may fail with.
+pub(crate) async fn look_around(
+    client: &Client,
+    route: &Route,
+    ahead: usize,
+    opened: &mut Opened,
+) -> Result<Found, Failure> {
+    let expected = sidecar::read(client, route, &opened.version.uri).await?;
+    let mut entry = None;
+    match route.stages.first() {
+        Some(StageSpec::Unzip(spec)) => {
+            refuse_empty(route, opened)?;
+            entry = Some(unpack(route, spec.entry.as_deref(), opened).await?);
+        }
+        Some(StageSpec::Concat(spec)) => {
+            refuse_empty(route, opened)?;
+            join(client, spec, ahead, opened).await?;
+        }
+        _ => {}
+    }
+    Ok(Found { expected, entry })
+}
+
+fn refuse_empty(route: &Route, opened: &Opened) -> Result<(), Failure> {
+    if opened.source.size() == Some(0) && route.on_empty != OnEmpty::Accept {
+        return Err(Failure::new(Code::SourceEmpty, "the source has no bytes"));
+    }
+    Ok(())
+}
+
+async fn unpack(route: &Route, entry: Option<&str>, opened: &mut Opened) -> Result<Packed, Failure> {
+    let limits = &route.limits;
+    let archive = Archive::open(Arc::clone(&opened.source), limits, RetryPolicy::DEFAULT).await?;
+    let (source, packed) = archive.unpack(archive.find(entry)?, limits).await?;
+    opened.source = source;
+    Ok(packed)
+}
+
+async fn join(client: &Client, spec: &ConcatSpec, ahead: usize, opened: &mut Opened) -> Result<(), Failure> {
+    let manifest = opened.version.uri.clone();
+    let size = opened.source.size().unwrap_or(u64::MAX);
+    if size > MAX_MANIFEST {
+        let message = match opened.source.size() {
+            None => format!("{manifest}: a manifest is read from a file or an object, not from a stream"),
+            Some(size) => format!("{manifest} has {size} bytes, a manifest at most {MAX_MANIFEST}"),
+        };
+        return Err(Failure::new(Code::ManifestInvalid, message));
+    }
+    let text = bytes_of(opened.source.as_ref()).await?;
+    let objects = named(&text, &manifest, spec)?;
+    let folder = folder(&manifest, spec).await?;
+    let (manifest, folder) = (&manifest, folder.as_deref());
+    let pieces: Vec<Opened> = stream::iter(objects)
+        .map(|object| piece(client, manifest, folder, object))
+        .buffered(ahead.max(1))
+        .try_collect()
+        .await?;
+    let sources = pieces.iter().map(|piece| Arc::clone(&piece.source)).collect();
+    let uri = format!("{} objects of {manifest}", pieces.len());
+    opened.source = Arc::new(Concat::new(uri, sources)?);
+    opened.s3 = match pieces.iter().all(|piece| !piece.s3.is_empty()) {
+        true => pieces.iter().flat_map(|piece| piece.s3.iter().cloned()).collect(),
+        false => Vec::new(),
+    };
+    opened.objects = pieces.into_iter().map(|piece| piece.version).collect();
+    Ok(())
+}
+
+/// The folder on this machine that files must be in, links followed.
+async fn folder(manifest: &ObjectUri, spec: &ConcatSpec) -> Result<Option<std::path::PathBuf>, Failure> {
+    let folder = match (&spec.within, manifest) {
+        (Some(within), _) if within.starts_with("s3://") => return Ok(None),
+        (Some(within), _) => within.into(),
+        (None, ObjectUri::Local(path)) => {
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref()).to_owned()
+        }
+        (None, _) => return Ok(None),
+    };
+    let real = tokio::fs::canonicalize(&folder).await;
+    real.map(Some).map_err(|error| {
+        Failure::new(
+            Code::Configuration,
+            format!("{}, where the manifest's files may be: {error}", folder.display()),
+        )
+    })
+}
+
+/// Open what a manifest names, if it is there and as the manifest says.
+async fn piece(
+    client: &Client,
+    manifest: &ObjectUri,
+    folder: Option<&std::path::Path>,
+    object: Named,
+) -> Result<Opened, Failure> {
+    let Named { uri, size } = object;
+    let invalid = |why: String| Err(Failure::new(Code::ManifestInvalid, format!("{manifest}: {uri} {why}")));
+    if let (Some(folder), ObjectUri::Local(path)) = (folder, &uri)
+        && let Ok(real) = tokio::fs::canonicalize(path).await
+        && !real.starts_with(folder)
+    {
+        return invalid("is a link that leads out of its folder".to_owned());
+    }
+    let mut opened = place::source(client, &uri).await.map_err(|error| match error.kind {
+        ErrorKind::NotFound => {
+            Failure::new(Code::ManifestMissing, format!("{uri} is not there, and {manifest} names it"))
+        }
+        _ => of_source(&error),
+    })?;
+    if let ObjectUri::Local(path) = &uri {
+        // Files of a process are few, those of a manifest are not.
+        let source = LocalSource::open(path).await.map_err(|error| of_source(&error))?.closed();
+        opened.source = Arc::new(source);
+    }
+    match (size, opened.source.size()) {
+        (Some(said), Some(is)) if said != is => invalid(format!("has {is} bytes, the manifest says {said}")),
+        _ => Ok(opened),
+    }
+}
