@@ -14,7 +14,9 @@ use bytes::Bytes;
 use codec_support::{compress, text};
 use eft_domain::{
     ByteSize, Code,
-    route::{Codec, CompressSpec, CsvSpec, DecompressSpec, Limits, PgpVerify, StageSpec, ValidateSpec},
+    route::{
+        Codec, CompressSpec, CsvSpec, DecompressSpec, Limits, PgpVerify, StageSpec, ValidateSpec, ZipSpec,
+    },
 };
 use eft_fakes::{Fault, MemorySink, MemorySource, Pattern, SinkFaults, pattern};
 use eft_pipeline::{

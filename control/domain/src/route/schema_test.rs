@@ -148,7 +148,8 @@ fn the_full_example_uses_every_field() {
         names::ARCHIVE,
         names::COMPRESS,
     ] {
-        for field in known {
+        // Another codec's, which it does not use.
+        for field in known.iter().filter(|field| **field != "entry") {
             assert!(used.contains(&format!("{field}:")), "examples/full.yaml does not use `{field}`");
         }
     }

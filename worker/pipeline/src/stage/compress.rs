@@ -63,8 +63,8 @@ const ZSTD_BLOCK_LEVEL: i32 = 4;
 const ZIP_BLOCK: usize = 1 << 20;
 /// What libdeflate allocates, all levels: 656 KiB measured.
 const GZIP_CONTEXT_KIB: u64 = 700;
-/// What zlib-rs allocates, all levels: 333 KiB counted (a test compares).
-const ZIP_CONTEXT_KIB: u64 = 350;
+/// What zlib-rs holds, all levels: 380 KiB measured (a test compares).
+const ZIP_CONTEXT_KIB: u64 = 420;
 /// What a libzstd context holds after one block, in KiB, by level from 1; measured, rounded up (a test compares).
 const ZSTD_CONTEXT_KIB: [u64; 19] = [
     600, 800, 1_300, 2_600, 3_100, 3_100, 5_700, 5_700, 10_800, 21_000, 21_000, 41_500, 33_300, 49_700,
