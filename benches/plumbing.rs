@@ -10,6 +10,7 @@ use eft_domain::route::{
     self, CharsetSpec, Codec, ColumnRef, CompressSpec, DecompressSpec, DialectSpec, DropSpec, EdiSpec,
     EdiStandard, HeadSpec, JsonlSpec, Limits, LineEnd, LoneCr, MagicSpec, Malformed, MediaType, NewlineSpec,
     Place, RecordsSpec, SidecarDigest, SidecarSpec, SplitSpec, SumSpec, TrailerSpec, UniqueSpec, XmlSpec,
+    ZipSpec,
 };
 use eft_pipeline::{
     budget::Budget,
@@ -307,13 +308,14 @@ fn codecs(criterion: &mut Criterion) {
             bencher.iter(|| drain(&mut Decompress::new(DecompressSpec { codec }, &limits), &frames));
         });
     }
-    for (name, codec, level) in [
-        ("compress_bzip2_9", Codec::Bzip2, 9),
-        ("compress_gzip_6", Codec::Gzip, 6),
-        ("compress_xz_1", Codec::Xz, 1),
-        ("compress_zstd_3", Codec::Zstd, 3),
+    let compressor = |codec, level| BlockCompressor::new(CompressSpec { codec, level });
+    for (name, compressor) in [
+        ("compress_bzip2_9", compressor(Codec::Bzip2, 9)),
+        ("compress_gzip_6", compressor(Codec::Gzip, 6)),
+        ("compress_xz_1", compressor(Codec::Xz, 1)),
+        ("compress_zip_6", BlockCompressor::of_entry(&ZipSpec { entry: None, level: 6 })),
+        ("compress_zstd_3", compressor(Codec::Zstd, 3)),
     ] {
-        let compressor = BlockCompressor::new(CompressSpec { codec, level });
         let blocks: Vec<_> = data::frames(plain.clone(), compressor.block_bytes())
             .into_iter()
             .map(|block| data::frames(block, FRAME))

@@ -41,17 +41,24 @@ impl Bed {
     }
 
     async fn run(&self, method: Method) -> Result<Option<Outcome>, Stopped> {
+        self.run_of(&[KEY], method).await
+    }
+
+    async fn run_of(&self, keys: &[&str], method: Method) -> Result<Option<Outcome>, Stopped> {
         let client = Client::for_endpoint(&self.server.endpoint(), Concurrency::new(2));
-        let source =
-            S3Source::open(client.clone(), &format!("s3://files/{KEY}").parse().unwrap()).await.unwrap();
+        let mut sources = Vec::new();
+        for key in keys {
+            let uri = format!("s3://files/{key}").parse().unwrap();
+            sources.push(Arc::new(S3Source::open(client.clone(), &uri).await.unwrap()));
+        }
         let target = Target {
             uri: "s3://other/copy".parse().unwrap(),
             on_existing: OnExisting::Fail,
             delivery_id: "ours".to_owned(),
-            attributes: source.attributes().clone(),
+            attributes: sources[0].attributes().clone(),
         };
         let copy = ServerCopy {
-            sources: vec![Arc::new(source)],
+            sources,
             sink: S3Sink::unchecked(client, target).unwrap(),
             method,
             concurrency: Concurrency::new(2),
@@ -180,4 +187,31 @@ async fn a_cancelled_copy_leaves_nothing() {
     let (ended, ()) = tokio::join!(bed.run(bed.parts()), cancel);
     assert_eq!(ended.unwrap_err().failure.code, Code::Interrupted);
     assert_eq!(bed.arrived(), None);
+}
+
+#[tokio::test]
+async fn several_sources_are_joined_in_their_order() {
+    let bed = Bed::new(Profile::default());
+    let pieces = [pattern(2, 5 * MIB), Bytes::new(), pattern(3, 12 * MIB), Bytes::from_static(b"end")];
+    let keys = ["1", "2", "3", "4"];
+    for (key, piece) in keys.iter().zip(&pieces) {
+        bed.server.put_object("files", key, piece.clone());
+    }
+    let method = || Method::parts(pieces.iter().map(|piece| piece.len() as u64), 6 << 20).unwrap();
+    let outcome = bed.run_of(&keys, method()).await.unwrap().unwrap();
+    let whole = Bytes::from(pieces.concat());
+    assert_eq!(bed.arrived(), Some(whole.clone()));
+    assert_eq!((outcome.source, outcome.output), (Crc64::of(&whole), Crc64::of(&whole)));
+    assert_eq!((outcome.compared, bed.moved()), (Some("CRC-64/NVME"), 0));
+    assert_eq!(bed.server.count(Op::UploadPartCopy), 4);
+
+    // Whose fault it is, and that no other range took the place of what is missing.
+    let gone = Bed::new(Profile { without_versions: true, ..Profile::default() });
+    for (key, piece) in keys.iter().zip(&pieces) {
+        gone.server.put_object("files", key, piece.clone());
+    }
+    gone.server.set_faults([Fault::on(Op::UploadPartCopy, Action::ReplaceObject).times(1)]);
+    let stopped = gone.run_of(&keys, method()).await.unwrap_err();
+    assert_eq!((stopped.failure.code, gone.arrived()), (Code::SourceChanged, None));
+    assert!(stopped.failure.message.contains("s3://files/"), "{}", stopped.failure);
 }

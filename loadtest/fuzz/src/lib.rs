@@ -32,7 +32,7 @@ pub use pgp::pgp;
 pub use records::{magic, slices, trailer, unique};
 pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
 pub use routes::{receipt, route_json, route_yaml};
-pub use sidecars::sidecar;
+pub use sidecars::{manifest, sidecar};
 pub use stages::{
     charset, compress, csv, decompress_bzip2, decompress_gzip, decompress_xz, decompress_zstd, newline,
     strip_bom, utf8,
@@ -59,6 +59,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("fixed_width", fixed_width),
     ("jsonl", jsonl),
     ("magic", magic),
+    ("manifest", manifest),
     ("newline", newline),
     ("pgp", pgp),
     ("receipt", receipt),

@@ -68,7 +68,7 @@ pub fn named(text: &[u8], manifest: &ObjectUri, spec: &ConcatSpec) -> Result<Vec
         }
         ManifestForm::Redshift => {
             let read: Redshift = serde_json::from_str(text)
-                .map_err(|error| refused(format!("is no manifest of this form: {error}")))?;
+                .map_err(|error| refused(format!("is no manifest of this form: {}", short(&error))))?;
             let size = |entry: &RedshiftEntry| entry.meta.as_ref().and_then(|meta| meta.content_length);
             (1..)
                 .zip(read.entries)
@@ -103,6 +103,15 @@ pub fn named(text: &[u8], manifest: &ObjectUri, spec: &ConcatSpec) -> Result<Vec
         named.push(Named { uri, size });
     }
     Ok(named)
+}
+
+/// An error of the parser, which may repeat any text it was given.
+fn short(error: &serde_json::Error) -> String {
+    let (text, place) = (error.to_string(), (error.line(), error.column()));
+    match text.len() {
+        0..=160 => text.escape_debug().to_string(),
+        _ => format!("what stands before line {} column {} is not what belongs there", place.0, place.1),
+    }
 }
 
 fn resolve(name: &str, manifest: &ObjectUri) -> Result<ObjectUri, String> {
