@@ -177,6 +177,7 @@ impl Route {
                 secrets: Arc::new(HeldSecrets::new([("bench".to_owned(), vec![7; 32])])),
                 keys: self.keys.clone(),
                 expected: None,
+                scanner: None,
             },
         });
         let plan = plan.expect("the worker's defaults carry these routes");

@@ -5,7 +5,7 @@ use eft_domain::{
     id::Arrival,
     receipt::{
         Capabilities, CrcCapability, Delivery, DeliveryOutcome, FailureNote, Method, Outcome, Receipt,
-        Rejected, ResumeClass, SCHEMA, Source, StageKind, StageRun, Totals, WriteCapability,
+        Rejected, ResumeClass, SCHEMA, Scanned, Source, StageKind, StageRun, Totals, WriteCapability,
     },
     route::StageSpec,
 };
@@ -195,6 +195,11 @@ fn stage_run(stage: &StageTotals) -> StageRun {
         records: stage.report.records,
         errors: stage.report.errors,
         frames: stage.report.frames,
+        scan: stage.report.scan.as_ref().map(|scan| Scanned {
+            scanner: scan.scanner.clone(),
+            bytes: scan.bytes,
+            skipped: scan.skipped,
+        }),
         elapsed_ms: u64::try_from(stage.busy.as_millis()).unwrap_or(u64::MAX),
     }
 }

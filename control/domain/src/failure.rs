@@ -128,6 +128,12 @@ codes! {
     /// A file makes more objects than `split` may make of it.
     LimitOutputs = "limit.max_outputs", Rejected,
         "the route's owner raises `max_outputs` of `split` or cuts less often, or the sender splits the file";
+    /// A file is larger than the scanner is given, or than it takes.
+    LimitScanBytes = "limit.max_scan_bytes", Rejected,
+        "the sender splits the file, or the route's owner raises `max_bytes` of `scan` and the scanner's limits";
+    /// The scanner has found something.
+    ScanInfected = "scan.infected", Rejected,
+        "the sender looks where the file was made and sends it clean; whoever opened it elsewhere is told";
     /// The object, version or bucket is not there.
     SourceGone = "source.gone", Failed,
         "the sender uploads the file again; check who deletes objects or expires versions";
@@ -155,6 +161,9 @@ codes! {
     /// The destination could not be written, retries spent.
     DestinationUnavailable = "destination.unavailable", Failed,
         "run it again when the destination answers; nothing is visible there";
+    /// The scanner was not reached, or gave no verdict.
+    ScanUnavailable = "scan.unavailable", Failed,
+        "run it again when the scanner answers; nothing is visible at the destination";
     /// A commit was sent, its answer lost, and what stands there could not be established.
     DestinationIndeterminate = "destination.indeterminate", Failed,
         "look at the destination: if an object with this delivery id is there it is complete, otherwise run it again";

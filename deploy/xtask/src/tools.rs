@@ -15,8 +15,9 @@ const NEXTEST: &str = "0.9.143";
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
 /// Programs that check what the worker makes, and that it is measured beside, each with its package.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("bzip2", "bzip2"),
+    ("clamd", "clamav-daemon"),
     ("gpg", "gpg"),
     ("gpg-agent", "gpg-agent"),
     ("gzip", "gzip"),
@@ -114,10 +115,16 @@ fn find_python(root: &Path) -> Outcome<String> {
 
 /// Makes sure that [`PROGRAMS`] are there: a container's root installs them, everybody else is told how to.
 pub(crate) fn programs(places: &Places) -> Outcome {
-    let there = |name| match Run::new(&places.root, name).arg("--version").output() {
-        Ok(_) => Ok(true),
-        Err(Stop::Failed(_)) => Ok(false),
-        Err(stop) => Err(stop),
+    // Daemons stand where not every user looks.
+    let there = |name: &str| {
+        for path in [name.to_owned(), format!("/usr/sbin/{name}")] {
+            match Run::new(&places.root, path).arg("--version").output() {
+                Ok(_) => return Ok(true),
+                Err(Stop::Failed(_)) => {}
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(false)
     };
     let mut missing = Vec::new();
     for (name, package) in PROGRAMS {

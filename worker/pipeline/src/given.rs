@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use eft_domain::{Code, Failure};
+
 use crate::{
     keys::Keyring,
+    scanner::Scanner,
     secrets::{NoSecrets, Secrets},
     sidecar::Expected,
 };
@@ -17,11 +20,27 @@ pub struct Given {
     pub keys: Keyring,
     /// The digest that the object's sidecar holds.
     pub expected: Option<Expected>,
+    /// What scans.
+    pub scanner: Option<Arc<dyn Scanner>>,
 }
 
 /// Nothing, as most routes need.
 impl Default for Given {
     fn default() -> Self {
-        Self { secrets: Arc::new(NoSecrets), keys: Keyring::default(), expected: None }
+        Self { secrets: Arc::new(NoSecrets), keys: Keyring::default(), expected: None, scanner: None }
+    }
+}
+
+impl Given {
+    /// The scanner, of a route that scans.
+    ///
+    /// # Errors
+    /// `plan.refused` when none was given.
+    pub(crate) fn scanner(&self) -> Result<&Arc<dyn Scanner>, Failure> {
+        self.scanner.as_ref().ok_or_else(|| {
+            let message = "the route scans, and no scanner was given: say where clamd listens with \
+                           --scanner ADDR or EFT_SCANNER";
+            Failure::new(Code::PlanRefused, message)
+        })
     }
 }

@@ -11,7 +11,7 @@ use super::{
     decode_stage::level_range,
     errors::{Report, join, quoted},
     stage::{
-        csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, sidecar,
+        csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, scan, sidecar,
         split, trailer, unique, unzip,
     },
 };
@@ -69,6 +69,7 @@ pub(super) fn route(route: &Route, report: &mut Report) {
             _ => {}
         }
     }
+    scan::check_place(&route.stages, report);
     split::check_place(&route.stages, report);
     destinations(route, report);
 }
@@ -126,7 +127,7 @@ fn source(route: &Route) -> Bytes {
 /// What a stage that needs text does with it; `None` for one that takes any bytes.
 fn verb(stage: &StageSpec) -> Option<&'static str> {
     match stage {
-        StageSpec::Compress(_) | StageSpec::Decompress(_) | StageSpec::Unzip(_) => None,
+        StageSpec::Compress(_) | StageSpec::Decompress(_) | StageSpec::Scan(_) | StageSpec::Unzip(_) => None,
         StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => None,
         StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => None,
         StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::CsvToParquet(_) => Some("reads"),

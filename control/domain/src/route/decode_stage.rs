@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, JsonlSpec, RecordTerminator,
+    Codec, ColumnType, Columns, CompressSpec, CsvSpec, DecompressSpec, JsonlSpec, RecordTerminator, ScanSpec,
     SidecarSpec, StageSpec, UniqueSpec, ValidateSpec, XmlSpec,
     cursor::{At, Fields},
     decode::only,
@@ -11,7 +11,7 @@ use super::{
     names,
     stage::{
         charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic, newline,
-        pgp, records, sidecar, split, trailer, unique, unzip, xml,
+        pgp, records, scan, sidecar, split, trailer, unique, unzip, xml,
     },
 };
 
@@ -39,6 +39,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
             "charset" => "`charset` needs an encoding: write `charset: { from: windows-1252 }`".to_owned(),
             "ebcdic" => "`ebcdic` needs a code page and records: write `ebcdic: { from: cp037, records: { fixed: 80 } }`".to_owned(),
             "newline" => "`newline` needs a line end: write `newline: { to: lf }`".to_owned(),
+            "scan" => return Some(StageSpec::Scan(ScanSpec::default())),
             "strip_bom" => return Some(StageSpec::StripBom),
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
             "drop" => "`drop` needs a number: write `drop: { first: 1 }`".to_owned(),
@@ -77,6 +78,8 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
         "decompress" => decompress(&inner, report),
         "ebcdic" => ebcdic::decode(&inner, report).map(StageSpec::Ebcdic),
         "newline" => newline::decode(&inner, report).map(StageSpec::Newline),
+        "scan" if inner.is_null() => Some(StageSpec::Scan(ScanSpec::default())),
+        "scan" => scan::decode(&inner, report).map(StageSpec::Scan),
         "strip_bom" if inner.is_null() => Some(StageSpec::StripBom),
         "strip_bom" => inner.fields(report, names::STRIP_BOM).map(|_| StageSpec::StripBom),
         "compress" => compress(&inner, report).map(StageSpec::Compress),

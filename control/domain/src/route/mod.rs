@@ -30,12 +30,12 @@ pub use stage::{
     BlankLines, Change, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnSource, ColumnType, Columns,
     CompressSpec, CountSpec, Counted, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec, CsvToParquetSpec,
     Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec, EbcdicType,
-    EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec, LineEnd,
-    LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec, OnError,
-    OutputColumn, ParquetCompression, PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec,
+    EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec, Larger,
+    LineEnd, LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, MediaType, NewlineSpec,
+    OnError, OutputColumn, ParquetCompression, PgpCipher, PgpCompression, PgpDecryptSpec, PgpEncryptSpec,
     PgpIntegrity, PgpSignSpec, PgpVerify, PgpVerifySpec, Place, Placed, QuoteStyle, RecordTerminator,
-    RecordsSpec, SchemaFault, SidecarDigest, SidecarSpec, SplitSpec, StageSpec, SumSpec, TrailerSpec,
-    UniqueSpec, UnknownCharset, UnzipSpec, ValidateSpec, XmlSpec, width,
+    RecordsSpec, ScanSpec, SchemaFault, SidecarDigest, SidecarSpec, SplitSpec, StageSpec, SumSpec,
+    TrailerSpec, UniqueSpec, UnknownCharset, UnzipSpec, ValidateSpec, XmlSpec, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

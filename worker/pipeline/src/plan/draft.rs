@@ -2,12 +2,13 @@
 
 use eft_domain::{
     ByteSize, Code, Failure,
-    route::{CompressSpec, SplitSpec, StageSpec},
+    route::{CompressSpec, ScanSpec, SplitSpec, StageSpec},
 };
 
 use super::{Blocks, DEFAULT_PART, MIB, Plan, Request, Serial, Step, build};
 use crate::{
     chain::{BETWEEN, ROOM},
+    scan,
     schedule::PartSchedule,
     stage::{BlockCompressor, Kind, ResumeClass, Splitter, Stage, StageInfo},
 };
@@ -22,6 +23,7 @@ const SPARE_BLOCKS: usize = 1;
 enum Group {
     Serial { stages: Vec<Serial>, infos: Vec<StageInfo> },
     Compress(BlockCompressor),
+    Scan(ScanSpec),
     Split(SplitSpec),
 }
 
@@ -30,8 +32,8 @@ impl Group {
         match self {
             Self::Serial { infos, .. } => infos.iter().any(|info| info.kind != Kind::Tap),
             Self::Compress(_) => true,
-            // Its headers are few, and held by nobody but the part they are in.
-            Self::Split(_) => false,
+            // The headers of a split are few, and held by nobody but the part they are in.
+            Self::Scan(_) | Self::Split(_) => false,
         }
     }
 }
@@ -62,6 +64,11 @@ impl<'a> Draft<'a> {
                 StageSpec::Compress(spec) => {
                     close(&mut serial, &mut groups)?;
                     groups.push(Group::Compress(compressor(*spec)));
+                }
+                StageSpec::Scan(spec) => {
+                    request.given.scanner()?;
+                    close(&mut serial, &mut groups)?;
+                    groups.push(Group::Scan(*spec));
                 }
                 StageSpec::Split(spec) => {
                     close(&mut serial, &mut groups)?;
@@ -97,6 +104,7 @@ impl<'a> Draft<'a> {
         let infos = self.groups.iter().flat_map(|group| match group {
             Group::Serial { infos, .. } => infos.clone(),
             Group::Compress(compressor) => vec![compressor.info()],
+            Group::Scan(_) => vec![scan::info()],
             Group::Split(spec) => vec![Splitter::info(spec, self.request.limits)],
         });
         infos.collect()
@@ -240,14 +248,14 @@ impl<'a> Draft<'a> {
         let mut windows: Vec<(u64, u64)> = Vec::new();
         for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.makes_bytes()) {
             let bound = match group {
-                Group::Serial { .. } | Group::Split(_) => ROOM,
+                Group::Serial { .. } | Group::Scan(_) | Group::Split(_) => ROOM,
                 Group::Compress(compressor) => compressor.bound(compressor.block_bytes()) as u64,
             };
             // Who holds what this group makes: the next group that makes bytes, or else the part being filled.
             let next = self.groups[index + 1..].iter().find(|group| group.makes_bytes());
             let held = match next {
                 None => part,
-                Some(Group::Serial { .. } | Group::Split(_)) => ROOM,
+                Some(Group::Serial { .. } | Group::Scan(_) | Group::Split(_)) => ROOM,
                 // Each block in work, and the one being filled, may keep a chunk alive that it shares with another.
                 Some(Group::Compress(next)) => (jobs as u64 + 1) * (next.block_bytes() as u64 + ROOM),
             };
@@ -259,7 +267,7 @@ impl<'a> Draft<'a> {
             .iter()
             .map(|group| match group {
                 Group::Compress(compressor) => jobs as u64 * compressor.info().memory,
-                Group::Serial { .. } | Group::Split(_) => 0,
+                Group::Serial { .. } | Group::Scan(_) | Group::Split(_) => 0,
             })
             .sum();
         // Blocks straight from the source hold ranges instead of chunks of a window.
@@ -275,6 +283,7 @@ impl<'a> Draft<'a> {
             Group::Serial { infos, .. } => {
                 infos.iter().map(|info| info.memory).sum::<u64>() + BETWEEN as u64 * (infos.len() as u64 - 1)
             }
+            Group::Scan(_) => scan::info().memory,
             Group::Split(spec) => Splitter::info(spec, self.request.limits).memory,
             Group::Compress(_) => 0,
         });
@@ -316,6 +325,7 @@ impl<'a> Draft<'a> {
                     Step::Rewrite { stages: stages.clone(), window: bytes }
                 }
                 Group::Serial { stages, .. } => Step::Taps(stages.clone()),
+                Group::Scan(spec) => Step::Scan(*spec),
                 Group::Split(spec) => Step::Split(*spec),
             }
         });

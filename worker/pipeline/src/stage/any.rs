@@ -82,8 +82,8 @@ impl AnyStage {
         Self::with(spec, limits, &Given::default())
     }
 
-    /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`), for `split`, which
-    /// makes several streams of one (`split.rs`), and for one entry of an archive, for which the archive has to be looked
+    /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`), for `scan`, which
+    /// waits for somebody else (`scan.rs`), for `split`, which makes several streams of one (`split.rs`), and for one entry of an archive, for which the archive has to be looked
     /// into first (see `zip`).
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl AnyStage {
     pub fn with(spec: &StageSpec, limits: &Limits, given: &Given) -> Result<Option<Self>, Failure> {
         Ok(match spec {
             StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
-            StageSpec::Compress(_) | StageSpec::Split(_) | StageSpec::Unzip(_) => None,
+            StageSpec::Compress(_) | StageSpec::Scan(_) | StageSpec::Split(_) | StageSpec::Unzip(_) => None,
             StageSpec::CsvProject(spec) => {
                 Some(Self::CsvProject(Box::new(CsvProject::new(spec.clone(), limits, &*given.secrets)?)))
             }

@@ -127,7 +127,7 @@ pub(in super::super) fn check(stages: &[StageSpec], report: &mut Report) {
                 report.add(path(), format!("stage {by} checks a sidecar already; remove one of them"));
             }
             (StageSpec::Validate(ValidateSpec::Sidecar(_)), None, None) => first = Some(at),
-            (StageSpec::Validate(_), ..) => {}
+            (StageSpec::Scan(_) | StageSpec::Validate(_), ..) => {}
             _ => made = made.or(Some(at)),
         }
     }
