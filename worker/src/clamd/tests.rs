@@ -106,7 +106,7 @@ async fn what_was_said_before_the_end_of_the_connection_counts() {
 async fn refused(said: &[u8], closed: bool) -> String {
     let (session, mut clamd) = session(64 << 10);
     clamd.write_all(said).await.unwrap();
-    let open = if closed { None } else { Some(clamd) };
+    let open = (!closed).then_some(clamd);
     let error = session.finish().await.unwrap_err();
     drop(open);
     assert_eq!(error.kind, ErrorKind::Transient);
