@@ -22,9 +22,11 @@ use eft_pipeline::{
     given::Given,
     keys::{Keyring, Keys, NoKeys},
     port::ErrorKind,
+    scanner::Scanner,
     stage::catalogue::{self, Entry},
 };
 use eft_worker::{
+    clamd::{Address, Clamd},
     keys::Folder,
     place,
     run::Job,
@@ -107,6 +109,9 @@ struct What {
     /// secret key is in NAME.pass, or in EFT_PASSPHRASE_NAME (capitals, _ for what is no letter or digit).
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
+    /// Where the clamd of a route that scans listens: host:port or unix:/path [default: what EFT_SCANNER says].
+    #[arg(long, value_name = "ADDR")]
+    scanner: Option<Address>,
     /// s3://bucket/key[?versionId=…], a path, or - for standard input.
     #[arg(value_name = "SRC")]
     source: ObjectUri,
@@ -131,9 +136,10 @@ impl What {
             None => Box::new(NoKeys),
         };
         let keys = Keyring::resolve(&route.stages, keys.as_ref(), SystemTime::now()).await?;
+        let scanner = scanner(self.scanner)?;
         Ok(Job {
             route,
-            given: Given { secrets, keys, ..Given::default() },
+            given: Given { secrets, keys, scanner, ..Given::default() },
             source: self.source,
             destination: self.destination,
             memory: self.memory,
@@ -144,6 +150,16 @@ impl What {
             interval: self.checkpoint_interval,
         })
     }
+}
+
+/// The scanner that was named, or that the environment names.
+fn scanner(named: Option<Address>) -> Result<Option<Arc<dyn Scanner>>, Failure> {
+    let address = match (named, variable("EFT_SCANNER")) {
+        (Some(address), _) => address,
+        (None, None) => return Ok(None),
+        (None, Some(text)) => text.parse().map_err(|error| configuration(format!("EFT_SCANNER: {error}")))?,
+    };
+    Ok(Some(Arc::new(Clamd::new(address))))
 }
 
 fn configuration(message: String) -> Failure {

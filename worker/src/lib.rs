@@ -1,6 +1,7 @@
 //! The worker: adapters for the ports of `eft-pipeline`, and what the command line does with them.
 
 pub mod checkpoint;
+pub mod clamd;
 mod input;
 mod kept;
 pub mod keys;

@@ -110,6 +110,10 @@ fn write_summary(out: &mut String, receipt: &Receipt) -> fmt::Result {
         if let Some(records) = stage.records {
             write!(out, ", {records} records, {} broken", stage.errors)?;
         }
+        if let Some(scan) = &stage.scan {
+            let rest = if scan.skipped { ", NOT ALL OF THEM" } else { "" };
+            write!(out, ", {} bytes scanned by {}{rest}", scan.bytes, scan.scanner)?;
+        }
         writeln!(out)?;
     }
     for reject in receipt.rejects.iter().take(10) {

@@ -5,7 +5,8 @@ use eft_domain::{
     id::Arrival,
     receipt::{
         Capabilities, CrcCapability, Delivery, DeliveryOutcome, FailureNote, JoinedObject, Method, Outcome,
-        Receipt, Rejected, ResumeClass, SCHEMA, Source, StageKind, StageRun, Totals, WriteCapability,
+        Receipt, Rejected, ResumeClass, SCHEMA, Scanned, Source, StageKind, StageRun, Totals,
+        WriteCapability,
     },
     route::StageSpec,
 };
@@ -222,6 +223,7 @@ fn concat_run(facts: &Facts<'_>, moved: Option<&Transferred>) -> Option<StageRun
         errors: 0,
         frames: Some(facts.objects.len() as u64),
         elapsed_ms: 0,
+        scan: None,
     })
 }
 
@@ -245,6 +247,11 @@ fn stage_run(stage: &StageTotals) -> StageRun {
         records: stage.report.records,
         errors: stage.report.errors,
         frames: stage.report.frames,
+        scan: stage.report.scan.as_ref().map(|scan| Scanned {
+            scanner: scan.scanner.clone(),
+            bytes: scan.bytes,
+            skipped: scan.skipped,
+        }),
         elapsed_ms: u64::try_from(stage.busy.as_millis()).unwrap_or(u64::MAX),
     }
 }

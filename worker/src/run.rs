@@ -104,15 +104,20 @@ impl Job {
         }
     }
 
-    /// Content of a message is written before its integrity and signature are known, and must not be taken for genuine.
+    /// Content of a message is written before its integrity and signature are known, and what is scanned before the
+    /// verdict: neither must be taken for good before.
     fn refuse_unproven_output(&self) -> Result<(), Failure> {
-        let reads = |stage: &StageSpec| matches!(stage, StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_));
-        if self.destination == ObjectUri::Std && self.route.stages.iter().any(reads) {
-            let message = "what is decrypted is genuine only once its end was read, and standard output cannot be \
-                           taken back: name a file or an object";
-            return Err(Failure::new(Code::PlanRefused, message));
-        }
-        Ok(())
+        let what = self.route.stages.iter().find_map(|stage| match stage {
+            StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => Some("decrypted is genuine"),
+            StageSpec::Scan(_) => Some("scanned is clean"),
+            _ => None,
+        });
+        let Some(what) = what.filter(|_| self.destination == ObjectUri::Std) else { return Ok(()) };
+        let message = format!(
+            "what is {what} only once its end was read, and standard output cannot be taken back: name a file or an \
+             object"
+        );
+        Err(Failure::new(Code::PlanRefused, message))
     }
 
     /// Where the object goes, or the first of several.

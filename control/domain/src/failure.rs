@@ -137,6 +137,12 @@ codes! {
     /// A manifest names more objects than `concat` may join.
     LimitObjects = "limit.max_objects", Rejected,
         "the route's owner raises `max_objects` of `concat`, or the sender makes several manifests";
+    /// A file is larger than the scanner is given, or than it takes.
+    LimitScanBytes = "limit.max_scan_bytes", Rejected,
+        "the sender splits the file, or the route's owner raises `max_bytes` of `scan` and the scanner's limits";
+    /// The scanner has found something.
+    ScanInfected = "scan.infected", Rejected,
+        "the sender looks where the file was made and sends it clean; whoever opened it elsewhere is told";
     /// The object, version or bucket is not there.
     SourceGone = "source.gone", Failed,
         "the sender uploads the file again; check who deletes objects or expires versions";
@@ -164,6 +170,9 @@ codes! {
     /// The destination could not be written, retries spent.
     DestinationUnavailable = "destination.unavailable", Failed,
         "run it again when the destination answers; nothing is visible there";
+    /// The scanner was not reached, or gave no verdict.
+    ScanUnavailable = "scan.unavailable", Failed,
+        "run it again when the scanner answers; nothing is visible at the destination";
     /// A commit was sent, its answer lost, and what stands there could not be established.
     DestinationIndeterminate = "destination.indeterminate", Failed,
         "look at the destination: if an object with this delivery id is there it is complete, otherwise run it again";

@@ -43,7 +43,7 @@ def exits(code):
     group = code.partition(".")[0]
     if code in ("route.invalid", "plan.refused", "configuration", "checkpoint.refused"):
         return eft.USAGE
-    if group in ("validation", "format", "limit", "archive", "sidecar", "manifest", "crypto") or code == "source.empty":
+    if group in ("validation", "format", "limit", "archive", "sidecar", "manifest", "crypto") or code in ("source.empty", "scan.infected"):
         return eft.REJECTED
     return eft.INTERRUPTED if code == "interrupted" else eft.FAILED
 

@@ -60,7 +60,9 @@ def test_examples_are_planned(bed):
             file.writestr(named[0] if named else "x", "x\n")
         given = archive if "codec: zip" in entry["example"] else source
         to = bed.path("-{n}" if "split:" in entry["example"] else "")
-        plan = bed.worker("--keys", keys, given, to, command="plan", route=entry["example"]).out.decode()
+        # A plan asks no scanner anything.
+        flags = ["--keys", keys, "--scanner", "127.0.0.1:1"]
+        plan = bed.worker(*flags, given, to, command="plan", route=entry["example"]).out.decode()
         said = dict(line.split(None, 1) for line in plan.splitlines() if line.split(None, 1)[1:])
         assert entry["name"] in said["stages"].split(", "), plan
         assert said["resume"] >= entry["resume"], plan

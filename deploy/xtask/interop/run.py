@@ -24,6 +24,7 @@ import refusals_faults
 import refusals_input
 import refusals_places
 import refusals_usage
+import scans
 import sidecars
 import splits
 import zips_out
@@ -32,7 +33,8 @@ from bed import Bed
 import eft
 
 MODULES = [
-    gates, bombs, catalogue, records, objects, sidecars, splits, concats, codecs_in, codecs_out, zips_out, parquet_out, pgp,
+    gates, bombs, catalogue, records, objects, sidecars, scans, splits, concats, codecs_in, codecs_out, zips_out,
+    parquet_out, pgp,
     refusals_input, refusals_places, refusals_faults, indeterminate, refusals_usage,
 ]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"

@@ -17,6 +17,7 @@ const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12",
 /// Programs that check what the worker makes, and that it is measured beside, each with its package.
 const PROGRAMS: [(&str, &str); 8] = [
     ("bzip2", "bzip2"),
+    ("clamd", "clamav-daemon"),
     ("gpg", "gpg"),
     ("gpg-agent", "gpg-agent"),
     ("gzip", "gzip"),
@@ -115,12 +116,17 @@ fn find_python(root: &Path) -> Outcome<String> {
 
 /// Makes sure that [`PROGRAMS`] are there: a container's root installs them, everybody else is told how to.
 pub(crate) fn programs(places: &Places) -> Outcome {
-    // All know `--version`, but for one.
-    let version = |name| if name == "unzip" { "-v" } else { "--version" };
-    let there = |name| match Run::new(&places.root, name).arg(version(name)).output() {
-        Ok(_) => Ok(true),
-        Err(Stop::Failed(_)) => Ok(false),
-        Err(stop) => Err(stop),
+    // All know `--version`, but for one; and daemons stand where not every user looks.
+    let there = |name: &str| {
+        let version = if name == "unzip" { "-v" } else { "--version" };
+        for path in [name.to_owned(), format!("/usr/sbin/{name}")] {
+            match Run::new(&places.root, path).arg(version).output() {
+                Ok(_) => return Ok(true),
+                Err(Stop::Failed(_)) => {}
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(false)
     };
     let mut missing = Vec::new();
     for (name, package) in PROGRAMS {

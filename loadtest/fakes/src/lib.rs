@@ -8,6 +8,8 @@ pub mod faulty;
 pub mod keys;
 mod memory;
 mod pattern;
+pub mod scanner;
 
 pub use memory::{Fault, MemorySink, MemorySource, SinkFaults, SourceFaults};
 pub use pattern::{Pattern, pattern};
+pub use scanner::MemoryScanner;

@@ -70,6 +70,7 @@ fn route(text: &str, parse: Parse) {
             spec,
             StageSpec::Compress(_)
                 | StageSpec::Zip(_)
+                | StageSpec::Scan(_)
                 | StageSpec::Split(_)
                 | StageSpec::Concat(_)
                 | StageSpec::Unzip(_)

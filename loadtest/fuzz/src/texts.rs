@@ -10,6 +10,7 @@ use eft_domain::{
     TenantId, VersionId,
     route::{CompleteWhen, KeyTemplate, Match, StorageClass, TemplateValues},
 };
+use eft_pipeline::scanner::{Verdict, of_clamd};
 
 /// Longest error text: one screen's lines, whatever was parsed.
 const MAX_MESSAGE: usize = 1_000;
@@ -58,7 +59,7 @@ pub fn uri(data: &[u8]) {
     }
 }
 
-/// Ids, names, sizes, templates, conditions and globs.
+/// Ids, names, sizes, templates, conditions, globs and the answers of a scanner.
 pub fn texts(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     round_trip::<BucketName>(text);
@@ -75,10 +76,22 @@ pub fn texts(data: &[u8]) {
     round_trip::<CompleteWhen>(text);
     size(text);
     template(text);
+    answer(text);
     let (glob, key) = text.split_once('\n').unwrap_or((text, text));
     if glob.len() <= 12 && key.len() <= 24 {
         let route = Match { prefix: String::new(), glob: Some(glob.to_owned()) };
         assert_eq!(route.takes(key), matches(glob, key), "{glob:?} {key:?}");
+    }
+}
+
+/// What clamd may answer: one answer alone means that a file is clean.
+fn answer(text: &str) {
+    match of_clamd(text.as_bytes()) {
+        Ok(Verdict::Clean) => assert_eq!(text, "stream: OK"),
+        Ok(Verdict::Infected(said) | Verdict::TooLarge(said)) => refusal(&said),
+        Err(said) => {
+            assert!(text.is_empty() == said.is_empty() && !said.chars().any(char::is_control), "{said}")
+        }
     }
 }
 

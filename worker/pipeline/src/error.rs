@@ -30,6 +30,12 @@ pub fn of_sink(error: &PortError) -> Failure {
     Failure::new(code, error.message.clone())
 }
 
+/// A scanner's error as a failure of the run, after it was shown so many bytes. The scan cannot be gone on with.
+pub(crate) fn of_scanner(error: &PortError, shown: u64) -> Failure {
+    let when = if shown == 0 { String::new() } else { format!(", after {shown} bytes") };
+    Failure::new(Code::ScanUnavailable, format!("{}{when}", error.message))
+}
+
 /// The error of a checkpoint store as a failure of the run.
 pub fn of_checkpoint(error: &PortError) -> Failure {
     Failure::new(Code::CheckpointUnavailable, error.message.clone())

@@ -13,6 +13,7 @@ pub mod stored;
 
 mod blocks;
 pub mod chain;
+mod scan;
 mod serial;
 mod split;
 pub mod stage;
@@ -37,6 +38,7 @@ pub mod port;
 pub mod progress;
 pub mod resume;
 pub mod retry;
+pub mod scanner;
 pub mod secrets;
 pub mod sidecar;
 pub mod zip;

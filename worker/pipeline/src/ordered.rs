@@ -23,7 +23,10 @@ pub(crate) enum Flowing<T> {
 
 /// The receiving end of a step.
 #[derive(Debug)]
-pub(crate) struct Upstream<T>(mpsc::Receiver<Flowing<T>>);
+pub(crate) struct Upstream<T> {
+    receiver: mpsc::Receiver<Flowing<T>>,
+    ended: bool,
+}
 
 /// The sending end of a step.
 pub(crate) type Downstream<T> = mpsc::Sender<Flowing<T>>;
@@ -31,7 +34,7 @@ pub(crate) type Downstream<T> = mpsc::Sender<Flowing<T>>;
 /// A bounded link between two steps.
 pub(crate) fn link<T>(capacity: usize) -> (Downstream<T>, Upstream<T>) {
     let (sender, receiver) = mpsc::channel(capacity);
-    (sender, Upstream(receiver))
+    (sender, Upstream { receiver, ended: false })
 }
 
 /// The step after this one is gone; its own error says why.
@@ -42,9 +45,15 @@ pub(crate) fn downstream_gone() -> Failure {
 impl<T> Upstream<T> {
     /// The next item; `None` at the end. When the step before died this never returns: its error ends the transfer.
     pub(crate) async fn next(&mut self) -> Option<T> {
-        match self.0.recv().await {
+        if self.ended {
+            return None;
+        }
+        match self.receiver.recv().await {
             Some(Flowing::Item(item)) => Some(item),
-            Some(Flowing::End) => None,
+            Some(Flowing::End) => {
+                self.ended = true;
+                None
+            }
             None => std::future::pending().await,
         }
     }
@@ -137,6 +146,16 @@ mod tests {
         let ((), seen) = tokio::join!(send, receive);
         assert_eq!(seen, (0..50).collect::<Vec<_>>());
         assert_eq!(most.get(), 4);
+    }
+
+    #[tokio::test]
+    async fn the_end_stays_the_end() {
+        let (sender, mut receiver) = link::<u8>(1);
+        sender.send(Flowing::End).await.unwrap();
+        drop(sender);
+        assert_eq!(receiver.next().await, None);
+        // Whoever fails behind the end may still read on to it.
+        receiver.drain().await;
     }
 
     #[tokio::test(start_paused = true)]

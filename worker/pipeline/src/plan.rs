@@ -10,7 +10,7 @@ mod draft;
 
 use eft_domain::{
     ByteSize, Code, Failure,
-    route::{Limits, SplitSpec, StageSpec},
+    route::{Limits, ScanSpec, SplitSpec, StageSpec},
 };
 
 use crate::{
@@ -107,6 +107,8 @@ pub enum Step {
     },
     /// Compression, parallel over the CPU pool.
     Blocks(Blocks),
+    /// A scanner looks; bytes pass as they came.
+    Scan(ScanSpec),
     /// Several objects of one; bytes pass as they came.
     Split(SplitSpec),
 }
@@ -142,7 +144,7 @@ pub struct Plan {
     pub infos: Vec<StageInfo>,
     pub(crate) limits: Limits,
     sink: SinkLimits,
-    given: Given,
+    pub(crate) given: Given,
 }
 
 impl Plan {
@@ -204,14 +206,15 @@ impl Plan {
         Err(Failure::new(Code::PlanRefused, message))
     }
 
-    /// Some stage gives out bytes before it can vouch for them: what is found in them is not to be told before it does.
-    pub(crate) fn withholds(&self) -> bool {
+    /// Some stage of the first `steps` steps gives out bytes before it can vouch for them: what is found in them behind
+    /// these steps is not to be told before it does.
+    pub(crate) fn withholds(&self, steps: usize) -> bool {
         let reads = |stage: &Serial| {
             matches!(stage, Serial::Spec(StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_)))
         };
-        self.steps.iter().any(|step| match step {
+        self.steps[..steps].iter().any(|step| match step {
             Step::Taps(stages) | Step::Rewrite { stages, .. } => stages.iter().any(reads),
-            Step::Blocks(_) | Step::Split(_) => false,
+            Step::Blocks(_) | Step::Scan(_) | Step::Split(_) => false,
         })
     }
 
@@ -222,7 +225,7 @@ impl Plan {
 
     /// Some step makes bytes that are not the source's.
     pub fn makes_bytes(&self) -> bool {
-        self.steps.iter().any(|step| !matches!(step, Step::Taps(_)))
+        self.steps.iter().any(|step| !matches!(step, Step::Taps(_) | Step::Scan(_)))
     }
 
     /// The size of the output, where it is known before it is made.

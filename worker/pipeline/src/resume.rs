@@ -194,6 +194,7 @@ pub(crate) fn can_go_on(failure: &Failure) -> bool {
         | Code::DestinationUnavailable
         | Code::DestinationIndeterminate
         | Code::DestinationFull
+        | Code::ScanUnavailable
         | Code::CheckpointUnavailable => true,
         code => matches!(code.class(), Class::Held | Class::Interrupted),
     }

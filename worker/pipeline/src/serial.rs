@@ -4,6 +4,10 @@
 //! A chain that makes new bytes reserves [`ROOM`] in its window before each step. A chain of taps forwards the very
 //! chunks it was given, with their leases and checksums.
 //!
+//! # Failure handling
+//! What a chain finds behind a step that has yet to vouch for what it gave out is told once that step has: until then the
+//! stream is read on and thrown away, as `chain.rs` does within a chain.
+//!
 //! # Resuming
 //! A mark that comes with a chunk goes through the chain and leaves with the chunk that was made up to it.
 
@@ -50,6 +54,14 @@ pub(crate) struct Crew<'a> {
     pub(crate) progress: &'a Progress,
     /// Where totals go, also those of a step that failed.
     pub(crate) totals: &'a (dyn Fn(Vec<StageTotals>) + Sync),
+    /// A step before this one gives out bytes before it can vouch for them.
+    pub(crate) withhold: bool,
+}
+
+/// A chain that failed, and what its stages did.
+struct Failed {
+    failure: Failure,
+    totals: Vec<StageTotals>,
 }
 
 impl Crew<'_> {
@@ -59,18 +71,31 @@ impl Crew<'_> {
         mut chain: Chain,
         mut output: Output,
         input: u64,
-    ) -> Result<(Chain, Output, Flow), Failure> {
+    ) -> Result<(Chain, Output, Flow), Failed> {
         let work = move || {
             let flow = chain.step(&mut output);
             (chain, output, flow)
         };
-        let (chain, output, flow) = if input <= INLINE { work() } else { self.pool.run(work).await? };
-        match flow {
-            Ok(flow) => Ok((chain, output, flow)),
-            Err(failure) => {
-                (self.totals)(chain.totals());
-                Err(failure)
-            }
+        let worked = if input <= INLINE { Ok(work()) } else { self.pool.run(work).await };
+        match worked {
+            Ok((chain, output, Ok(flow))) => Ok((chain, output, flow)),
+            Ok((chain, _, Err(failure))) => Err(Failed { failure, totals: chain.totals() }),
+            Err(failure) => Err(Failed { failure, totals: Vec::new() }),
+        }
+    }
+
+    /// The failure and the totals, once they may be told. What the step holds of the stream has to be dropped before.
+    async fn tell(&self, failed: Failed, upstream: &mut Upstream<Chunk>) -> Failure {
+        self.prove(upstream).await;
+        (self.totals)(failed.totals);
+        failed.failure
+    }
+
+    /// Wait until the steps before this one have vouched for what they gave out; if they do not, for ever: their own
+    /// failure ends the transfer.
+    pub(crate) async fn prove(&self, upstream: &mut Upstream<Chunk>) {
+        if self.withhold {
+            upstream.drain().await;
         }
     }
 }
@@ -89,7 +114,13 @@ pub(crate) async fn run_taps(
         want(&mut chain, &mut waiting, chunk.mark.take());
         let mut flow = Flow::Boundary;
         while flow == Flow::Boundary {
-            (chain, _, flow) = crew.step(chain, Output::with_room(0), chunk.len).await?;
+            (chain, _, flow) = match crew.step(chain, Output::with_room(0), chunk.len).await {
+                Ok(stepped) => stepped,
+                Err(failed) => {
+                    drop(chunk);
+                    return Err(crew.tell(failed, &mut upstream).await);
+                }
+            };
             chunk.mark = chunk.mark.or(passed(&mut chain, &mut waiting));
         }
         let drop_now = dropped.min(chunk.len);
@@ -101,7 +132,10 @@ pub(crate) async fn run_taps(
         downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
     }
     chain.input().end();
-    (chain, _, _) = crew.step(chain, Output::with_room(0), 0).await?;
+    (chain, _, _) = match crew.step(chain, Output::with_room(0), 0).await {
+        Ok(stepped) => stepped,
+        Err(failed) => return Err(crew.tell(failed, &mut upstream).await),
+    };
     (crew.totals)(chain.totals());
     downstream.send(Flowing::End).await.map_err(|_| downstream_gone())
 }
@@ -135,7 +169,13 @@ pub(crate) async fn run_rewrite(
             }
         }
         let work = input.as_ref().map_or(0, |chunk| chunk.len);
-        (chain, output, flow) = crew.step(chain, output, work).await?;
+        (chain, output, flow) = match crew.step(chain, output, work).await {
+            Ok(stepped) => stepped,
+            Err(failed) => {
+                drop(input);
+                return Err(crew.tell(failed, &mut upstream).await);
+            }
+        };
         let mark = passed(&mut chain, &mut waiting);
         // A mark cuts the chunk: it stands behind the very last byte.
         if mark.is_some() || (flow != Flow::Hungry && !output.is_empty()) {

@@ -20,11 +20,9 @@ use crate::{
     stage::Splitter,
 };
 
-/// With `withhold` a failure is told only once a stage before this step has vouched for what it gave out (`chain.rs`).
 pub(crate) async fn run_split(
     spec: SplitSpec,
     limits: &Limits,
-    withhold: bool,
     mut upstream: Upstream<Chunk>,
     downstream: Downstream<Chunk>,
     crew: Crew<'_>,
@@ -52,9 +50,8 @@ pub(crate) async fn run_split(
         let cuts = match cuts {
             Ok(cuts) => cuts,
             Err(failure) => {
-                if withhold {
-                    upstream.drain().await;
-                }
+                drop(chunk);
+                crew.prove(&mut upstream).await;
                 totals(&splitter, bytes_in, bytes_out, busy);
                 return Err(failure);
             }

@@ -46,6 +46,7 @@ use crate::{
     progress::Progress,
     resume::{Saved, Start, can_go_on, start_over, take_up},
     retry::{RetryPolicy, retrying},
+    scan::run_scan,
     serial::{Crew, Resumable, run_rewrite, run_taps},
     split::run_split,
     stored::Account,
@@ -284,10 +285,11 @@ impl Transfer {
             .collect();
         let mut saved = Saved::of(mark, plan.steps.len())?;
         let mut steps: Vec<BoxFuture<'_, Result<(), Failure>>> = Vec::new();
-        for (step, report) in plan.steps.iter().zip(&reports) {
+        for (at, (step, report)) in plan.steps.iter().zip(&reports).enumerate() {
             let (downstream, next) = link(LINK);
             let upstream = std::mem::replace(&mut upstream, next);
-            let crew = Crew { pool: &self.pool, progress: &self.progress, totals: report };
+            let withhold = plan.withholds(at);
+            let crew = Crew { pool: &self.pool, progress: &self.progress, totals: report, withhold };
             steps.push(match step {
                 Step::Taps(stages) => {
                     let chain = Resumable::new(plan.stages(stages)?, saved.chain()?)?;
@@ -297,10 +299,11 @@ impl Transfer {
                     let chain = Resumable::new(plan.stages(stages)?, saved.chain()?)?;
                     run_rewrite(chain, upstream, downstream, Budget::new(*window), crew).boxed()
                 }
-                Step::Split(spec) => {
-                    let withhold = plan.withholds();
-                    run_split(*spec, &plan.limits, withhold, upstream, downstream, crew).boxed()
+                Step::Scan(spec) => {
+                    let scanner = plan.given.scanner()?;
+                    run_scan(*spec, scanner, &self.retry, upstream, downstream, crew).boxed()
                 }
+                Step::Split(spec) => run_split(*spec, &plan.limits, upstream, downstream, crew).boxed(),
                 Step::Blocks(blocks) => {
                     run_blocks(blocks, saved.blocks()?, upstream, downstream, crew).boxed()
                 }
@@ -350,7 +353,7 @@ impl Transfer {
     ) -> Result<Vec<Uploaded>, Failure> {
         let mut incoming = Incoming::new(upstream);
         let sent = self.send_each(sending, lanes, done, &mut incoming).await;
-        if sent.is_err() && self.plan.splits() && self.plan.withholds() {
+        if sent.is_err() && self.plan.splits() && self.plan.withholds(self.plan.steps.len()) {
             incoming.drain().await;
         }
         sent

@@ -15,10 +15,11 @@ use codec_support::{compress, text};
 use eft_domain::{
     ByteSize, Code,
     route::{
-        Codec, CompressSpec, CsvSpec, DecompressSpec, Limits, PgpVerify, StageSpec, ValidateSpec, ZipSpec,
+        Codec, CompressSpec, CsvSpec, DecompressSpec, Limits, PgpVerify, ScanSpec, StageSpec, ValidateSpec,
+        ZipSpec,
     },
 };
-use eft_fakes::{Fault, MemorySink, MemorySource, Pattern, SinkFaults, pattern};
+use eft_fakes::{Fault, MemoryScanner, MemorySink, MemorySource, Pattern, SinkFaults, pattern};
 use eft_pipeline::{
     budget::Budget,
     checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned, SavedStep},
@@ -204,6 +205,22 @@ impl Rig {
         }
     }
 
+    /// Run and kill when half of the source was read.
+    async fn kill_halfway(&self) {
+        let half = self.source.size().unwrap() / 2;
+        let midway = async {
+            while self.progress.snapshot().read < half {
+                tokio::time::sleep(Duration::from_micros(200)).await;
+            }
+        };
+        // The future is dropped where it stands.
+        tokio::select! {
+            biased;
+            () = midway => {}
+            ended = self.run(MIB, CancellationToken::new()) => panic!("it ended: {:?}", ended.err()),
+        }
+    }
+
     fn bytes_read(&self) -> u64 {
         self.source.reads().iter().map(|range| range.end - range.start).sum()
     }
@@ -283,6 +300,24 @@ async fn a_member_that_never_ends_is_read_again_from_its_start() {
     assert_eq!(rig.sink.open_uploads(), 0);
 }
 
+/// A scanner has to see all bytes in one go, whatever a run that was killed had shown it.
+#[tokio::test]
+async fn a_scan_starts_over() {
+    let content = pattern(1, 40 << 20);
+    let mut rig = Rig::new(content.clone(), &[StageSpec::Scan(ScanSpec::default())]);
+    let StageSpec::Scan(spec) = &mut rig.stages[0] else { unreachable!() };
+    spec.max_bytes = ByteSize::mib(64);
+    let scanner = MemoryScanner::default().latency(Duration::from_millis(1));
+    rig.given.scanner = Some(Arc::new(scanner.clone()));
+    rig.kill_halfway().await;
+    assert!(rig.shelf.get().unwrap().done.is_none(), "a place was kept that cannot be gone on from");
+    let outcome = rig.run(MIB, CancellationToken::new()).await.unwrap();
+    assert_eq!((rig.sink.object(), outcome.resumed_from), (Some(content.clone()), None));
+    assert_eq!((rig.sink.open_uploads(), rig.shelf.get().is_none()), (0, true));
+    let scans = scanner.scans();
+    assert!(scans.len() == 2 && scans[0].len() < content.len() && scans[1] == content);
+}
+
 /// What was decrypted is not vouched for before the end, so nothing of a run that was killed is taken up.
 #[tokio::test]
 async fn a_message_is_decrypted_from_its_start() {
@@ -291,18 +326,7 @@ async fn a_message_is_decrypted_from_its_start() {
     let mut rig = Rig::new(pgp_support::gpg("--encrypt --sign -r acme@ -u acme@ -z 0", &content), &stages);
     rig.given.keys = pgp_support::ring(&stages).unwrap();
     rig.memory = 64 * MIB;
-    let half = rig.source.size().unwrap() / 2;
-    let midway = async {
-        while rig.progress.snapshot().read < half {
-            tokio::time::sleep(Duration::from_micros(200)).await;
-        }
-    };
-    // The future is dropped where it stands.
-    tokio::select! {
-        biased;
-        () = midway => {}
-        ended = rig.run(MIB, CancellationToken::new()) => panic!("it ended: {:?}", ended.err()),
-    }
+    rig.kill_halfway().await;
     let outcome = rig.run(MIB, CancellationToken::new()).await.unwrap();
     assert_eq!((rig.sink.object(), outcome.resumed_from), (Some(content.into()), None));
     assert_eq!((rig.sink.open_uploads(), rig.shelf.get().is_none()), (0, true));

@@ -13,7 +13,7 @@ mod tests;
 
 pub use parts::{
     Capabilities, CrcCapability, Delivery, DeliveryOutcome, FailureNote, JoinedObject, Method, Outcome,
-    Rejected, ResumeClass, ResumedFrom, Source, StageKind, StageRun, Totals, WriteCapability,
+    Rejected, ResumeClass, ResumedFrom, Scanned, Source, StageKind, StageRun, Totals, WriteCapability,
 };
 pub use signed::{ReceiptError, Signature, SignedReceipt};
 

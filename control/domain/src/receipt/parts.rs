@@ -190,8 +190,22 @@ pub struct StageRun {
     /// Members, frames or blocks; none where the format has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames: Option<u64>,
+    /// What a scanner saw; none where the stage is no scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Scanned>,
     /// Time spent in it.
     pub elapsed_ms: u64,
+}
+
+/// What a scanner saw of the bytes that passed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scanned {
+    /// The scanner with its version, as it says.
+    pub scanner: String,
+    /// Bytes it gave a verdict on.
+    pub bytes: u64,
+    /// More bytes passed than it gave a verdict on, because the route lets them.
+    pub skipped: bool,
 }
 
 /// A record that broke a rule.

@@ -37,6 +37,7 @@ fn stage(name: &str, kind: StageKind, bytes_in: u64, bytes_out: u64) -> StageRun
         records: Some(2),
         errors: 0,
         frames: None,
+        scan: None,
         elapsed_ms: 1,
     }
 }

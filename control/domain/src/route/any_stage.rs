@@ -186,6 +186,11 @@ pub(super) fn any_pgp() -> impl Strategy<Value = StageSpec> {
     prop_oneof![decrypt, encrypt, sign, verify]
 }
 
+pub(super) fn any_scan() -> impl Strategy<Value = ScanSpec> {
+    (1u64..=1 << 30, proptest::sample::select(Larger::ALL))
+        .prop_map(|(max_bytes, larger)| ScanSpec { max_bytes: ByteSize(max_bytes), larger })
+}
+
 pub(super) fn any_split() -> impl Strategy<Value = SplitSpec> {
     let bounds = prop_oneof![
         (1u64..).prop_map(|records| (Some(records), None)),

@@ -11,7 +11,7 @@ use super::{
     decode_stage::level_range,
     errors::{Report, join, quoted},
     stage::{
-        concat, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records,
+        concat, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, jsonl, magic, records, scan,
         sidecar, split, trailer, unique, zip,
     },
 };
@@ -70,6 +70,7 @@ pub(super) fn route(route: &Route, report: &mut Report) {
         }
     }
     concat::check_place(&route.stages, report);
+    scan::check_place(&route.stages, report);
     split::check_place(&route.stages, report);
     destinations(route, report);
 }
@@ -132,7 +133,7 @@ fn source(route: &Route) -> Bytes {
 fn verb(stage: &StageSpec) -> Option<&'static str> {
     match stage {
         StageSpec::Compress(_) | StageSpec::Decompress(_) | StageSpec::Unzip(_) | StageSpec::Zip(_) => None,
-        StageSpec::Concat(_) => None,
+        StageSpec::Concat(_) | StageSpec::Scan(_) => None,
         StageSpec::PgpDecrypt(_) | StageSpec::PgpVerify(_) => None,
         StageSpec::PgpEncrypt(_) | StageSpec::PgpSign(_) => None,
         StageSpec::CsvProject(_) | StageSpec::CsvToJsonl(_) | StageSpec::CsvToParquet(_) => Some("reads"),

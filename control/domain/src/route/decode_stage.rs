@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{
     Codec, ColumnType, Columns, CompressSpec, ConcatSpec, CsvSpec, DecompressSpec, JsonlSpec,
-    RecordTerminator, SidecarSpec, StageSpec, UniqueSpec, ValidateSpec, XmlSpec,
+    RecordTerminator, ScanSpec, SidecarSpec, StageSpec, UniqueSpec, ValidateSpec, XmlSpec,
     cursor::{At, Fields},
     decode::only,
     errors::{Report, did_you_mean, quoted},
     names,
     stage::{
         charset, concat, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic,
-        newline, pgp, records, sidecar, split, trailer, unique, xml, zip,
+        newline, pgp, records, scan, sidecar, split, trailer, unique, xml, zip,
     },
 };
 
@@ -39,6 +39,7 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
             "charset" => "`charset` needs an encoding: write `charset: { from: windows-1252 }`".to_owned(),
             "ebcdic" => "`ebcdic` needs a code page and records: write `ebcdic: { from: cp037, records: { fixed: 80 } }`".to_owned(),
             "newline" => "`newline` needs a line end: write `newline: { to: lf }`".to_owned(),
+            "scan" => return Some(StageSpec::Scan(ScanSpec::default())),
             "strip_bom" => return Some(StageSpec::StripBom),
             "concat" => return Some(StageSpec::Concat(ConcatSpec::default())),
             "compress" | "decompress" => format!("`{name}` needs a codec: write `{name}: {{ codec: gzip }}`"),
@@ -80,6 +81,8 @@ pub(super) fn stage(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
         "newline" => newline::decode(&inner, report).map(StageSpec::Newline),
         "concat" if inner.is_null() => Some(StageSpec::Concat(ConcatSpec::default())),
         "concat" => concat::decode(&inner, report).map(StageSpec::Concat),
+        "scan" if inner.is_null() => Some(StageSpec::Scan(ScanSpec::default())),
+        "scan" => scan::decode(&inner, report).map(StageSpec::Scan),
         "strip_bom" if inner.is_null() => Some(StageSpec::StripBom),
         "strip_bom" => inner.fields(report, names::STRIP_BOM).map(|_| StageSpec::StripBom),
         "compress" => compress(&inner, report),

@@ -8,7 +8,7 @@ use super::{
     names::word,
     stage::{
         charset, concat, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, edi, fixed_width, jsonl, magic,
-        newline, records, sidecar, split, trailer, unique, xml, zip,
+        newline, records, scan, sidecar, split, trailer, unique, xml, zip,
     },
 };
 
@@ -83,6 +83,7 @@ fn stage(stage: &StageSpec) -> Value {
         StageSpec::Compress(spec) => {
             json!({ "compress": { "codec": word(spec.codec), "level": spec.level } })
         }
+        StageSpec::Scan(spec) => json!({ "scan": scan::encode(spec) }),
         StageSpec::Split(spec) => json!({ "split": split::encode(spec) }),
         StageSpec::Drop(spec) => json!({ "drop": records::encode_drop(spec) }),
         StageSpec::Head(spec) => json!({ "head": records::encode_head(spec) }),

@@ -31,12 +31,12 @@ pub use stage::{
     CompressSpec, ConcatSpec, CountSpec, Counted, CsvOutput, CsvProjectSpec, CsvSpec, CsvToJsonlSpec,
     CsvToParquetSpec, Decimal, DecimalSize, DecompressSpec, DialectSpec, DropSpec, EbcdicRecords, EbcdicSpec,
     EbcdicType, EdiSpec, EdiStandard, FixedColumn, FixedWidthSpec, HeadSpec, Invalid, JsonSchema, JsonlSpec,
-    LineEnd, LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, ManifestForm, MediaType,
-    NewlineSpec, OnError, OutputColumn, ParquetCompression, PgpCipher, PgpCompression, PgpDecryptSpec,
-    PgpEncryptSpec, PgpIntegrity, PgpSignSpec, PgpVerify, PgpVerifySpec, Place, Placed, QuoteStyle,
-    RecordTerminator, RecordsSpec, SchemaFault, SidecarDigest, SidecarSpec, SplitSpec, StageSpec, SumSpec,
-    TrailerSpec, UniqueSpec, UnknownCharset, UnzipSpec, ValidateSpec, XmlSpec, ZipSpec, entry_fault,
-    made_entry_fault, width,
+    Larger, LineEnd, LineTerminator, LoneCr, MAX_HELD, MAX_LAST, MagicSpec, Malformed, ManifestForm,
+    MediaType, NewlineSpec, OnError, OutputColumn, ParquetCompression, PgpCipher, PgpCompression,
+    PgpDecryptSpec, PgpEncryptSpec, PgpIntegrity, PgpSignSpec, PgpVerify, PgpVerifySpec, Place, Placed,
+    QuoteStyle, RecordTerminator, RecordsSpec, ScanSpec, SchemaFault, SidecarDigest, SidecarSpec, SplitSpec,
+    StageSpec, SumSpec, TrailerSpec, UniqueSpec, UnknownCharset, UnzipSpec, ValidateSpec, XmlSpec, ZipSpec,
+    entry_fault, made_entry_fault, width,
 };
 pub use template::{KeyTemplate, ParseTemplateError, Placeholder, RenderError, TemplateValues};
 

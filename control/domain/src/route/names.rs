@@ -43,6 +43,7 @@ pub(super) const STAGES: &[&str] = &[
     "newline",
     "pgp_decrypt",
     "pgp_verify",
+    "scan",
     "split",
     "strip_bom",
     "validate",

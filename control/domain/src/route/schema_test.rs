@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    BlankLines, CodePage, Codec, ColumnType, Counted, Digest, EdiStandard, Executor, HeadOfLine, LineEnd,
-    LineTerminator, LoneCr, Malformed, ManifestForm, MediaType, OnEmpty, OnError, OnExisting,
+    BlankLines, CodePage, Codec, ColumnType, Counted, Digest, EdiStandard, Executor, HeadOfLine, Larger,
+    LineEnd, LineTerminator, LoneCr, Malformed, ManifestForm, MediaType, OnEmpty, OnError, OnExisting,
     ParquetCompression, PgpCipher, PgpCompression, PgpIntegrity, PgpVerify, QuoteStyle, RecordTerminator,
     Route, Rpo, SidecarDigest, StorageClass, names,
     stage::{self, charset, csv_project, csv_to_jsonl, csv_to_parquet, ebcdic, fixed_width, newline, pgp},
@@ -47,6 +47,7 @@ fn schema_and_decoder_know_the_same_fields() {
         ("csv", names::CSV),
         ("drop", stage::records::DROP),
         ("head", stage::records::HEAD),
+        ("scan", stage::scan::FIELDS),
         ("split", stage::split::SPLIT),
         ("concat", stage::concat::FIELDS),
         ("trailer", stage::trailer::FIELDS),
@@ -104,6 +105,7 @@ fn schema_and_decoder_know_the_same_words() {
         (&defs["csv"]["properties"]["types"]["additionalProperties"]["enum"], words::<ColumnType>()),
         (&defs["csv"]["properties"]["terminator"]["enum"], words::<RecordTerminator>()),
         (&defs["magic"]["properties"]["types"]["items"]["enum"], words::<MediaType>()),
+        (&defs["scan"]["properties"]["larger"]["enum"], words::<Larger>()),
         (&defs["sidecar"]["properties"]["digest"]["enum"], words::<SidecarDigest>()),
         (&defs["trailer_count"]["properties"]["of"]["enum"], words::<Counted>()),
         (&defs["edi"]["properties"]["standard"]["enum"], words::<EdiStandard>()),

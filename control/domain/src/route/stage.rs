@@ -18,6 +18,7 @@ pub(super) mod magic;
 pub(super) mod newline;
 pub(super) mod pgp;
 pub(super) mod records;
+pub(super) mod scan;
 pub(super) mod sidecar;
 pub(super) mod split;
 pub(super) mod trailer;
@@ -46,6 +47,7 @@ pub use pgp::{
     PgpVerifySpec,
 };
 pub use records::{DialectSpec, DropSpec, HeadSpec, MAX_HELD, MAX_LAST, RecordsSpec};
+pub use scan::{Larger, ScanSpec};
 pub use sidecar::{SidecarDigest, SidecarSpec};
 pub use split::SplitSpec;
 pub use trailer::{ColumnRef, CountSpec, Counted, Place, SumSpec, TrailerSpec};
@@ -78,6 +80,8 @@ pub enum StageSpec {
     Drop(DropSpec),
     /// Let only the first records pass.
     Head(HeadSpec),
+    /// Show the bytes to a virus scanner; they pass unchanged.
+    Scan(ScanSpec),
     /// Make several objects of one, cut between records.
     Split(SplitSpec),
     /// Make text of the records of a mainframe.

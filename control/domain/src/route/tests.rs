@@ -263,6 +263,7 @@ fn any_route() -> impl Strategy<Value = Route> {
             records
         })),
         any_pgp(),
+        any_scan().prop_map(StageSpec::Scan),
         any_split().prop_map(StageSpec::Split),
         any_unique().prop_map(|spec| StageSpec::Validate(ValidateSpec::Unique(spec))),
         any_trailer().prop_map(|spec| StageSpec::Validate(ValidateSpec::Trailer(spec))),

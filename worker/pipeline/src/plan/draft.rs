@@ -2,13 +2,14 @@
 
 use eft_domain::{
     ByteSize, Code, Failure,
-    route::{CompressSpec, SplitSpec, StageSpec, ZipSpec},
+    route::{CompressSpec, ScanSpec, SplitSpec, StageSpec, ZipSpec},
 };
 
 use super::{Blocks, DEFAULT_PART, MIB, Plan, Request, Serial, Step, build};
 use crate::{
     chain::{BETWEEN, ROOM},
     given::Given,
+    scan,
     schedule::PartSchedule,
     stage::{BlockCompressor, Kind, ResumeClass, Splitter, Stage, StageInfo},
     zip::Frame,
@@ -24,6 +25,7 @@ const SPARE_BLOCKS: usize = 1;
 enum Group {
     Serial { stages: Vec<Serial>, infos: Vec<StageInfo> },
     Compress(BlockCompressor, Option<Frame>),
+    Scan(ScanSpec),
     Split(SplitSpec),
 }
 
@@ -32,8 +34,8 @@ impl Group {
         match self {
             Self::Serial { infos, .. } => infos.iter().any(|info| info.kind != Kind::Tap),
             Self::Compress(..) => true,
-            // Its headers are few, and held by nobody but the part they are in.
-            Self::Split(_) => false,
+            // The headers of a split are few, and held by nobody but the part they are in.
+            Self::Scan(_) | Self::Split(_) => false,
         }
     }
 }
@@ -81,6 +83,11 @@ impl<'a> Draft<'a> {
                     let frame = frame(spec, &request.given)?;
                     groups.push(Group::Compress(BlockCompressor::of_entry(spec), Some(frame)));
                 }
+                StageSpec::Scan(spec) => {
+                    request.given.scanner()?;
+                    close(&mut serial, &mut groups)?;
+                    groups.push(Group::Scan(*spec));
+                }
                 StageSpec::Split(spec) => {
                     close(&mut serial, &mut groups)?;
                     groups.push(Group::Split(*spec));
@@ -115,6 +122,7 @@ impl<'a> Draft<'a> {
         let infos = self.groups.iter().flat_map(|group| match group {
             Group::Serial { infos, .. } => infos.clone(),
             Group::Compress(compressor, _) => vec![compressor.info()],
+            Group::Scan(_) => vec![scan::info()],
             Group::Split(spec) => vec![Splitter::info(spec, self.request.limits)],
         });
         self.joins.then_some(CONCAT).into_iter().chain(infos).collect()
@@ -258,14 +266,14 @@ impl<'a> Draft<'a> {
         let mut windows: Vec<(u64, u64)> = Vec::new();
         for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.makes_bytes()) {
             let bound = match group {
-                Group::Serial { .. } | Group::Split(_) => ROOM,
+                Group::Serial { .. } | Group::Scan(_) | Group::Split(_) => ROOM,
                 Group::Compress(compressor, _) => compressor.bound(compressor.block_bytes()) as u64,
             };
             // Who holds what this group makes: the next group that makes bytes, or else the part being filled.
             let next = self.groups[index + 1..].iter().find(|group| group.makes_bytes());
             let held = match next {
                 None => part,
-                Some(Group::Serial { .. } | Group::Split(_)) => ROOM,
+                Some(Group::Serial { .. } | Group::Scan(_) | Group::Split(_)) => ROOM,
                 // Each block in work, and the one being filled, may keep a chunk alive that it shares with another.
                 Some(Group::Compress(next, _)) => (jobs as u64 + 1) * (next.block_bytes() as u64 + ROOM),
             };
@@ -277,7 +285,7 @@ impl<'a> Draft<'a> {
             .iter()
             .map(|group| match group {
                 Group::Compress(compressor, _) => jobs as u64 * compressor.info().memory,
-                Group::Serial { .. } | Group::Split(_) => 0,
+                Group::Serial { .. } | Group::Scan(_) | Group::Split(_) => 0,
             })
             .sum();
         // Blocks straight from the source hold ranges instead of chunks of a window.
@@ -293,6 +301,7 @@ impl<'a> Draft<'a> {
             Group::Serial { infos, .. } => {
                 infos.iter().map(|info| info.memory).sum::<u64>() + BETWEEN as u64 * (infos.len() as u64 - 1)
             }
+            Group::Scan(_) => scan::info().memory,
             Group::Split(spec) => Splitter::info(spec, self.request.limits).memory,
             Group::Compress(..) => 0,
         });
@@ -335,6 +344,7 @@ impl<'a> Draft<'a> {
                     Step::Rewrite { stages: stages.clone(), window: bytes }
                 }
                 Group::Serial { stages, .. } => Step::Taps(stages.clone()),
+                Group::Scan(spec) => Step::Scan(*spec),
                 Group::Split(spec) => Step::Split(*spec),
             }
         });

@@ -82,9 +82,9 @@ impl AnyStage {
         Self::with(spec, limits, &Given::default())
     }
 
-    /// The stage a route asks for; `None` for `compress`, which runs block by block (see `blocks.rs`), for `split`, which
-    /// makes several streams of one (`split.rs`), for `concat`, which is
-    /// a matter of the source (`concat.rs`), and for one entry of an archive, for which the archive has to be looked
+    /// The stage a route asks for; `None` for what is no state machine over bytes: `compress` runs block by block
+    /// (`blocks.rs`), `scan` waits for somebody else (`scan.rs`), `split` makes several streams of one (`split.rs`),
+    /// `concat` is a matter of the source (`concat.rs`), and for one entry of an archive the archive has to be looked
     /// into first (see `zip`).
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl AnyStage {
     pub fn with(spec: &StageSpec, limits: &Limits, given: &Given) -> Result<Option<Self>, Failure> {
         Ok(match spec {
             StageSpec::Charset(spec) => Some(Self::Charset(Box::new(Charset::new(*spec, limits)?))),
-            StageSpec::Compress(_) | StageSpec::Zip(_) | StageSpec::Split(_) => None,
+            StageSpec::Compress(_) | StageSpec::Zip(_) | StageSpec::Scan(_) | StageSpec::Split(_) => None,
             StageSpec::Concat(_) | StageSpec::Unzip(_) => None,
             StageSpec::CsvProject(spec) => {
                 Some(Self::CsvProject(Box::new(CsvProject::new(spec.clone(), limits, &*given.secrets)?)))

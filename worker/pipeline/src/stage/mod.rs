@@ -174,6 +174,19 @@ pub struct StageReport {
     pub frames: Option<u64>,
     /// The digest, of a stage that makes one.
     pub sha256: Option<[u8; 32]>,
+    /// What the scanner saw, of a scan.
+    pub scan: Option<Scanned>,
+}
+
+/// What a scanner saw of the bytes that passed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// The scanner and its version, as it says.
+    pub scanner: String,
+    /// Bytes it gave a verdict on.
+    pub bytes: u64,
+    /// More bytes passed than it gave a verdict on, because the route lets them.
+    pub skipped: bool,
 }
 
 /// Most rows of a reject report: enough to see the pattern, small enough for a receipt.

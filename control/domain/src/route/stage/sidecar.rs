@@ -127,8 +127,8 @@ pub(in super::super) fn check(stages: &[StageSpec], report: &mut Report) {
                 report.add(path(), format!("stage {by} checks a sidecar already; remove one of them"));
             }
             (StageSpec::Validate(ValidateSpec::Sidecar(_)), None, None) => first = Some(at),
-            // What it joins is no file that came; its own check says so.
-            (StageSpec::Validate(_) | StageSpec::Concat(_), ..) => {}
+            // What is joined is no file that came; its own check says so.
+            (StageSpec::Validate(_) | StageSpec::Concat(_) | StageSpec::Scan(_), ..) => {}
             _ => made = made.or(Some(at)),
         }
     }
