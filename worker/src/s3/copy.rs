@@ -27,7 +27,7 @@ use eft_pipeline::{
     progress::Progress,
     retry::{RetryPolicy, retrying},
     schedule::PartSchedule,
-    transfer::{Delivery, Outcome, Stopped},
+    transfer::{Delivery, Outcome, SEND_ATTEMPTS, Stopped},
 };
 use futures::{StreamExt, stream::FuturesUnordered};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -37,10 +37,10 @@ use super::{
     S3Sink, S3Source,
     attributes::carry,
     crc_from_text,
-    error::port_error,
+    error::{part_error, port_error},
     resolve::{self, DELIVERY, Stands},
-    sink::{COMPLETE, S3Upload, within},
-    source::ANSWER,
+    sink::S3Upload,
+    timeouts::within,
 };
 
 /// "You can store individual objects of up to 50 TB; CopyObject copies up to 5 GB" (S3 API reference; it counts GiB).
@@ -89,6 +89,12 @@ pub struct ServerCopy {
     pub progress: Arc<Progress>,
     /// Ends it.
     pub cancel: CancellationToken,
+}
+
+/// Why no object was made of copied parts.
+enum Ended {
+    Port(PortError),
+    Run(Failure),
 }
 
 /// What was published, its checksum, and the parts it was copied in.
@@ -149,7 +155,7 @@ impl ServerCopy {
             .customize()
             // A copy publishes: it is repeated by us alone, after looking what the first one did.
             .config_override(aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled()));
-        let done = match within(COMPLETE, &what, request.send()).await {
+        let done = match within(sink.client.timeouts.complete, &what, request.send()).await {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => return self.settle(port_error(what, &error), whole).await,
             Err(late) => return resolve::after(sink, late, whole).await,
@@ -193,26 +199,37 @@ impl ServerCopy {
     }
 
     async fn parts(&self, schedule: &PartSchedule) -> Result<Option<Copied>, Stopped> {
-        let created = retrying(&self.retry, |error| self.retried(error), || self.sink.create()).await;
-        let upload = match created {
-            Ok(upload) => upload,
-            Err(error) => return Err(self.failure(&error).await.into()),
-        };
-        let published = match self.copy_all(&upload, schedule).await {
-            Ok(acks) => self.publish(&upload, acks).await.map(Some),
-            Err(error) if error.kind == ErrorKind::Unsupported => Ok(None),
-            Err(error) => Err(self.failure(&error).await),
-        };
-        if let Ok(Some(copied)) = published {
-            return Ok(Some(copied));
-        }
-        let left = retrying(&self.retry, |_| (), || upload.abort()).await.err();
-        match published {
-            // What the copy left would stay behind the streamed object.
-            Ok(_) => {
-                left.map_or(Ok(None), |error| Err(Stopped::new(of_sink(&error), Vec::new(), vec![error])))
-            }
-            Err(failure) => Err(Stopped::new(failure, Vec::new(), left.into_iter().collect())),
+        let mut sent = 1;
+        loop {
+            let created = retrying(&self.retry, |error| self.retried(error), || self.sink.create()).await;
+            let upload = match created {
+                Ok(upload) => upload,
+                Err(error) => return Err(self.failure(&error).await.into()),
+            };
+            let published = match self.copy_all(&upload, schedule).await {
+                Ok(acks) => self.publish(&upload, acks).await,
+                Err(error) => Err(Ended::Port(error)),
+            };
+            let ended = match published {
+                Ok(copied) => return Ok(Some(copied)),
+                Err(ended) => ended,
+            };
+            let left = retrying(&self.retry, |_| (), || upload.abort()).await.err();
+            let failure = match ended {
+                Ended::Port(error) => match (error.kind, &left) {
+                    (ErrorKind::Spent, None) if sent < SEND_ATTEMPTS && !self.cancel.is_cancelled() => {
+                        sent += 1;
+                        self.progress.read_again();
+                        continue;
+                    }
+                    (ErrorKind::Unsupported, None) => return Ok(None),
+                    // What the copy left would stay behind the streamed object.
+                    (ErrorKind::Unsupported, Some(left)) => of_sink(left),
+                    _ => self.failure(&error).await,
+                },
+                Ended::Run(failure) => failure,
+            };
+            return Err(Stopped::new(failure, Vec::new(), left.into_iter().collect()));
         }
     }
 
@@ -239,7 +256,7 @@ impl ServerCopy {
                 () = self.cancel.cancelled() => {
                     // S3 goes on with copies it has begun, and an abort before they end would miss what they leave.
                     let ended = copying.map(drop).collect::<()>();
-                    drop(tokio::time::timeout(ANSWER, ended).await);
+                    drop(tokio::time::timeout(self.sink.client.timeouts.answer, ended).await);
                     return Err(PortError::new(ErrorKind::Permanent, interrupted().message));
                 }
                 Some(ack) = copying.next(), if !copying.is_empty() => {
@@ -268,8 +285,8 @@ impl ServerCopy {
             .copy_source(self.copy_source())
             .copy_source_range(format!("bytes={start}-{}", end - 1))
             .set_copy_source_if_match(self.source.version.etag.clone());
-        let answer = within(COMPLETE, &what, request.send()).await?;
-        let done = answer.map_err(|error| match port_error(&what, &error) {
+        let answer = within(sink.client.timeouts.complete, &what, request.send()).await?;
+        let done = answer.map_err(|error| match part_error(&what, &error) {
             error if error.kind == ErrorKind::Changed => self.source_changed(),
             error => error,
         })?;
@@ -283,18 +300,19 @@ impl ServerCopy {
         Ok(PartAck { number, tag, crc: Crc64::from_parts(crc, end - start) })
     }
 
-    async fn publish(&self, upload: &S3Upload, acks: Vec<PartAck>) -> Result<Copied, Failure> {
+    async fn publish(&self, upload: &S3Upload, acks: Vec<PartAck>) -> Result<Copied, Ended> {
         let whole = acks.iter().fold(Crc64::default(), |crc, ack| crc.then(ack.crc));
         if let Some(expected) = self.source.known_crc().filter(|expected| *expected != whole.value()) {
             let (uri, copied) = (&self.source.version.uri, whole.value());
             let message =
                 format!("{uri}: the copy has CRC-64/NVME {copied:016x}, the store says {expected:016x}");
-            return Err(Failure::new(eft_domain::Code::IntegritySource, message));
+            return Err(Ended::Run(Failure::new(eft_domain::Code::IntegritySource, message)));
         }
         let commit = || upload.commit(&acks, whole);
         match retrying(&self.retry, |error| self.retried(error), commit).await {
             Ok(committed) => Ok((committed, whole, u32::try_from(acks.len()).unwrap_or(u32::MAX))),
-            Err(error) => Err(of_sink(&error)),
+            Err(error) if error.kind == ErrorKind::Spent => Err(Ended::Port(error)),
+            Err(error) => Err(Ended::Run(of_sink(&error))),
         }
     }
 
