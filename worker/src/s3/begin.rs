@@ -83,8 +83,11 @@ impl S3Sink {
             return Err(match self.remove_lost(None).await {
                 Ok(()) => error,
                 Err(left) => {
-                    let message =
-                        format!("{}; an upload may be left behind: {}", error.message, left.message);
+                    let count = match self.lost_creates().get().len() {
+                        1 => "an upload".to_owned(),
+                        count => format!("up to {count} uploads"),
+                    };
+                    let message = format!("{}; {count} may be left behind: {}", error.message, left.message);
                     PortError::new(error.kind, message)
                 }
             });

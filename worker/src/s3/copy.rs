@@ -167,11 +167,15 @@ impl ServerCopy {
                 sink.committed(done.version_id(), etag, Some(crc), whole)
             }
             // Not in the answer; perhaps of the object.
-            None => match resolve::look(sink, Some(whole)).await? {
-                Stands::Ours(committed) => {
+            None => match resolve::look(sink, Some(whole)).await {
+                Ok(Stands::Ours(committed)) => {
                     Ok(Committed { already_there: false, resolved: false, ..committed })
                 }
-                _ => {
+                Err(looking) => {
+                    let copied = PortError::new(ErrorKind::Transient, format!("{what}: no CRC-64/NVME"));
+                    Err(resolve::blind(&copied, &looking))
+                }
+                Ok(_) => {
                     let message = format!("{what}: what stands there is not what was copied");
                     Err(PortError::new(ErrorKind::Damaged, message))
                 }
@@ -184,12 +188,14 @@ impl ServerCopy {
         if error.kind != ErrorKind::Changed {
             return resolve::after(&self.sink, error, whole).await;
         }
-        match resolve::look(&self.sink, Some(whole)).await? {
-            Stands::Ours(committed) => Ok(resolve::settled(committed)),
-            Stands::Theirs(etag) if self.sink.replaces.is_none() || etag != self.sink.replaces => {
+        match resolve::look(&self.sink, Some(whole)).await {
+            Ok(Stands::Ours(committed)) => Ok(resolve::settled(committed)),
+            // An earlier attempt whose answer was lost may have made it.
+            Err(looking) => Err(resolve::blind(&error, &looking)),
+            Ok(Stands::Theirs(etag)) if self.sink.replaces.is_none() || etag != self.sink.replaces => {
                 Err(self.sink.taken())
             }
-            _ => Err(self.source_changed()),
+            Ok(_) => Err(self.source_changed()),
         }
     }
 

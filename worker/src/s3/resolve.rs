@@ -125,7 +125,8 @@ pub(super) async fn conflict(sink: &S3Sink, error: PortError, whole: Crc64) -> P
     }
 }
 
-fn blind(error: &PortError, looking: &PortError) -> PortError {
+/// What a commit did that nobody could look at.
+pub(super) fn blind(error: &PortError, looking: &PortError) -> PortError {
     let message = format!("{}; looking what stands there failed too: {}", error.message, looking.message);
     PortError::new(ErrorKind::Indeterminate, message)
 }

@@ -22,23 +22,41 @@ const PATIENCE: Duration = Duration::from_secs(120);
 type Place = (Op, &'static str);
 
 fn places(way: Way) -> Vec<Place> {
-    let mut places = vec![
-        (Op::HeadObject, "source"),
-        (Op::GetObjectTagging, "source"),
-        (Op::HeadObject, "target"),
-        (Op::CreateMultipartUpload, "target"),
-        (Op::ListMultipartUploads, "target"),
-        (Op::AbortMultipartUpload, "target"),
-        (Op::ListParts, "target"),
-        (Op::CompleteMultipartUpload, "target"),
-    ];
-    match way {
-        Way::Put => places = vec![places[0], places[2], (Op::GetObject, "source"), (Op::PutObject, "target")],
-        Way::Copy => places = vec![places[0], places[2], (Op::CopyObject, "target")],
-        Way::CopyParts => places.push((Op::UploadPartCopy, "target")),
-        Way::Parts | Way::Stream | Way::Stopped(_) => {
-            places.extend([(Op::GetObject, "source"), (Op::UploadPart, "target")]);
-        }
+    let head = [(Op::HeadObject, "source"), (Op::HeadObject, "target"), (Op::GetObjectTagging, "source")];
+    let get = (Op::GetObject, "source");
+    let of_target: &[Op] = match way {
+        Way::Put => &[Op::PutObject, Op::PutObject],
+        Way::Copy => &[Op::CopyObject, Op::CopyObject, Op::CopyObject],
+        Way::CopyParts => &[
+            Op::CreateMultipartUpload,
+            Op::UploadPartCopy,
+            Op::UploadPartCopy,
+            Op::CompleteMultipartUpload,
+            Op::CompleteMultipartUpload,
+            Op::AbortMultipartUpload,
+        ],
+        Way::Parts | Way::Stream => &[
+            Op::CreateMultipartUpload,
+            Op::ListMultipartUploads,
+            Op::UploadPart,
+            Op::UploadPart,
+            Op::CompleteMultipartUpload,
+            Op::CompleteMultipartUpload,
+            Op::AbortMultipartUpload,
+        ],
+        Way::Stopped(_) => &[
+            Op::CreateMultipartUpload,
+            Op::UploadPart,
+            Op::AbortMultipartUpload,
+            Op::AbortMultipartUpload,
+            Op::ListParts,
+            Op::ListParts,
+        ],
+    };
+    let mut places = head.to_vec();
+    places.extend(of_target.iter().map(|op| (*op, "target")));
+    if !matches!(way, Way::Copy | Way::CopyParts) {
+        places.extend([get, get]);
     }
     places
 }
@@ -59,13 +77,20 @@ fn story(seed: u64) -> Case {
     if faults.iter().any(|fault| fault.op == Some(Op::ListMultipartUploads)) {
         faults.push(Fault::on(Op::CreateMultipartUpload, Action::DoneThenClose).times(1));
     }
+    // What an answer that is lost leaves open is looked at, and that may fail too.
+    let publishes = [Op::PutObject, Op::CopyObject, Op::CompleteMultipartUpload];
+    if faults.iter().any(|fault| fault.op.is_some_and(|op| publishes.contains(&op))) && below(3) == 0 {
+        let code = [S3::InternalError, S3::AccessDenied][below(2)];
+        let blind = Fault::on(Op::HeadObject, Action::Error { code }).bucket("target");
+        faults.push(blind.skip(1).times(1 + below(8) as u64));
+    }
     let profile = Profile { without_versions: below(4) == 0, ..Profile::default() };
     Case { way, faults, profile, seed }
 }
 
 fn fault(below: &mut impl FnMut(usize) -> usize, (op, bucket): Place) -> Fault {
     let reads = matches!(op, Op::HeadObject | Op::GetObject | Op::GetObjectTagging);
-    let publishes = matches!(op, Op::PutObject | Op::CopyObject | Op::CompleteMultipartUpload);
+    let conditional = matches!(op, Op::PutObject | Op::CompleteMultipartUpload);
     let document = matches!(
         op,
         Op::CreateMultipartUpload | Op::CompleteMultipartUpload | Op::CopyObject | Op::UploadPartCopy
@@ -89,7 +114,7 @@ fn fault(below: &mut impl FnMut(usize) -> usize, (op, bucket): Place) -> Fault {
         8 if document && op != Op::CreateMultipartUpload => {
             Action::ErrorIn200 { code: S3::InternalError, done: below(2) == 0 }
         }
-        9 if publishes && op != Op::CopyObject => Action::Error { code: S3::ConditionalRequestConflict },
+        9 if conditional => Action::Error { code: S3::ConditionalRequestConflict },
         9 if op == Op::UploadPart => Action::Error { code: S3::NoSuchUpload },
         10 if reads && bucket == "source" => Action::ReplaceObject,
         11 if !reads => Action::Error { code: S3::OperationAborted },
