@@ -9,3 +9,4 @@ mod begin;
 mod conflict;
 mod rig;
 mod together;
+mod unseen;
