@@ -19,7 +19,8 @@
 //! begins anew ([`ErrorKind::Spent`]).
 //!
 //! A lost answer costs a listing, and two or three requests if something is there; any other beginning costs one request.
-//! What cannot be looked for is said in the error, and looked for once more with the next answer.
+//! What cannot be looked for or removed is said in the error, and tried once more with the next answer and when the run
+//! has failed.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -82,14 +83,7 @@ impl S3Sink {
             }
             return Err(match self.remove_lost(None).await {
                 Ok(()) => error,
-                Err(left) => {
-                    let count = match self.lost_creates().get().len() {
-                        1 => "an upload".to_owned(),
-                        count => format!("up to {count} uploads"),
-                    };
-                    let message = format!("{}; {count} may be left behind: {}", error.message, left.message);
-                    PortError::new(error.kind, message)
-                }
+                Err(left) => PortError::new(error.kind, format!("{}; {}", error.message, left.message)),
             });
         }
     }
@@ -115,12 +109,23 @@ impl S3Sink {
     /// Remove what lost creates have begun, but not `known`, which is ours by its answer.
     ///
     /// # Errors
-    /// As the endpoint answers; `Indeterminate` when there are more uploads than lost answers.
-    async fn remove_lost(&self, known: Option<&str>) -> PortResult<()> {
+    /// As the endpoint answers, with a message that says what may be left.
+    pub(super) async fn remove_lost(&self, known: Option<&str>) -> PortResult<()> {
         let lost = self.lost_creates().get().clone();
         if lost.is_empty() {
             return Ok(());
         }
+        let removed = self.remove_each(&lost, known).await.map_err(|error| {
+            let count = match lost.len() {
+                1 => "an upload".to_owned(),
+                count => format!("up to {count} uploads"),
+            };
+            PortError::new(error.kind, format!("{count} may be left behind: {}", error.message))
+        });
+        removed.map(|()| self.lost_creates().get().clear())
+    }
+
+    async fn remove_each(&self, lost: &[Lost], known: Option<&str>) -> PortResult<()> {
         let mut empty = Vec::new();
         for listed in self.listed_uploads().await? {
             let Some(id) = listed.upload_id().filter(|id| Some(*id) != known) else { continue };
@@ -143,7 +148,6 @@ impl S3Sink {
         for upload in empty {
             upload.remove().await?;
         }
-        self.lost_creates().get().clear();
         Ok(())
     }
 

@@ -400,6 +400,15 @@ impl Upload for S3Upload {
     }
 
     fn abort(&self) -> BoxFuture<'_, PortResult<()>> {
-        self.remove().boxed()
+        async move {
+            let removed = self.remove().await;
+            match (removed, self.sink.remove_lost(Some(&self.id)).await) {
+                (Err(error), Err(lost)) => {
+                    Err(PortError::new(error.kind, format!("{}; {}", error.message, lost.message)))
+                }
+                (removed, lost) => removed.and(lost),
+            }
+        }
+        .boxed()
     }
 }

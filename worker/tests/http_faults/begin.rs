@@ -139,4 +139,16 @@ async fn what_may_not_be_looked_for_is_said() {
     bed.server.set_faults([lost]);
     sink.begin().await.err().unwrap();
     assert_eq!(bed.ids().len(), 0);
+
+    // An upload that is given up says so of the one before it.
+    let lost = Fault::on(Op::CreateMultipartUpload, Action::DoneThenClose).times(1);
+    bed.server.set_faults([lost, refuse(Action::Error { code: S3::AccessDenied })]);
+    sink.begin().await.err().unwrap();
+    let upload = sink.begin().await.unwrap();
+    let error = upload.abort().await.unwrap_err();
+    assert!(error.message.starts_with("an upload may be left behind: ListMultipartUploads"), "{error}");
+    assert_eq!(bed.ids().len(), 1);
+    bed.server.set_faults([]);
+    upload.abort().await.unwrap();
+    assert_eq!(bed.ids().len(), 0);
 }
