@@ -22,7 +22,7 @@ use eft_pipeline::{
     stored::Stored,
 };
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, future::ready, stream};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::Pattern;
 
@@ -104,6 +104,7 @@ pub struct Rule {
 #[derive(Debug, Default)]
 struct Counts {
     asked: BTreeMap<(Call, u64), u64>,
+    times: Vec<(Call, u64, Instant)>,
     fired: Vec<u64>,
 }
 
@@ -131,6 +132,16 @@ impl Dice {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).fired.clone()
     }
 
+    /// When a call was made, by what it was for: a range by its start, a part by its number, anything else by 0.
+    pub fn times(&self, call: Call) -> BTreeMap<u64, Vec<Instant>> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut times = BTreeMap::<_, Vec<_>>::new();
+        for (_, place, at) in counts.times.iter().filter(|(made, ..)| *made == call) {
+            times.entry(*place).or_default().push(*at);
+        }
+        times
+    }
+
     /// Wait until so many more calls were made.
     pub async fn calls(&self, count: u64) {
         let until = *self.calls.borrow() + count;
@@ -140,7 +151,8 @@ impl Dice {
 
     fn roll(&self, call: Call, place: u64) -> Rolled {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let Counts { asked, fired } = &mut *counts;
+        let Counts { asked, times, fired } = &mut *counts;
+        times.push((call, place, Instant::now()));
         let nth = asked.entry((call, place)).or_default();
         *nth += 1;
         let mut draws = Pattern::new(self.seed);

@@ -24,7 +24,8 @@ pub fn of_sink(error: &PortError) -> Failure {
         ErrorKind::Exists | ErrorKind::Changed => Code::DestinationExists,
         ErrorKind::Full => Code::DestinationFull,
         ErrorKind::Checksum | ErrorKind::Damaged => Code::IntegrityDestination,
-        ErrorKind::Indeterminate => Code::DestinationIndeterminate,
+        ErrorKind::Unproven | ErrorKind::Indeterminate => Code::DestinationIndeterminate,
+        // A spent upload too: a later run begins another.
         _ => Code::DestinationUnavailable,
     };
     Failure::new(code, error.message.clone())

@@ -5,7 +5,7 @@
 //! as it comes. The checksum is taken frame by frame, while the frame is in the cache.
 //!
 //! # Failure handling
-//! A body that is cut, stalls for [`IDLE`] or fails is asked for again from the byte after the last one received, so a
+//! A body that is cut, stalls for [`RetryPolicy::idle`] or fails is asked for again from the byte after the last one received, so a
 //! bad connection costs the bytes it lost and no more. The attempts of a range start anew whenever it made progress:
 //! a source that is slow but alive is not given up.
 //!
@@ -15,7 +15,6 @@
 use std::{
     ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -37,9 +36,6 @@ use crate::{
     retry::{RetryPolicy, draw},
     stored::Account,
 };
-
-/// A body without a frame for this long is asked for again. S3 itself drops idle sockets after about 20 s.
-pub const IDLE: Duration = Duration::from_secs(30);
 
 /// Frames below this are joined into one segment of about this size: the cost of carrying a segment is paid per segment,
 /// and a source that delivers tiny frames must not make it matter (nor keep a large buffer alive for a few bytes).
@@ -222,13 +218,13 @@ impl RangeRead {
 
     /// One request for what is still missing.
     async fn read_once(&mut self, fetch: &Fetch<'_>) -> PortResult<()> {
-        let from = self.range.start + self.read;
+        let (from, idle) = (self.range.start + self.read, fetch.retry.idle);
         let mut frames = fetch.source.read(from..self.range.end).await?;
         while self.read < self.len() {
             let frame = match fetch.source.size() {
-                Some(_) => tokio::time::timeout(IDLE, frames.next())
+                Some(_) => tokio::time::timeout(idle, frames.next())
                     .await
-                    .map_err(|_| self.broken(fetch, format_args!("no byte for {} s", IDLE.as_secs())))?,
+                    .map_err(|_| self.broken(fetch, format_args!("no byte for {idle:?}")))?,
                 // Who writes to a pipe may take all the time it needs.
                 None => frames.next().await,
             };

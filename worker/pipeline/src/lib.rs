@@ -21,6 +21,8 @@ pub mod stage;
 pub mod pack;
 mod upload;
 
+mod publish;
+
 pub mod budget;
 pub mod checkpoint;
 pub mod checksum;

@@ -31,8 +31,13 @@ pub enum ErrorKind {
     Throttled,
     /// May work when tried again: 5xx, a cut or stalled body, a lost connection.
     Transient,
+    /// As [`ErrorKind::Transient`], but something was sent that may have taken effect, and that may not be looked for:
+    /// sent again it does no harm; given up it is [`ErrorKind::Indeterminate`].
+    Unproven,
     /// Something was sent that takes effect at once, its answer is lost, and looking did not tell.
     Indeterminate,
+    /// The upload is gone or can no longer be completed: all of the object has to be sent again, into a new one.
+    Spent,
     /// The endpoint does not offer this.
     Unsupported,
     /// Will not work however often it is tried.
@@ -62,7 +67,8 @@ impl PortError {
 
     /// The same request may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Checksum)
+        use ErrorKind::{Checksum, Throttled, Transient, Unproven};
+        matches!(self.kind, Throttled | Transient | Unproven | Checksum)
     }
 }
 
@@ -252,13 +258,14 @@ pub trait Upload: Send + Sync {
     /// unless [`SinkLimits::sequential`].
     ///
     /// # Errors
-    /// As the sink finds them; a retryable one leaves the upload usable.
+    /// As the sink finds them; a retryable one leaves the upload usable. `Spent` when it is not there any more.
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>>;
 
     /// Publish all parts as one object, atomically.
     ///
     /// # Errors
-    /// `Exists` when the name is taken and the policy is to fail. `Indeterminate` only if looking did not tell.
+    /// `Exists` when the name is taken and the policy is to fail. `Indeterminate` only if looking did not tell. `Spent`
+    /// when nothing is published and this upload never will be.
     fn commit<'a>(&'a self, parts: &'a [PartAck], whole: Crc64) -> BoxFuture<'a, PortResult<Committed>>;
 
     /// Remove every trace. Idempotent; parts still on their way when it is called are removed too.

@@ -19,7 +19,7 @@ pub struct Progress {
 pub struct Snapshot {
     /// Bytes read from the source, each counted once.
     pub read: u64,
-    /// Bytes read that had to be read again because they did not have the source's checksum.
+    /// Bytes read that had to be read again: they did not have the source's checksum, or what was sent was lost.
     pub reread: u64,
     /// Bytes acknowledged by the slowest sink.
     pub written: u64,
@@ -49,7 +49,7 @@ impl Progress {
     }
 
     /// Everything read so far has to be read again.
-    pub(crate) fn read_again(&self) {
+    pub fn read_again(&self) {
         self.reread.fetch_add(self.read.swap(0, Relaxed), Relaxed);
         self.written.store(0, Relaxed);
         self.parts.store(0, Relaxed);

@@ -18,15 +18,19 @@ pub struct RetryPolicy {
     pub throttle_base: Duration,
     /// Longest pause.
     pub cap: Duration,
+    /// A body without a byte for this long is broken.
+    pub idle: Duration,
 }
 
 impl RetryPolicy {
-    /// The default: gives an endpoint about a minute to come back, jitter included.
+    /// The default: gives an endpoint about a minute to come back, jitter included. S3 itself drops idle sockets after
+    /// about 20 s.
     pub const DEFAULT: Self = Self {
         attempts: 8,
         base: Duration::from_millis(100),
         throttle_base: Duration::from_millis(500),
         cap: Duration::from_secs(20),
+        idle: Duration::from_secs(30),
     };
 
     /// The pause before attempt `attempt + 1`, or `None` to give up. `draw` is uniform in `0.0..1.0`: full jitter, so

@@ -9,7 +9,8 @@
 //!
 //! # Failure handling
 //! The first error ends the transfer: every upload is aborted, also one whose beginning was still under way. Bytes that
-//! do not have the source's checksum are read once more from the start; then it is `integrity.source`.
+//! do not have the source's checksum are read once more from the start; then it is `integrity.source`. A source is also
+//! read once more when an upload is spent, because all of it has to be sent into a new one.
 //!
 //! # Resuming
 //! With a [`Keeper`] the place to go on from is kept while the run goes on, and a run that is stopped, or fails for a
@@ -23,9 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use eft_domain::{Class, Code, Failure, receipt::ResumedFrom};
 use futures::{
-    FutureExt, StreamExt,
-    future::{BoxFuture, join_all, try_join_all},
-    stream,
+    FutureExt,
+    future::{BoxFuture, try_join_all},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +58,9 @@ const LINK: usize = 2;
 
 /// Times a source is read whole when its bytes do not have its checksum.
 const SOURCE_ATTEMPTS: u32 = 2;
+
+/// Times everything is sent when an upload is spent: who is in the way twice stays there.
+pub const SEND_ATTEMPTS: u32 = 2;
 
 /// Everything a transfer needs.
 pub struct Transfer {
@@ -142,11 +145,12 @@ impl From<Failure> for Stopped {
     }
 }
 
-struct Streamed {
-    source: Crc64,
-    resumed_from: Option<ResumedFrom>,
+/// What was read and sent, and is not visible yet.
+pub(crate) struct Streamed {
+    pub(crate) source: Crc64,
+    pub(crate) resumed_from: Option<ResumedFrom>,
     /// The objects; several only of a plan that splits.
-    uploaded: Vec<Uploaded>,
+    pub(crate) uploaded: Vec<Uploaded>,
 }
 
 impl Transfer {
@@ -166,7 +170,7 @@ impl Transfer {
             () = self.cancel.cancelled() => return Err(self.stopped(interrupted(), Vec::new(), Vec::new(), true)),
             budget = self.budget.carve(self.plan.memory) => budget,
         };
-        let mut attempt = 1;
+        let (mut reads, mut sends) = (1, 1);
         loop {
             let totals = Mutex::new(Vec::new());
             let uploads = Uploads::default();
@@ -177,7 +181,7 @@ impl Transfer {
             };
             let streamed = self.stream(start, &uploads, &totals).await;
             let published = match streamed {
-                Ok(streamed) => self.publish(streamed).await,
+                Ok(streamed) => self.publish(streamed, &uploads).await,
                 Err(failure) => Err(failure),
             };
             let mut stages = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -193,25 +197,24 @@ impl Transfer {
                 }
                 Err(failure) => failure,
             };
-            let kept = match self.keeper.as_ref().filter(|_| can_go_on(&failure)) {
+            let spent = uploads.is_spent() && failure.code == Code::DestinationUnavailable;
+            let can_go_on = can_go_on(&failure) && !spent;
+            let kept = match self.keeper.as_ref().filter(|_| can_go_on) {
                 Some(keeper) => keeper.get().await.uploads,
                 None => Vec::new(),
             };
             let leftovers = uploads.abort(&self.retry, &kept).await;
-            let again = failure.code == Code::IntegritySource
-                && attempt < SOURCE_ATTEMPTS
-                && self.source.size().is_some()
-                && leftovers.is_empty();
-            if again {
+            let damaged = failure.code == Code::IntegritySource;
+            let again = (damaged && reads < SOURCE_ATTEMPTS) || (spent && sends < SEND_ATTEMPTS);
+            if again && self.source.size().is_some() && leftovers.is_empty() {
                 if let Some(keeper) = &self.keeper {
                     start_over(keeper).await?;
                 }
                 self.progress.read_again();
-                attempt += 1;
+                (reads, sends) = (reads + u32::from(damaged), sends + u32::from(spent));
                 continue;
             }
             drop(budget);
-            let can_go_on = can_go_on(&failure);
             let mut stopped = self.stopped(failure, stages, leftovers, can_go_on);
             if let Some(keeper) = self.keeper.as_ref().filter(|_| !stopped.resumable)
                 && let Err(failure) = keeper.remove().await
@@ -396,81 +399,6 @@ impl Transfer {
             () = self.cancel.cancelled() => interrupted(),
             rest = fetch.rest() => rest.err().unwrap_or(failure),
         }
-    }
-
-    /// Make every object visible at every sink that took all of it.
-    async fn publish(&self, streamed: Streamed) -> Result<Outcome, Failure> {
-        let Streamed { source, resumed_from, uploaded } = streamed;
-        let output = uploaded.iter().fold(Crc64::default(), |all, one| all.then(one.crc));
-        if let Some(keeper) = &self.keeper {
-            keeper.update(|checkpoint| checkpoint.publishing = Some(output)).await?;
-        }
-        // Each by itself: what can be published is, and a run of the same delivery finds it there and does the rest.
-        let width = self.writing.window();
-        let published = stream::iter(uploaded.into_iter().map(|one| self.publish_one(one))).buffered(width);
-        let deliveries: Vec<_> = published.collect::<Vec<_>>().await.into_iter().flatten().collect();
-        all_failed(&deliveries)?;
-        Ok(Outcome {
-            source,
-            compared: self.source.checksum().map(|stored| stored.name()),
-            output,
-            stages: Vec::new(),
-            deliveries,
-            resumed_from,
-        })
-    }
-
-    /// Make one object visible at every sink that took all of it.
-    async fn publish_one(&self, uploaded: Uploaded) -> Vec<Delivery> {
-        let Uploaded { mut lanes, whole, crc, parts } = uploaded;
-        let deliveries = join_all(lanes.iter_mut().map(|lane| async {
-            let result = match lane.dead.clone() {
-                Some(failure) => Err(failure),
-                None => self.commit(lane, whole.clone(), crc).await,
-            };
-            let Err(mut failure) = result else { return Delivery { parts, result } };
-            // One sink's failure must not leave its parts behind because the others succeeded.
-            let kept = self.keeper.is_some() && can_go_on(&failure);
-            if let Some(upload) = lane.upload.as_ref().filter(|_| !kept)
-                && let Err(left) = retrying(&self.retry, |_| (), || upload.abort()).await
-            {
-                failure = Stopped::new(failure, Vec::new(), vec![left]).failure;
-            }
-            Delivery { parts, result: Err(failure) }
-        }))
-        .await;
-        if whole.is_some() && deliveries.iter().any(|delivery| delivery.result.is_ok()) {
-            self.progress.wrote_part(crc.len());
-        }
-        deliveries
-    }
-
-    async fn commit(
-        &self,
-        lane: &mut Lane,
-        whole: Option<crate::port::Part>,
-        crc: Crc64,
-    ) -> Result<Committed, Failure> {
-        lane.acks.sort_by_key(|ack| ack.number);
-        let on_retry = |_: &PortError| self.progress.retried();
-        let committed = match (&lane.upload, whole) {
-            (Some(upload), _) => retrying(&self.retry, on_retry, || upload.commit(&lane.acks, crc)).await,
-            (None, Some(part)) => retrying(&self.retry, on_retry, || lane.sink.put(part.clone())).await,
-            (None, None) => {
-                return Err(Failure::new(Code::Internal, "nothing was sent and nothing is left to send"));
-            }
-        };
-        committed.map_err(|error| of_sink(&error))
-    }
-}
-
-/// Fail when nothing was published, with the first reason.
-fn all_failed(deliveries: &[Delivery]) -> Result<(), Failure> {
-    let mut failures = deliveries.iter().map(|delivery| delivery.result.as_ref().err());
-    let first = failures.next().flatten().cloned();
-    match first {
-        Some(failure) if failures.all(|failure| failure.is_some()) => Err(failure),
-        _ => Ok(()),
     }
 }
 

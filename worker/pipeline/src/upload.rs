@@ -18,7 +18,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use eft_domain::Failure;
@@ -48,13 +51,26 @@ type Begun = JoinHandle<PortResult<Arc<dyn Upload>>>;
 
 /// Every upload a transfer has begun.
 #[derive(Default)]
-pub(crate) struct Uploads(Mutex<Vec<Begun>>);
+pub(crate) struct Uploads {
+    begun: Mutex<Vec<Begun>>,
+    spent: AtomicBool,
+}
 
 impl Uploads {
+    /// One of them has failed like this.
+    pub(crate) fn failed(&self, error: &PortError) {
+        self.spent.fetch_or(error.kind == ErrorKind::Spent, Relaxed);
+    }
+
+    /// One of them is of no use any more.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent.load(Relaxed)
+    }
+
     /// An upload that an earlier run has begun.
     pub(crate) fn adopt(&self, upload: Arc<dyn Upload>) {
         let task = tokio::spawn(async move { Ok(upload) });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
     async fn begin(&self, sink: Arc<dyn ObjectSink>) -> PortResult<Arc<dyn Upload>> {
@@ -65,7 +81,7 @@ impl Uploads {
             drop(answer.send(upload.clone()));
             upload
         });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(task);
         begun
             .await
             .unwrap_or_else(|_| Err(PortError::new(ErrorKind::Permanent, "beginning the upload panicked")))
@@ -74,7 +90,7 @@ impl Uploads {
     /// Abort all but those that are to be kept, also those whose beginning is still under way. Returns what could not be
     /// removed.
     pub(crate) async fn abort(&self, retry: &RetryPolicy, kept: &[Option<String>]) -> Vec<PortError> {
-        let begun = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let begun = std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner));
         let aborts = begun.into_iter().map(|task| async move {
             match task.await {
                 Ok(Ok(upload)) if upload.id().is_some_and(|id| kept.contains(&Some(id))) => None,
@@ -321,7 +337,10 @@ impl Sending<'_> {
             (0..retries).for_each(|_| self.progress.retried());
             match answer {
                 Ok(ack) => lane.acks.push(ack),
-                Err(error) => lane.dead = lane.dead.take().or_else(|| Some(of_sink(&error))),
+                Err(error) => {
+                    self.uploads.failed(&error);
+                    lane.dead = lane.dead.take().or_else(|| Some(of_sink(&error)));
+                }
             }
         }
         self.progress.wrote_part(sent.len);

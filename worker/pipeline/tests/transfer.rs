@@ -418,3 +418,32 @@ impl conformance::Place for Memory {
 async fn the_memory_fake_conforms() {
     conformance::run(&Memory(std::sync::Mutex::default())).await;
 }
+
+/// An upload that is gone, or that the store refuses to complete, takes all of the object with it: sent again, once.
+#[tokio::test(start_paused = true)]
+async fn a_spent_upload_is_begun_anew_once() {
+    let bytes = pattern(7, 5 * MIB + 1);
+    let spent = |times: usize| VecDeque::from(vec![Some(Fault::Fails(ErrorKind::Spent)); times]);
+    let in_commit = |times| SinkFaults { commit: spent(times), ..SinkFaults::default() };
+    let in_write = |times| SinkFaults { write: spent(times), ..SinkFaults::default() };
+    for faults in [in_commit(1), in_write(1)] {
+        let sink = sink().faults(faults);
+        let transfer = transfer(MemorySource::new(bytes.clone()).with_checksum(), &[&sink], &[]);
+        let outcome = transfer.run().await.unwrap();
+        assert_eq!((sink.object(), sink.open_uploads()), (Some(bytes.clone()), 0));
+        assert_eq!((outcome.source, outcome.deliveries[0].parts), (Crc64::of(&bytes), 6));
+        let progress = transfer.progress.snapshot();
+        assert_eq!((progress.read, progress.parts), (bytes.len() as u64, 6));
+        assert!(progress.reread > 0);
+    }
+    for faults in [in_commit(2), in_write(20)] {
+        let sink = sink().faults(faults);
+        let source = MemorySource::new(bytes.clone());
+        let stopped = run(source, &sink, &[]).await.unwrap_err();
+        assert_eq!(stopped.failure.code, Code::DestinationUnavailable);
+    }
+    // A stream can be read once.
+    let sink = sink().faults(in_commit(1));
+    let stopped = run(MemorySource::new(bytes).stream(), &sink, &[]).await.unwrap_err();
+    assert_eq!(stopped.failure.code, Code::DestinationUnavailable);
+}

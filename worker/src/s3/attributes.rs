@@ -13,7 +13,7 @@ use eft_domain::ObjectUri;
 use eft_pipeline::port::{ErrorKind, PortError, PortResult};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Client, error::port_error, sink::within, source::ANSWER};
+use super::{Client, error::port_error, timeouts::within};
 
 /// What stays as it is in a query: "unreserved characters" (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -73,7 +73,7 @@ async fn tagging(client: &Client, uri: &ObjectUri, version: Option<&str>) -> Por
     let what = format!("GetObjectTagging {uri}");
     let request = client.sdk.get_object_tagging().bucket(bucket.as_str()).key(key.as_str());
     let request = request.set_version_id(version.filter(|id| *id != "null").map(ToOwned::to_owned));
-    match within(ANSWER, &what, request.send()).await? {
+    match within(client.timeouts.answer, &what, request.send()).await? {
         Ok(answer) => Ok(header(answer.tag_set())),
         Err(error) => {
             let error = port_error(what, &error);

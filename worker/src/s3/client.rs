@@ -9,13 +9,17 @@ use std::{
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_s3::config::{
     ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
-    StalledStreamProtectionConfig, interceptors::FinalizerInterceptorContextRef,
+    SharedHttpClient, StalledStreamProtectionConfig,
+    interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef},
+    retry::RetryPartition,
 };
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::Metadata};
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use aws_types::service_config::ServiceConfigKey;
 use eft_pipeline::concurrency::Concurrency;
+use tokio::time::Instant;
 
-use super::http::http_client;
+use super::{Timeouts, clock::StoreClock, http::http_client};
 
 /// Attempts of one request by the SDK, the first included; bodies and whole parts are retried above it.
 const SDK_ATTEMPTS: u32 = 4;
@@ -46,6 +50,8 @@ pub struct Client {
     pub(super) sdk: aws_sdk_s3::Client,
     /// The endpoint is Amazon's own.
     pub(super) is_aws: bool,
+    pub(super) timeouts: Timeouts,
+    pub(super) clock: Arc<StoreClock>,
     requests: Arc<Requests>,
 }
 
@@ -57,28 +63,46 @@ impl Client {
             .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
             .load()
             .await;
-        Self::new(&config, window)
+        Self::new(&config, window, Timeouts::DEFAULT, http_client())
     }
 
     /// A client of an S3-compatible endpoint, with made-up credentials: for tests on loopback.
     pub fn for_endpoint(url: &str, window: Concurrency) -> Self {
+        Self::for_endpoint_within(url, window, Timeouts::DEFAULT)
+    }
+
+    /// The same, with waits of one's own.
+    pub fn for_endpoint_within(url: &str, window: Concurrency, timeouts: Timeouts) -> Self {
+        Self::of_endpoint(url, window, timeouts, http_client())
+    }
+
+    pub(super) fn of_endpoint(
+        url: &str,
+        window: Concurrency,
+        timeouts: Timeouts,
+        http: SharedHttpClient,
+    ) -> Self {
         let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "test");
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
             .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(credentials))
             .endpoint_url(url)
             .build();
-        Self::new(&config, window)
+        Self::new(&config, window, timeouts, http)
     }
 
-    fn new(config: &SdkConfig, window: Concurrency) -> Self {
-        let requests = Arc::new(Requests::default());
-        let builder = aws_sdk_s3::config::Builder::from(config);
+    fn new(config: &SdkConfig, window: Concurrency, timeouts: Timeouts, http: SharedHttpClient) -> Self {
+        let (requests, clock) = (Arc::<Requests>::default(), Arc::<StoreClock>::default());
+        let retry = RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS);
+        let mut builder = aws_sdk_s3::config::Builder::from(config);
+        // The SDK stops retrying when too many requests of the process fail. An endpoint that is down must not spoil it for
+        // the others.
+        builder.set_retry_partition(endpoint_of(config).map(RetryPartition::new));
         // S3-compatible endpoints are reached by path; AWS's own by host name.
         let custom = endpoint_of(config).is_some_and(|url| !url.contains(".amazonaws.com"));
         let sdk = builder
-            .http_client(http_client())
+            .http_client(http)
+            .retry_config(retry.with_initial_backoff(timeouts.backoff))
             .region(config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1")))
             .force_path_style(custom)
             // We send a CRC-64 with every part and compare whole objects ourselves; the SDK's CRC-32 on top would be a
@@ -92,9 +116,9 @@ impl Client {
                     .grace_period(UPLOAD_GRACE)
                     .build(),
             )
-            .interceptor(Counting { requests: Arc::clone(&requests), window })
+            .interceptor(Watching { requests: Arc::clone(&requests), clock: Arc::clone(&clock), window })
             .build();
-        Self { sdk: aws_sdk_s3::Client::from_conf(sdk), is_aws: !custom, requests }
+        Self { sdk: aws_sdk_s3::Client::from_conf(sdk), is_aws: !custom, timeouts, clock, requests }
     }
 
     /// What it has sent.
@@ -115,15 +139,35 @@ fn endpoint_of(config: &SdkConfig) -> Option<String> {
     of_s3.or_else(|| config.endpoint_url().map(ToOwned::to_owned))
 }
 
+/// When an attempt was sent.
 #[derive(Debug)]
-struct Counting {
+struct Sent(Instant);
+
+impl Storable for Sent {
+    type Storer = StoreReplace<Self>;
+}
+
+/// Looks at every attempt and its answer.
+#[derive(Debug)]
+struct Watching {
     requests: Arc<Requests>,
+    clock: Arc<StoreClock>,
     window: Concurrency,
 }
 
-impl Intercept for Counting {
+impl Intercept for Watching {
     fn name(&self) -> &'static str {
-        "Counting"
+        "Watching"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(Sent(Instant::now()));
+        Ok(())
     }
 
     fn read_after_attempt(
@@ -141,6 +185,10 @@ impl Intercept for Counting {
         drop(counts);
         if throttled {
             self.window.throttled();
+        }
+        let date = context.response().and_then(|response| response.headers().get("date"));
+        if let (Some(date), Some(Sent(sent))) = (date, config.load::<Sent>()) {
+            self.clock.read(date, *sent, Instant::now());
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ use eft_pipeline::{
     progress::Progress,
     retry::{RetryPolicy, retrying},
     schedule::PartSchedule,
-    transfer::{Delivery, Outcome, Stopped},
+    transfer::{Delivery, Outcome, SEND_ATTEMPTS, Stopped},
 };
 use futures::{StreamExt, stream::FuturesUnordered};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -38,10 +38,10 @@ use super::{
     S3Sink, S3Source,
     attributes::carry,
     crc_from_text,
-    error::port_error,
+    error::{part_error, port_error},
     resolve::{self, DELIVERY, Stands},
-    sink::{COMPLETE, S3Upload, within},
-    source::ANSWER,
+    sink::S3Upload,
+    timeouts::within,
 };
 
 /// "You can store individual objects of up to 50 TB; CopyObject copies up to 5 GB" (S3 API reference; it counts GiB).
@@ -131,6 +131,12 @@ pub struct ServerCopy {
     pub cancel: CancellationToken,
 }
 
+/// Why no object was made of copied parts.
+enum Ended {
+    Met(Met),
+    Run(Failure),
+}
+
 /// What was published, its checksum, and the parts it was copied in.
 type Copied = (Committed, Crc64, u32);
 
@@ -204,7 +210,7 @@ impl ServerCopy {
             .customize()
             // A copy publishes: it is repeated by us alone, after looking what the first one did.
             .config_override(aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled()));
-        let done = match within(COMPLETE, &what, request.send()).await {
+        let done = match within(sink.client.timeouts.complete, &what, request.send()).await {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => return self.settle(port_error(what, &error), whole).await,
             Err(late) => return resolve::after(sink, late, whole).await,
@@ -216,11 +222,15 @@ impl ServerCopy {
                 sink.committed(done.version_id(), etag, Some(crc), whole)
             }
             // Not in the answer; perhaps of the object.
-            None => match resolve::look(sink, Some(whole)).await? {
-                Stands::Ours(committed) => {
+            None => match resolve::look(sink, Some(whole)).await {
+                Ok(Stands::Ours(committed)) => {
                     Ok(Committed { already_there: false, resolved: false, ..committed })
                 }
-                _ => {
+                Err(looking) => {
+                    let copied = PortError::new(ErrorKind::Transient, format!("{what}: no CRC-64/NVME"));
+                    Err(resolve::blind(&copied, &looking))
+                }
+                Ok(_) => {
                     let message = format!("{what}: what stands there is not what was copied");
                     Err(PortError::new(ErrorKind::Damaged, message))
                 }
@@ -233,9 +243,11 @@ impl ServerCopy {
         if error.kind != ErrorKind::Changed {
             return resolve::after(&self.sink, error, whole).await;
         }
-        match resolve::look(&self.sink, Some(whole)).await? {
-            Stands::Ours(committed) => Ok(resolve::settled(committed)),
-            Stands::Theirs(etag) if self.sink.replaces.is_none() || etag != self.sink.replaces => {
+        match resolve::look(&self.sink, Some(whole)).await {
+            Ok(Stands::Ours(committed)) => Ok(resolve::settled(committed)),
+            // An earlier attempt whose answer was lost may have made it.
+            Err(looking) => Err(resolve::blind(&error, &looking)),
+            Ok(Stands::Theirs(etag)) if self.sink.replaces.is_none() || etag != self.sink.replaces => {
                 Err(self.sink.taken())
             }
             _ => Err(source_changed(self.source(0))),
@@ -243,26 +255,37 @@ impl ServerCopy {
     }
 
     async fn parts(&self, ranges: &[CopyRange]) -> Result<Option<Copied>, Stopped> {
-        let created = retrying(&self.retry, |error| self.retried(error), || self.sink.create()).await;
-        let upload = match created {
-            Ok(upload) => upload,
-            Err(error) => return Err(self.failure(&(error, 0)).await.into()),
-        };
-        let published = match self.copy_all(&upload, ranges).await {
-            Ok(acks) => self.publish(&upload, ranges, acks).await.map(Some),
-            Err((error, _)) if error.kind == ErrorKind::Unsupported => Ok(None),
-            Err(met) => Err(self.failure(&met).await),
-        };
-        if let Ok(Some(copied)) = published {
-            return Ok(Some(copied));
-        }
-        let left = retrying(&self.retry, |_| (), || upload.abort()).await.err();
-        match published {
-            // What the copy left would stay behind the streamed object.
-            Ok(_) => {
-                left.map_or(Ok(None), |error| Err(Stopped::new(of_sink(&error), Vec::new(), vec![error])))
-            }
-            Err(failure) => Err(Stopped::new(failure, Vec::new(), left.into_iter().collect())),
+        let mut sent = 1;
+        loop {
+            let created = retrying(&self.retry, |error| self.retried(error), || self.sink.create()).await;
+            let upload = match created {
+                Ok(upload) => upload,
+                Err(error) => return Err(self.failure(&(error, 0)).await.into()),
+            };
+            let published = match self.copy_all(&upload, ranges).await {
+                Ok(acks) => self.publish(&upload, ranges, acks).await,
+                Err(met) => Err(Ended::Met(met)),
+            };
+            let ended = match published {
+                Ok(copied) => return Ok(Some(copied)),
+                Err(ended) => ended,
+            };
+            let left = retrying(&self.retry, |_| (), || upload.abort()).await.err();
+            let failure = match ended {
+                Ended::Met(met) => match (met.0.kind, &left) {
+                    (ErrorKind::Spent, None) if sent < SEND_ATTEMPTS && !self.cancel.is_cancelled() => {
+                        sent += 1;
+                        self.progress.read_again();
+                        continue;
+                    }
+                    (ErrorKind::Unsupported, None) => return Ok(None),
+                    // What the copy left would stay behind the streamed object.
+                    (ErrorKind::Unsupported, Some(left)) => of_sink(left),
+                    _ => self.failure(&met).await,
+                },
+                Ended::Run(failure) => failure,
+            };
+            return Err(Stopped::new(failure, Vec::new(), left.into_iter().collect()));
         }
     }
 
@@ -287,7 +310,7 @@ impl ServerCopy {
                 () = self.cancel.cancelled() => {
                     // S3 goes on with copies it has begun, and an abort before they end would miss what they leave.
                     let ended = copying.map(drop).collect::<()>();
-                    drop(tokio::time::timeout(ANSWER, ended).await);
+                    drop(tokio::time::timeout(self.sink.client.timeouts.answer, ended).await);
                     return Err((PortError::new(ErrorKind::Permanent, interrupted().message), 0));
                 }
                 Some(ack) = copying.next(), if !copying.is_empty() => {
@@ -317,8 +340,8 @@ impl ServerCopy {
             .copy_source(copy_source(source))
             .copy_source_range(format!("bytes={start}-{}", end - 1))
             .set_copy_source_if_match(source.version.etag.clone());
-        let answer = within(COMPLETE, &what, request.send()).await?;
-        let done = answer.map_err(|error| match port_error(&what, &error) {
+        let answer = within(sink.client.timeouts.complete, &what, request.send()).await?;
+        let done = answer.map_err(|error| match part_error(&what, &error) {
             error if error.kind == ErrorKind::Changed => source_changed(source),
             error => error,
         })?;
@@ -337,7 +360,7 @@ impl ServerCopy {
         upload: &S3Upload,
         ranges: &[CopyRange],
         acks: Vec<PartAck>,
-    ) -> Result<Copied, Failure> {
+    ) -> Result<Copied, Ended> {
         let whole = acks.iter().fold(Crc64::default(), |crc, ack| crc.then(ack.crc));
         let mut copied = vec![Crc64::default(); self.sources.len()];
         for (range, ack) in ranges.iter().zip(&acks) {
@@ -348,13 +371,14 @@ impl ServerCopy {
                 let (uri, copied) = (&source.version.uri, copied.value());
                 let message =
                     format!("{uri}: the copy has CRC-64/NVME {copied:016x}, the store says {expected:016x}");
-                return Err(Failure::new(eft_domain::Code::IntegritySource, message));
+                return Err(Ended::Run(Failure::new(eft_domain::Code::IntegritySource, message)));
             }
         }
         let commit = || upload.commit(&acks, whole);
         match retrying(&self.retry, |error| self.retried(error), commit).await {
             Ok(committed) => Ok((committed, whole, u32::try_from(acks.len()).unwrap_or(u32::MAX))),
-            Err(error) => Err(of_sink(&error)),
+            Err(error) if error.kind == ErrorKind::Spent => Err(Ended::Met((error, 0))),
+            Err(error) => Err(Ended::Run(of_sink(&error))),
         }
     }
 

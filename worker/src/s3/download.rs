@@ -368,6 +368,8 @@ impl Receiving {
             let missing = usize::try_from(left - has).unwrap_or(usize::MAX);
             if missing > 0 && !full {
                 match self.poll_fill(cx, missing) {
+                    // What has come is good, and what is missing is asked for from there on.
+                    Poll::Ready(Ok(0) | Err(_)) if has > 0 => self.stream = None,
                     Poll::Ready(Ok(0)) => {
                         return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
                     }

@@ -23,6 +23,16 @@ where
     PortError::new(kind(error, code, status), format!("{what}: {text}"))
 }
 
+/// What went wrong with a part: an upload that is not there any more takes none.
+pub(super) fn part_error<E>(what: impl Display, error: &SdkError<E, HttpResponse>) -> PortError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let kind = (error.code() == Some("NoSuchUpload")).then_some(ErrorKind::Spent);
+    let error = port_error(what, error);
+    PortError { kind: kind.unwrap_or(error.kind), ..error }
+}
+
 /// The endpoint refused a checksum it does not know. Any other refusal must not be taken for that: what is sent again
 /// without a checksum is protected by nothing.
 pub(super) fn speaks_of_checksum(error: &PortError) -> bool {

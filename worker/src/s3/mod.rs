@@ -1,8 +1,10 @@
 //! S3, and what speaks its protocol, through `aws-sdk-s3`.
 
 mod attributes;
+mod begin;
 mod body;
 mod client;
+mod clock;
 mod copy;
 mod download;
 mod error;
@@ -11,12 +13,14 @@ mod resolve;
 mod resume;
 mod sink;
 mod source;
+mod timeouts;
 
 pub use attributes::Attributes;
 pub use client::{Client, Requests};
 pub use copy::{CopyRange, Method, ServerCopy};
 pub use sink::{S3Sink, Target};
 pub use source::S3Source;
+pub use timeouts::Timeouts;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 

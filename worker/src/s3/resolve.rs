@@ -8,7 +8,7 @@ use eft_pipeline::{
     port::{Committed, ErrorKind, PortError, PortResult, Verified},
 };
 
-use super::{crc_from_text, error::port_error, sink::S3Sink, source::ANSWER};
+use super::{crc_from_text, error::port_error, sink::S3Sink, timeouts::within};
 
 /// The metadata entry that holds the delivery id.
 pub(super) const DELIVERY: &str = "eft-delivery-id";
@@ -34,9 +34,7 @@ pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stan
         .bucket(&sink.bucket)
         .key(&sink.key)
         .checksum_mode(ChecksumMode::Enabled);
-    let head = tokio::time::timeout(ANSWER, head.send()).await;
-    let head = head.map_err(|_| PortError::new(ErrorKind::Transient, format!("{what}: no answer")))?;
-    let head = match head {
+    let head = match within(sink.client.timeouts.answer, &what, head.send()).await? {
         Ok(head) => head,
         Err(error) => {
             let error = port_error(what, &error);
@@ -65,8 +63,9 @@ pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stan
 /// The outcome of a commit that did not answer with success.
 ///
 /// # Errors
-/// `Exists` for another writer's object; `Transient` when nothing stands there, so that the commit is tried again;
-/// the error itself when trying again cannot help; `Indeterminate` when looking failed.
+/// `Exists` for another writer's object; `Transient` when nothing stands there, so that the commit is tried again, or
+/// `Unproven` when that may not be looked at; the error itself when trying again cannot help; `Indeterminate` when looking
+/// failed.
 pub(super) async fn after(sink: &S3Sink, error: PortError, whole: Crc64) -> PortResult<Committed> {
     if matches!(
         error.kind,
@@ -83,7 +82,7 @@ pub(super) async fn after(sink: &S3Sink, error: PortError, whole: Crc64) -> Port
         Err(looking)
             if looking.kind == ErrorKind::Denied && error.is_retryable() && sink.is_conditional() =>
         {
-            Err(error)
+            Err(sink.unproven(error))
         }
         Err(looking) => Err(blind(&error, &looking)),
     }
@@ -107,7 +106,27 @@ pub(super) async fn gone(sink: &S3Sink, error: PortError, whole: Crc64) -> PortR
     }
 }
 
-fn blind(error: &PortError, looking: &PortError) -> PortError {
+/// The outcome of a commit that S3 refused because of another write under way: such an upload has to be begun anew ("On a
+/// 409 failure you should re-initiate the multipart upload with CreateMultipartUpload and re-upload each part", S3 API
+/// reference), unless the other write has settled the matter.
+///
+/// # Errors
+/// `Exists` for another writer's object; otherwise `Spent`; `Indeterminate` when looking failed.
+pub(super) async fn conflict(sink: &S3Sink, error: PortError, whole: Crc64) -> PortResult<Committed> {
+    match look(sink, Some(whole)).await {
+        Ok(Stands::Ours(committed)) => Ok(settled(committed)),
+        Ok(Stands::Theirs(etag)) if sink.is_conditional() && etag != sink.replaces => Err(sink.taken()),
+        Ok(_) => Err(PortError::new(ErrorKind::Spent, error.message)),
+        // The condition on the next commit does the looking.
+        Err(looking) if looking.kind == ErrorKind::Denied && sink.is_conditional() => {
+            Err(PortError::new(ErrorKind::Spent, error.message))
+        }
+        Err(looking) => Err(blind(&error, &looking)),
+    }
+}
+
+/// What a commit did that nobody could look at.
+pub(super) fn blind(error: &PortError, looking: &PortError) -> PortError {
     let message = format!("{}; looking what stands there failed too: {}", error.message, looking.message);
     PortError::new(ErrorKind::Indeterminate, message)
 }

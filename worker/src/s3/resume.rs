@@ -1,6 +1,6 @@
 //! What an earlier run has left in S3: uploads under a name, and the parts of one of them.
 
-use aws_sdk_s3::types::Part as Listed;
+use aws_sdk_s3::types::{MultipartUpload, Part as Listed};
 use eft_pipeline::{
     checksum::Crc64,
     port::{ErrorKind, PartAck, PortError, PortResult},
@@ -9,22 +9,22 @@ use eft_pipeline::{
 use super::{
     crc_from_text,
     error::port_error,
-    sink::{S3Sink, S3Upload, within},
-    source::ANSWER,
+    sink::{S3Sink, S3Upload},
+    timeouts::within,
 };
 
 impl S3Sink {
     /// Uploads of exactly this key.
-    pub(super) async fn list_uploads(&self) -> PortResult<Vec<String>> {
+    pub(super) async fn listed_uploads(&self) -> PortResult<Vec<MultipartUpload>> {
         let what = format!("ListMultipartUploads {}", self.target.uri);
         let (mut key, mut id, mut found) = (None, None, Vec::new());
         loop {
             let request = self.client.sdk.list_multipart_uploads().bucket(&self.bucket).prefix(&self.key);
             let request = request.set_key_marker(key.take()).set_upload_id_marker(id.take());
-            let page = within(ANSWER, &what, request.send()).await?;
+            let page = within(self.client.timeouts.answer, &what, request.send()).await?;
             let page = page.map_err(|error| port_error(&what, &error))?;
             let ours = page.uploads().iter().filter(|upload| upload.key() == Some(&self.key));
-            found.extend(ours.filter_map(|upload| upload.upload_id().map(ToOwned::to_owned)));
+            found.extend(ours.cloned());
             (key, id) = (
                 page.next_key_marker().map(ToOwned::to_owned),
                 page.next_upload_id_marker().map(ToOwned::to_owned),
@@ -48,7 +48,7 @@ impl S3Upload {
             let request =
                 sink.client.sdk.list_parts().bucket(&sink.bucket).key(&sink.key).upload_id(&self.id);
             let request = request.set_part_number_marker(marker.take());
-            let page = within(ANSWER, &what, request.send()).await?;
+            let page = within(sink.client.timeouts.answer, &what, request.send()).await?;
             let page = page.map_err(|error| port_error(&what, &error))?;
             found.extend(page.parts().iter().cloned());
             marker = page.next_part_number_marker().map(ToOwned::to_owned);

@@ -1,17 +1,14 @@
 //! An object in S3 as a sink: one conditional PUT, or a multipart upload with a full-object checksum.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use aws_sdk_s3::{
     config::retry::RetryConfig,
     error::ProvideErrorMetadata as _,
-    types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart},
+    types::{ChecksumType, CompletedMultipartUpload, CompletedPart},
 };
 use eft_domain::{ObjectUri, receipt::WriteCapability, route::OnExisting};
 use eft_pipeline::{
@@ -25,18 +22,13 @@ use futures::{FutureExt, future::BoxFuture};
 use super::{
     Client,
     attributes::{Attributes, carry},
+    begin::LostCreates,
     body, crc_from_text, crc_to_text,
-    error::{port_error, speaks_of_checksum},
+    error::{part_error, port_error, speaks_of_checksum},
     resolve::{self, DELIVERY, Stands},
-    source::ANSWER,
+    timeouts::within,
 };
 
-/// A part's time is this, and its size at [`SLOWEST`]: far below any link worth using, so only a dead peer meets it.
-const PART_BASE: Duration = Duration::from_secs(60);
-/// Bytes a second.
-const SLOWEST: u64 = 256 << 10;
-/// "Processing of a CompleteMultipartUpload request could take several minutes to finalize" (S3 API reference).
-pub(super) const COMPLETE: Duration = Duration::from_secs(600);
 /// How often an abort is repeated while parts that were on their way still arrive.
 const ABORTS: usize = 4;
 
@@ -65,11 +57,13 @@ pub struct S3Sink {
     facts: Arc<Facts>,
 }
 
-/// What the endpoint turned out not to know.
+/// What the endpoint turned out not to know, and what it may hold.
 #[derive(Debug, Default)]
 struct Facts {
     no_crc64: AtomicBool,
     no_condition: AtomicBool,
+    lost_creates: LostCreates,
+    lost_commit: AtomicBool,
 }
 
 impl S3Sink {
@@ -123,6 +117,20 @@ impl S3Sink {
     /// The endpoint does not compare our checksum.
     pub(super) fn forget_crc64(&self) {
         self.facts.no_crc64.store(true, Relaxed);
+    }
+
+    pub(super) fn lost_creates(&self) -> &LostCreates {
+        &self.facts.lost_creates
+    }
+
+    /// An error of a commit that nobody may look at. Only a refused load is sure to have had no effect, as long as it was
+    /// never anything else.
+    pub(super) fn unproven(&self, error: PortError) -> PortError {
+        let lost = self.facts.lost_commit.fetch_or(error.kind != ErrorKind::Throttled, Relaxed);
+        match lost || error.kind != ErrorKind::Throttled {
+            true => PortError { kind: ErrorKind::Unproven, ..error },
+            false => error,
+        }
     }
 
     fn knows_conditions(&self) -> bool {
@@ -210,52 +218,14 @@ impl S3Sink {
             .disable_payload_signing()
             // A write that publishes is repeated by us alone, after looking what the first one did.
             .config_override(aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled()));
-        let answer = within(part_time(part.len()), &what, request.send()).await?;
-        match answer {
-            Ok(done) => self.committed(done.version_id(), done.e_tag(), done.checksum_crc64_nvme(), part.crc),
-            Err(error) => self.settle(port_error(what, &error), part.crc).await,
-        }
-    }
-
-    pub(super) async fn create(&self) -> PortResult<S3Upload> {
-        let what = format!("CreateMultipartUpload {}", self.target.uri);
-        loop {
-            let crc = self.knows_crc64();
-            let request = carry!(self.client.sdk.create_multipart_upload(), &self.target.attributes);
-            let request = request
-                .bucket(&self.bucket)
-                .key(&self.key)
-                .metadata(DELIVERY, &self.target.delivery_id)
-                .set_checksum_algorithm(crc.then_some(ChecksumAlgorithm::Crc64Nvme))
-                .set_checksum_type(crc.then_some(ChecksumType::FullObject));
-            match within(ANSWER, &what, request.send()).await? {
-                Ok(created) => {
-                    let id = created.upload_id().map(ToOwned::to_owned);
-                    let id = id.ok_or_else(|| {
-                        PortError::new(ErrorKind::Permanent, format!("{what}: no upload id"))
-                    })?;
-                    return Ok(S3Upload { sink: self.clone(), id });
-                }
-                Err(error) => {
-                    let error = port_error(&what, &error);
-                    if !(crc && speaks_of_checksum(&error)) {
-                        return Err(error);
-                    }
-                    self.facts.no_crc64.store(true, Relaxed);
-                }
+        match within(self.client.timeouts.part(part.len()), &what, request.send()).await {
+            Ok(Ok(done)) => {
+                self.committed(done.version_id(), done.e_tag(), done.checksum_crc64_nvme(), part.crc)
             }
+            Ok(Err(error)) => self.settle(port_error(what, &error), part.crc).await,
+            Err(late) => resolve::after(self, late, part.crc).await,
         }
     }
-}
-
-/// Wait for an answer, but not for ever.
-pub(super) async fn within<T>(time: Duration, what: &str, answer: impl Future<Output = T>) -> PortResult<T> {
-    let late = |_| PortError::new(ErrorKind::Transient, format!("{what}: no answer in {} s", time.as_secs()));
-    tokio::time::timeout(time, answer).await.map_err(late)
-}
-
-fn part_time(len: u64) -> Duration {
-    PART_BASE + Duration::from_secs(len / SLOWEST)
 }
 
 impl ObjectSink for S3Sink {
@@ -268,14 +238,7 @@ impl ObjectSink for S3Sink {
     }
 
     fn put(&self, part: Part) -> BoxFuture<'_, PortResult<Committed>> {
-        async move {
-            let crc = part.crc;
-            match self.put_once(&part).await {
-                Err(error) if error.kind == ErrorKind::Transient => resolve::after(self, error, crc).await,
-                other => other,
-            }
-        }
-        .boxed()
+        async move { self.put_once(&part).await }.boxed()
     }
 
     fn begin(&self) -> BoxFuture<'_, PortResult<Box<dyn Upload>>> {
@@ -292,7 +255,11 @@ impl ObjectSink for S3Sink {
     }
 
     fn uploads(&self) -> BoxFuture<'_, PortResult<Vec<String>>> {
-        self.list_uploads().boxed()
+        async move {
+            let listed = self.listed_uploads().await?;
+            Ok(listed.into_iter().filter_map(|upload| upload.upload_id).collect())
+        }
+        .boxed()
     }
 }
 
@@ -320,8 +287,8 @@ impl S3Upload {
             .body(body::of_segments(&part.segments, part.len()))
             .customize()
             .disable_payload_signing();
-        let answer = within(part_time(part.len()), &what, request.send()).await?;
-        let done = answer.map_err(|error| port_error(&what, &error))?;
+        let answer = within(sink.client.timeouts.part(part.len()), &what, request.send()).await?;
+        let done = answer.map_err(|error| part_error(&what, &error))?;
         let tag = done.e_tag().map(ToOwned::to_owned);
         let tag = tag.ok_or_else(|| PortError::new(ErrorKind::Permanent, format!("{what}: no ETag")))?;
         Ok(PartAck { number: part.number, tag, crc: part.crc })
@@ -354,17 +321,20 @@ impl S3Upload {
             .set_if_match(if_match)
             .customize()
             .config_override(aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled()));
-        match within(COMPLETE, &what, request.send()).await {
+        match within(sink.client.timeouts.complete, &what, request.send()).await {
             Ok(Ok(done)) => {
                 sink.committed(done.version_id(), done.e_tag(), done.checksum_crc64_nvme(), whole)
             }
-            Ok(Err(error))
-                if error.as_service_error().and_then(|error| error.code()) == Some("NoSuchUpload") =>
-            {
-                resolve::gone(sink, port_error(&what, &error), whole).await
-            }
             Ok(Err(error)) => {
+                let code = error.code().map(ToOwned::to_owned);
                 let error = port_error(&what, &error);
+                match code.as_deref() {
+                    Some("NoSuchUpload") => return resolve::gone(sink, error, whole).await,
+                    Some("ConditionalRequestConflict") => {
+                        return resolve::conflict(sink, error, whole).await;
+                    }
+                    _ => {}
+                }
                 let refused = error.kind == ErrorKind::Changed;
                 let committed = sink.settle(error, whole).await?;
                 if !refused {
@@ -379,9 +349,10 @@ impl S3Upload {
     }
 
     /// Abort, and look whether a part that was still on its way has brought the upload back.
-    async fn remove(&self) -> PortResult<()> {
-        let sink = &self.sink;
+    pub(super) async fn remove(&self) -> PortResult<()> {
+        let (sink, timeouts) = (&self.sink, &self.sink.client.timeouts);
         let what = format!("AbortMultipartUpload {} of {}", self.id, sink.target.uri);
+        let mut last = PortError::new(ErrorKind::Transient, format!("{what}: parts keep arriving"));
         for _ in 0..ABORTS {
             let abort = sink
                 .client
@@ -390,21 +361,24 @@ impl S3Upload {
                 .bucket(&sink.bucket)
                 .key(&sink.key)
                 .upload_id(&self.id);
-            if let Err(error) = within(ANSWER, &what, abort.send()).await? {
+            if let Err(error) = within(timeouts.answer, &what, abort.send()).await? {
                 let error = port_error(&what, &error);
                 if error.kind != ErrorKind::NotFound {
                     return Err(error);
                 }
             }
             let parts = sink.client.sdk.list_parts().bucket(&sink.bucket).key(&sink.key).upload_id(&self.id);
-            match within(ANSWER, &what, parts.send()).await? {
-                Err(error) if port_error(&what, &error).kind == ErrorKind::NotFound => return Ok(()),
+            let listed = within(timeouts.answer, &what, parts.send()).await?;
+            match listed.map_err(|error| port_error(format!("ListParts after {what}"), &error)) {
+                Err(error) if error.kind == ErrorKind::NotFound => return Ok(()),
                 // Not allowed to list: the abort's own answer has to do.
-                Err(error) if port_error(&what, &error).kind == ErrorKind::Denied => return Ok(()),
-                _ => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(error) if error.kind == ErrorKind::Denied => return Ok(()),
+                Err(error) => last = error,
+                Ok(_) => {}
             }
+            tokio::time::sleep(timeouts.abort_pause).await;
         }
-        Err(PortError::new(ErrorKind::Transient, format!("{what}: parts keep arriving")))
+        Err(last)
     }
 }
 
@@ -426,6 +400,15 @@ impl Upload for S3Upload {
     }
 
     fn abort(&self) -> BoxFuture<'_, PortResult<()>> {
-        self.remove().boxed()
+        async move {
+            let removed = self.remove().await;
+            match (removed, self.sink.remove_lost(Some(&self.id)).await) {
+                (Err(error), Err(lost)) => {
+                    Err(PortError::new(error.kind, format!("{}; {}", error.message, lost.message)))
+                }
+                (removed, lost) => removed.and(lost),
+            }
+        }
+        .boxed()
     }
 }

@@ -1,6 +1,6 @@
 //! An object version in S3 as a source.
 
-use std::{ops::Range, time::Duration};
+use std::ops::Range;
 
 use aws_sdk_s3::{
     error::DisplayErrorContext,
@@ -15,10 +15,7 @@ use eft_pipeline::{
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 
-use super::{Client, attributes::Attributes, crc_from_text, error::port_error, sink::within};
-
-/// Longest wait for the answer to a request without a body.
-pub(super) const ANSWER: Duration = Duration::from_secs(60);
+use super::{Client, attributes::Attributes, crc_from_text, error::port_error, timeouts::within};
 
 /// A pinned object version.
 #[derive(Debug)]
@@ -50,7 +47,7 @@ impl S3Source {
             .checksum_mode(ChecksumMode::Enabled)
             .send();
         let what = format!("HEAD {uri}");
-        let head = within(ANSWER, &what, head).await?;
+        let head = within(client.timeouts.answer, &what, head).await?;
         let head = head.map_err(|error| match port_error(&what, &error) {
             error if error.kind == ErrorKind::NotFound => {
                 PortError::new(error.kind, format!("{uri}: no such object, version or bucket"))
@@ -162,16 +159,17 @@ impl ObjectSource for S3Source {
                 .range(format!("bytes={}-{}", range.start, range.end - 1))
                 .set_version_id(self.version.version_id.as_ref().map(ToString::to_string))
                 .set_if_match(self.version.etag.clone());
-            let answer = within(ANSWER, &what, request.send()).await?.map_err(|error| {
-                let error = port_error(&what, &error);
-                match error.kind {
-                    ErrorKind::Changed => PortError::new(
-                        error.kind,
-                        format!("{}: replaced while it was read", self.version.uri),
-                    ),
-                    _ => error,
-                }
-            })?;
+            let answer =
+                within(self.client.timeouts.answer, &what, request.send()).await?.map_err(|error| {
+                    let error = port_error(&what, &error);
+                    match error.kind {
+                        ErrorKind::Changed => PortError::new(
+                            error.kind,
+                            format!("{}: replaced while it was read", self.version.uri),
+                        ),
+                        _ => error,
+                    }
+                })?;
             self.is_range(&range, answer.content_range()).map_err(|said| {
                 PortError::new(ErrorKind::Permanent, format!("{what}: the endpoint answered {said}"))
             })?;

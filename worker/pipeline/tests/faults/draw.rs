@@ -15,7 +15,7 @@ use eft_pipeline::{
 use crate::rig::Route;
 
 /// What may go wrong with every call.
-const KINDS: [ErrorKind; 12] = [
+const KINDS: [ErrorKind; 14] = [
     ErrorKind::NotFound,
     ErrorKind::Denied,
     ErrorKind::Changed,
@@ -25,7 +25,9 @@ const KINDS: [ErrorKind; 12] = [
     ErrorKind::Damaged,
     ErrorKind::Throttled,
     ErrorKind::Transient,
+    ErrorKind::Unproven,
     ErrorKind::Indeterminate,
+    ErrorKind::Spent,
     ErrorKind::Unsupported,
     ErrorKind::Permanent,
 ];
