@@ -162,7 +162,7 @@ impl Route {
     fn transfer(&self, pool: &Pool, sinks: &[Discard]) -> Transfer {
         let limits = Limits::default();
         let plan = Plan::with_memory_to_suit(&Request {
-            entry: None,
+            archive: None,
             size: Some(self.source.len() as u64),
             stages: &self.stages,
             limits: &limits,

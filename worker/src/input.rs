@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use eft_domain::{
     Code, Failure, ObjectUri, Route,
-    route::{ConcatSpec, OnEmpty, StageSpec},
+    route::{ConcatSpec, OnEmpty, StageSpec, UnzipSpec},
 };
 use eft_pipeline::{
     concat::Concat,
@@ -15,7 +15,7 @@ use eft_pipeline::{
     port::ErrorKind,
     retry::RetryPolicy,
     sidecar::Expected,
-    zip::{Archive, Packed},
+    zip::{Archive, Packed, Unpacked},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -30,12 +30,14 @@ use crate::{
 pub(crate) struct Found {
     /// What its sidecar says.
     pub(crate) expected: Option<Expected>,
-    /// The entry of the archive that it is.
-    pub(crate) entry: Option<Packed>,
+    /// The entries of the archive that it is.
+    pub(crate) archive: Option<Unpacked>,
+    /// Their names.
+    pub(crate) names: Vec<String>,
 }
 
-/// Find what the plan needs to know of the source besides its size. An archive's entry, and the objects of a manifest,
-/// are the source from then on. Objects are looked at `ahead` at a time.
+/// Find what the plan needs to know of the source besides its size. An archive's entries, and the objects of a manifest,
+/// are the source from then on. They are looked at `ahead` at a time. With `apart` each entry goes to a place of its own.
 ///
 /// # Errors
 /// `source.empty`, `sidecar.*`, `archive.*`, `manifest.*` and `limit.*` as they are, and what reading may fail with.
@@ -43,14 +45,16 @@ pub(crate) async fn look_around(
     client: &Client,
     route: &Route,
     ahead: usize,
+    apart: bool,
     opened: &mut Opened,
 ) -> Result<Found, Failure> {
     let expected = sidecar::read(client, route, &opened.version.uri).await?;
-    let mut entry = None;
+    let (mut archive, mut names) = (None, Vec::new());
     match route.stages.first() {
         Some(StageSpec::Unzip(spec)) => {
             refuse_empty(route, opened)?;
-            entry = Some(unpack(route, spec.entry.as_deref(), opened).await?);
+            let (entries, named) = unpack(route, spec, ahead, opened).await?;
+            (archive, names) = (Some(Unpacked { entries: entries.into(), apart }), named);
         }
         Some(StageSpec::Concat(spec)) => {
             refuse_empty(route, opened)?;
@@ -58,7 +62,7 @@ pub(crate) async fn look_around(
         }
         _ => {}
     }
-    Ok(Found { expected, entry })
+    Ok(Found { expected, archive, names })
 }
 
 fn refuse_empty(route: &Route, opened: &Opened) -> Result<(), Failure> {
@@ -68,12 +72,22 @@ fn refuse_empty(route: &Route, opened: &Opened) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn unpack(route: &Route, entry: Option<&str>, opened: &mut Opened) -> Result<Packed, Failure> {
+async fn unpack(
+    route: &Route,
+    spec: &UnzipSpec,
+    ahead: usize,
+    opened: &mut Opened,
+) -> Result<(Vec<Packed>, Vec<String>), Failure> {
     let limits = &route.limits;
     let archive = Archive::open(Arc::clone(&opened.source), limits, RetryPolicy::DEFAULT).await?;
-    let (source, packed) = archive.unpack(archive.find(entry)?, limits).await?;
+    let entries = match &spec.entries {
+        Some(glob) => archive.matching(glob)?,
+        None => vec![archive.find(spec.entry.as_deref())?],
+    };
+    let names = entries.iter().map(|entry| entry.name.clone()).collect();
+    let (source, packed) = archive.unpack_all(&entries, limits, ahead).await?;
     opened.source = source;
-    Ok(packed)
+    Ok((packed, names))
 }
 
 async fn join(client: &Client, spec: &ConcatSpec, ahead: usize, opened: &mut Opened) -> Result<(), Failure> {

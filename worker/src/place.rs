@@ -66,21 +66,41 @@ pub async fn source(client: &Client, uri: &ObjectUri) -> PortResult<Opened> {
     })
 }
 
-/// The places of several objects, numbered from 1.
+/// The places of several objects, numbered from 1 or named after the entries of an archive.
 pub(crate) struct Series {
     pub(crate) client: Client,
     pub(crate) identity: Identity,
     pub(crate) route: Route,
     /// What stands for the delivery where the source has no version: another run may be of other bytes.
     pub(crate) attempt: Option<String>,
-    /// With `{n}` in its name.
+    /// With `{n}` or `{entry}` in its name.
     pub(crate) destination: ObjectUri,
+    /// The names of the entries that `{entry}` stands for.
+    pub(crate) entries: Vec<String>,
     pub(crate) attributes: Attributes,
 }
 
 impl Series {
-    /// Open the place with this number; the uri is its name.
+    /// The name of the place with this number; `None` where there is none.
+    pub(crate) fn uri(&self, number: u64) -> Option<ObjectUri> {
+        if let Some(uri) = self.destination.numbered(number) {
+            return Some(uri);
+        }
+        let entry = usize::try_from(number).ok().and_then(|number| self.entries.get(number.checked_sub(1)?));
+        entry.and_then(|entry| self.destination.of_entry(entry))
+    }
+
+    /// Open a place; the uri is its name.
     pub(crate) async fn place(&self, uri: &ObjectUri) -> PortResult<Sink> {
+        // An entry brings its folders.
+        if let (ObjectUri::Local(path), None) = (uri, self.destination.numbered(1))
+            && let Some(folder) = path.parent()
+        {
+            let made = tokio::fs::create_dir_all(folder).await;
+            made.map_err(|error| {
+                PortError::new(crate::local::kind_of(&error), format!("{}: {error}", folder.display()))
+            })?;
+        }
         let delivery = || self.identity.delivery_to(&self.route, uri).to_string();
         let delivery = self.attempt.clone().unwrap_or_else(delivery);
         // One that stands there already from this delivery is found when it is published, and tells nothing of the others.
@@ -91,7 +111,7 @@ impl Series {
 impl Numbered for Series {
     fn open(&self, number: u64) -> BoxFuture<'_, PortResult<Vec<Arc<dyn ObjectSink>>>> {
         async move {
-            let uri = self.destination.numbered(number).ok_or_else(|| {
+            let uri = self.uri(number).ok_or_else(|| {
                 PortError::new(
                     ErrorKind::Permanent,
                     format!("{}: no name for object {number}", self.destination),

@@ -21,7 +21,7 @@ use eft_pipeline::{
 
 use crate::{
     kept::joined,
-    place::Sink,
+    place::{Series, Sink},
     s3::{Client, crc_to_text},
 };
 
@@ -73,6 +73,8 @@ pub struct Facts<'a> {
     pub destination: &'a ObjectUri,
     /// Through which sink, if it came that far.
     pub sink: Option<&'a Sink>,
+    /// The places, where several objects are made.
+    pub(crate) series: Option<&'a Series>,
     /// The client, for its counts.
     pub client: &'a Client,
     /// What was moved.
@@ -157,8 +159,8 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
         rejects: rejects(stages),
         deliveries: match ended {
             Ended::Heartbeat => Vec::new(),
-            Ended::Moved(_, moved) if facts.route.splits() => {
-                let places = (1..).filter_map(|number| facts.destination.numbered(number));
+            Ended::Moved(_, moved) if facts.series.is_some() => {
+                let places = (1..).map_while(|number| facts.series?.uri(number));
                 let several = moved.deliveries.iter().zip(places).map(|(one, uri)| {
                     let id = facts.identity.delivery_to(facts.route, &uri);
                     delivery(facts, ended, (id, uri), one.result.as_ref().err(), Some(one), None)
@@ -303,7 +305,7 @@ fn delivery(
         already_delivered: committed.is_some_and(|committed| committed.already_there),
         method: match ended {
             Ended::Moved(Method::ServerCopy, _) | Ended::Stopped(Method::ServerCopy, _) => Method::ServerCopy,
-            _ if parts == 1 && !facts.route.splits() => Method::Put,
+            _ if parts == 1 && facts.series.is_none() => Method::Put,
             _ => Method::Stream,
         },
         version_id: committed

@@ -78,11 +78,11 @@ pub struct Preview {
 impl Job {
     fn plan(&self, size: Option<u64>, found: &Found, threads: usize) -> Result<Plan, Failure> {
         self.refuse_unproven_output()?;
-        self.first_place()?;
+        self.refuse_places(found)?;
         let request = Request {
             size,
             stages: &self.route.stages,
-            entry: found.entry.as_ref(),
+            archive: found.archive.as_ref(),
             limits: &self.route.limits,
             sha256: !self.route.digests.is_empty(),
             sink: self.sink_limits(),
@@ -91,7 +91,7 @@ impl Job {
             part_size: self.part_size,
             threads,
             // An archive with an empty entry is no empty source.
-            refuse_empty: self.route.on_empty != OnEmpty::Accept && found.entry.is_none(),
+            refuse_empty: self.route.on_empty != OnEmpty::Accept && found.archive.is_none(),
             given: Given {
                 expected: found.expected.clone(),
                 entry_name: self.entry_name(),
@@ -120,23 +120,51 @@ impl Job {
         Err(Failure::new(Code::PlanRefused, message))
     }
 
-    /// Where the object goes, or the first of several.
-    fn first_place(&self) -> Result<ObjectUri, Failure> {
-        if !self.route.splits() {
-            return Ok(self.destination.clone());
+    /// It makes several objects, each with a place of its own.
+    fn is_several(&self) -> bool {
+        let unpacks = self.route.unpacks_several();
+        self.route.splits() || (unpacks && (self.destination.numbered(1).is_some() || self.is_named()))
+    }
+
+    /// The places are named after the entries of an archive.
+    fn is_named(&self) -> bool {
+        self.destination.of_entry("a").is_some()
+    }
+
+    /// What cannot be carried out at these places.
+    fn refuse_places(&self, found: &Found) -> Result<(), Failure> {
+        let refused = |message: String| Err(Failure::new(Code::PlanRefused, message));
+        if self.is_named() && !self.route.unpacks_several() {
+            return refused(
+                "{entry} stands for the entries of an archive, and the route takes none by `entries`".into(),
+            );
         }
-        let refused = |message: &str| Err(Failure::new(Code::PlanRefused, message));
+        if !self.is_several() {
+            return Ok(());
+        }
         if self.checkpoint.is_some() {
-            return refused("a run that splits cannot be gone on with: leave out --checkpoint");
+            return refused(
+                "a run that makes several objects cannot be gone on with: leave out --checkpoint".into(),
+            );
         }
-        self.destination.numbered(1).map_or_else(
-            || {
-                refused(
-                    "`split` makes several objects: put {n}, their number, into the name of the destination",
-                )
-            },
-            Ok,
-        )
+        match (self.route.splits(), self.is_named()) {
+            (true, true) => refused(
+                "`split` numbers its objects: put {n} into the name of the destination, not {entry}".into(),
+            ),
+            (true, false) if self.destination.numbered(1).is_none() => refused(
+                "`split` makes several objects: put {n}, their number, into the name of the destination"
+                    .into(),
+            ),
+            (false, true) => {
+                match found.names.iter().find(|name| self.destination.of_entry(name).is_none()) {
+                    Some(name) => {
+                        refused(format!("no object can be named after the entry `{}`", name.escape_debug()))
+                    }
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What the sink takes, without opening it.
@@ -172,7 +200,8 @@ impl Job {
     pub async fn look(&self, threads: usize) -> Result<Preview, Failure> {
         let client = Client::from_environment(Concurrency::new(self.concurrency)).await;
         let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
-        let found = look_around(&client, &self.route, self.concurrency, &mut opened).await?;
+        let apart = self.is_several() && !self.route.splits();
+        let found = look_around(&client, &self.route, self.concurrency, apart, &mut opened).await?;
         let plan = self.plan(opened.source.size(), &found, threads)?;
         opened.source.size().map_or(Ok(()), |size| plan.admit(size))?;
         Ok(Preview { plan, copy: self.copy_method(&opened) })
@@ -193,18 +222,21 @@ impl Job {
         let desk = Desk::new(client.clone());
         let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
         let mut identity = Identity::of(&self.route, &opened.version, &self.destination);
+        let apart = self.is_several() && !self.route.splits();
         let found = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(interrupted()),
-            found = look_around(&client, &self.route, self.concurrency, &mut opened) => found,
+            found = look_around(&client, &self.route, self.concurrency, apart, &mut opened) => found,
         };
         let found = match found {
             Ok(found) => found,
             Err(failure) if failure.code.class() == Class::Usage => return Err(failure),
             Err(failure) if self.is_heartbeat(&failure) => {
-                return Ok(desk.report(self, &identity, &opened, None, Ended::Heartbeat));
+                return Ok(desk.report(self, &identity, &opened, None, None, Ended::Heartbeat));
             }
-            Err(failure) => return Ok(desk.report(self, &identity, &opened, None, Ended::Failed(&failure))),
+            Err(failure) => {
+                return Ok(desk.report(self, &identity, &opened, None, None, Ended::Failed(&failure)));
+            }
         };
         identity.join(&opened.objects);
         let pool = Pool::for_this_machine();
@@ -216,20 +248,23 @@ impl Job {
             true => opened.attributes().of_other_bytes(),
             false => opened.attributes(),
         };
-        let report =
-            |sink: Option<&Sink>, ended: Ended<'_>| desk.report(self, &identity, &opened, sink, ended);
         let resumable = self.checkpoint.is_some();
-        let first = self.first_place()?;
-        let series = self.route.splits().then(|| {
+        let series = self.is_several().then(|| {
             Arc::new(Series {
                 client: client.clone(),
                 identity: identity.clone(),
                 route: self.route.clone(),
                 attempt: (!self.names_delivery(&opened)).then(|| kept.pinned.delivery.clone()),
                 destination: self.destination.clone(),
+                entries: found.names.clone(),
                 attributes: attributes.clone(),
             })
         });
+        let report = |sink: Option<&Sink>, ended: Ended<'_>| {
+            desk.report(self, &identity, &opened, sink, series.as_deref(), ended)
+        };
+        let first =
+            series.as_ref().and_then(|series| series.uri(1)).unwrap_or_else(|| self.destination.clone());
         let sink = match &series {
             Some(series) => series.place(&first).await.map(|sink| (sink, None)),
             None => Sink::open(&client, &first, &kept.pinned.delivery, attributes, resumable).await,
@@ -278,7 +313,7 @@ impl Job {
                 let transfer = Transfer {
                     source: Arc::clone(&opened.source),
                     sinks: vec![sink.port()],
-                    more: series.map(|series| series as Arc<dyn Numbered>),
+                    more: series.clone().map(|series| series as Arc<dyn Numbered>),
                     budget: Budget::new(plan.memory),
                     // One window for one endpoint: whichever request it throttles, both directions slow down.
                     reading: writing.clone(),
@@ -425,6 +460,7 @@ impl Desk {
         identity: &Identity,
         opened: &Opened,
         sink: Option<&Sink>,
+        series: Option<&Series>,
         ended: Ended<'_>,
     ) -> Done {
         let facts = Facts {
@@ -434,6 +470,7 @@ impl Desk {
             objects: &opened.objects,
             destination: &job.destination,
             sink,
+            series,
             client: &self.client,
             progress: self.progress.snapshot(),
             started_at: self.started_at.clone(),

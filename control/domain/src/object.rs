@@ -147,6 +147,20 @@ impl ObjectUri {
         }
     }
 
+    /// The place of an archive's entry with this name, which `{entry}` of the name stands for. `None` where the name has no
+    /// `{entry}`, and for what would be no key.
+    pub fn of_entry(&self, entry: &str) -> Option<Self> {
+        let place = |name: &str| name.contains("{entry}").then(|| name.replacen("{entry}", entry, 1));
+        match self {
+            Self::S3 { bucket, key, .. } => {
+                let key = place(key.as_str())?.parse().ok()?;
+                Some(Self::s3(bucket.clone(), key))
+            }
+            Self::Local(path) => Some(Self::Local(place(path.to_str()?)?.into())),
+            Self::Std => None,
+        }
+    }
+
     /// The last segment of the name: `c.csv` of `s3://b/a/c.csv`. Empty for a key that ends with `/` and for `-`.
     pub fn name(&self) -> &str {
         match self {

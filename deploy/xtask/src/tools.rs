@@ -15,7 +15,7 @@ const NEXTEST: &str = "0.9.143";
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
 /// Programs that check what the worker makes, and that it is measured beside, each with its package.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("bzip2", "bzip2"),
     ("clamd", "clamav-daemon"),
     ("gpg", "gpg"),

@@ -73,7 +73,8 @@ impl Gather {
                 self.ended = true;
                 break;
             };
-            if chunk.begins && block.len > 0 {
+            // An empty object is a block too.
+            if chunk.begins && (block.len > 0 || block.begins || self.blocks == 0) {
                 self.rest = Some(chunk);
                 break;
             }
@@ -86,7 +87,7 @@ impl Gather {
             self.rest = Some(chunk).filter(|chunk| chunk.len > 0);
         }
         self.blocks += 1;
-        (block.len > 0 || self.blocks == 1).then_some(block)
+        (block.len > 0 || block.begins || self.blocks == 1).then_some(block)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod stored;
 
 mod blocks;
 pub mod chain;
+mod objects;
 mod scan;
 mod serial;
 mod split;

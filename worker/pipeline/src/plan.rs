@@ -8,6 +8,8 @@
 
 mod draft;
 
+use std::sync::Arc;
+
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{Limits, ScanSpec, SplitSpec, StageSpec},
@@ -18,7 +20,7 @@ use crate::{
     port::SinkLimits,
     schedule::PartSchedule,
     stage::{AnyStage, BlockCompressor, ResumeClass, StageInfo, UnzipEntry},
-    zip::{Frame, Packed},
+    zip::{Frame, Packed, Unpacked},
 };
 
 use self::draft::Draft;
@@ -47,8 +49,8 @@ pub struct Request<'a> {
     pub size: Option<u64>,
     /// The route's stages, in order.
     pub stages: &'a [StageSpec],
-    /// The entry that a first stage `decompress: { codec: zip }` unpacks; the source is its bytes.
-    pub entry: Option<&'a Packed>,
+    /// What a first stage `decompress: { codec: zip }` unpacks; the source is the bytes of these entries.
+    pub archive: Option<&'a Unpacked>,
     /// The route's limits.
     pub limits: &'a Limits,
     /// Make SHA-256 digests of source and output.
@@ -74,8 +76,8 @@ pub struct Request<'a> {
 pub enum Serial {
     /// A stage of the route.
     Spec(StageSpec),
-    /// One entry of an archive.
-    Unzip(Packed),
+    /// The entries of an archive, each for the object with its number.
+    Unzip(Arc<[Packed]>),
     /// The SHA-256 of what passes here.
     Sha256,
 }
@@ -104,7 +106,11 @@ pub enum Step {
         stages: Vec<Serial>,
         /// Bytes of the window behind them.
         window: u64,
+        /// What is several objects before it is one behind it.
+        joins: bool,
     },
+    /// The stream is several objects, which end at these bytes of it.
+    Bounds(Vec<u64>),
     /// Compression, parallel over the CPU pool.
     Blocks(Blocks),
     /// A scanner looks; bytes pass as they came.
@@ -214,13 +220,17 @@ impl Plan {
         };
         self.steps[..steps].iter().any(|step| match step {
             Step::Taps(stages) | Step::Rewrite { stages, .. } => stages.iter().any(reads),
-            Step::Blocks(_) | Step::Scan(_) | Step::Split(_) => false,
+            Step::Blocks(_) | Step::Bounds(_) | Step::Scan(_) | Step::Split(_) => false,
         })
     }
 
     /// It makes several objects.
     pub fn splits(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Split(_)))
+        self.steps.iter().fold(false, |several, step| match step {
+            Step::Split(_) | Step::Bounds(_) => true,
+            Step::Rewrite { joins: true, .. } => false,
+            _ => several,
+        })
     }
 
     /// Some step makes bytes that are not the source's.
@@ -271,19 +281,22 @@ impl Plan {
         self.output_size().map(|size| self.schedule.count(size))
     }
 
-    /// The stages of a serial step, fresh.
+    /// The stages of a serial step, fresh, for the object with this number, from 0.
     ///
     /// # Errors
     /// When parameters contradict each other; found when planning already.
-    pub fn stages(&self, stages: &[Serial]) -> Result<Vec<AnyStage>, Failure> {
-        build(stages, &self.limits, &self.given)
+    pub fn stages(&self, stages: &[Serial], object: usize) -> Result<Vec<AnyStage>, Failure> {
+        build(stages, object, &self.limits, &self.given)
     }
 }
 
-fn build(stages: &[Serial], limits: &Limits, given: &Given) -> Result<Vec<AnyStage>, Failure> {
+fn build(stages: &[Serial], object: usize, limits: &Limits, given: &Given) -> Result<Vec<AnyStage>, Failure> {
     let stages = stages.iter().map(|stage| match stage {
         Serial::Sha256 => Ok(Some(AnyStage::Sha256(Box::default()))),
-        Serial::Unzip(entry) => Ok(Some(AnyStage::Unzip(Box::new(UnzipEntry::new(entry.clone(), limits))))),
+        Serial::Unzip(entries) => match entries.get(object) {
+            Some(entry) => Ok(Some(AnyStage::Unzip(Box::new(UnzipEntry::new(entry.clone(), limits))))),
+            None => Err(Failure::new(Code::Internal, "an object for which there is no entry")),
+        },
         Serial::Spec(spec) => AnyStage::with(spec, limits, given),
     });
     stages.filter_map(Result::transpose).collect()

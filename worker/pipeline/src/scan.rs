@@ -1,5 +1,8 @@
 //! The step that shows the bytes to a virus scanner: chunks pass as they came, and the stream ends once the verdict is in.
 //!
+//! # Several objects
+//! Each is shown by itself: what is in the second file of an archive is not looked for in the middle of one.
+//!
 //! # Ordering
 //! What comes behind may see the bytes before the verdict; nobody else does, because nothing is published before every
 //! step has ended well (`transfer.rs`).
@@ -27,6 +30,7 @@ use crate::{
     chain::StageTotals,
     chunk::Chunk,
     error::of_scanner,
+    objects::{Incoming, add},
     ordered::{Downstream, Flowing, Upstream, downstream_gone},
     port::PortResult,
     retry::{RetryPolicy, retrying},
@@ -66,36 +70,41 @@ pub(crate) async fn run_scan(
     spec: ScanSpec,
     scanner: &Arc<dyn Scanner>,
     retry: &RetryPolicy,
-    mut upstream: Upstream<Chunk>,
+    upstream: Upstream<Chunk>,
     downstream: Downstream<Chunk>,
     crew: Crew<'_>,
 ) -> Result<(), Failure> {
-    let begun = retrying(retry, |_| crew.progress.retried(), || scanner.begin()).await;
-    let scan = begun.map_err(|error| of_scanner(&error, 0))?;
-    let mut watch = Watch {
-        spec,
-        shown: 0,
-        report: Scanned { scanner: scan.scanner().to_owned(), ..Scanned::default() },
-        scan: Some(scan),
-        bytes_in: 0,
-        busy: Duration::ZERO,
-    };
-    let ended = watch.run(&mut upstream, &downstream).await;
-    if ended.is_err() {
-        crew.prove(&mut upstream).await;
+    let (mut incoming, mut totals) = (Incoming::new(upstream), Vec::new());
+    loop {
+        let begun = retrying(retry, |_| crew.progress.retried(), || scanner.begin()).await;
+        let scan = begun.map_err(|error| of_scanner(&error, 0))?;
+        let mut watch = Watch {
+            spec,
+            shown: 0,
+            report: Scanned { scanner: scan.scanner().to_owned(), ..Scanned::default() },
+            scan: Some(scan),
+            bytes_in: 0,
+            busy: Duration::ZERO,
+        };
+        let ended = watch.run(&mut incoming, &downstream).await;
+        if ended.is_err() && crew.withhold {
+            incoming.drain().await;
+        }
+        add(&mut totals, vec![watch.totals()]);
+        if ended.is_err() || !incoming.has_more() {
+            (crew.totals)(totals);
+            ended?;
+            break;
+        }
     }
-    (crew.totals)(vec![watch.totals()]);
-    ended?;
     downstream.send(Flowing::End).await.map_err(|_| downstream_gone())
 }
 
 impl Watch {
-    async fn run(
-        &mut self,
-        upstream: &mut Upstream<Chunk>,
-        downstream: &Downstream<Chunk>,
-    ) -> Result<(), Failure> {
-        while let Some(mut chunk) = upstream.next().await {
+    async fn run(&mut self, incoming: &mut Incoming, downstream: &Downstream<Chunk>) -> Result<(), Failure> {
+        let mut some = false;
+        while let Some(mut chunk) = incoming.next(some).await {
+            some = true;
             chunk.mark = None;
             self.bytes_in += chunk.len;
             self.show(&chunk).await?;

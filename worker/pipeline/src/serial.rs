@@ -4,6 +4,10 @@
 //! A chain that makes new bytes reserves [`ROOM`] in its window before each step. A chain of taps forwards the very
 //! chunks it was given, with their leases and checksums.
 //!
+//! # Several objects
+//! Stages begin anew with every object of the stream, so that each is checked and made by itself; what they count is told
+//! of all together. A step may join what it makes of them.
+//!
 //! # Failure handling
 //! What a chain finds behind a step that has yet to vouch for what it gave out is told once that step has: until then the
 //! stream is read on and thrown away, as `chain.rs` does within a chain.
@@ -19,6 +23,7 @@ use crate::{
     checkpoint::{Mark, SavedStage, SavedStep},
     checksum::Crc64,
     chunk::Chunk,
+    objects::{Incoming, add},
     ordered::{Downstream, Flowing, Upstream, downstream_gone},
     pool::Pool,
     progress::Progress,
@@ -64,6 +69,23 @@ struct Failed {
     totals: Vec<StageTotals>,
 }
 
+/// The objects that were made, and what the stages did with them.
+#[derive(Default)]
+struct Made {
+    objects: usize,
+    totals: Vec<StageTotals>,
+}
+
+impl Made {
+    fn one(&mut self, chain: &Chain) {
+        self.objects += 1;
+        add(&mut self.totals, chain.totals());
+    }
+}
+
+/// Makes the stages anew for the object with this number, from 0.
+pub(crate) type Remake<'a> = &'a (dyn Fn(usize) -> Result<Vec<AnyStage>, Failure> + Sync);
+
 impl Crew<'_> {
     /// Step a chain: in place when there is little to do, on the pool otherwise.
     async fn step(
@@ -85,10 +107,17 @@ impl Crew<'_> {
     }
 
     /// The failure and the totals, once they may be told. What the step holds of the stream has to be dropped before.
-    async fn tell(&self, failed: Failed, upstream: &mut Upstream<Chunk>) -> Failure {
-        self.prove(upstream).await;
-        (self.totals)(failed.totals);
-        failed.failure
+    async fn tell(&self, failed: Failed, made: Made, incoming: &mut Incoming) -> Failure {
+        if self.withhold {
+            incoming.drain().await;
+        }
+        let (Failed { mut failure, totals }, Made { objects, totals: mut all }) = (failed, made);
+        if objects > 0 || incoming.has_more() {
+            failure.message = format!("object {}: {}", objects + 1, failure.message);
+        }
+        add(&mut all, totals);
+        (self.totals)(all);
+        failure
     }
 
     /// Wait until the steps before this one have vouched for what they gave out; if they do not, for ever: their own
@@ -103,91 +132,122 @@ impl Crew<'_> {
 /// Run a chain of taps: the chunks go on as they came.
 pub(crate) async fn run_taps(
     chain: Resumable,
-    mut upstream: Upstream<Chunk>,
+    remake: Remake<'_>,
+    upstream: Upstream<Chunk>,
     downstream: Downstream<Chunk>,
     crew: Crew<'_>,
 ) -> Result<(), Failure> {
     let Resumable { mut chain, skip: mut dropped, .. } = chain;
-    let mut waiting = None;
-    while let Some(mut chunk) = upstream.next().await {
-        chunk.segments.iter().for_each(|segment| chain.input().push(segment.clone()));
-        want(&mut chain, &mut waiting, chunk.mark.take());
-        let mut flow = Flow::Boundary;
-        while flow == Flow::Boundary {
-            (chain, _, flow) = match crew.step(chain, Output::with_room(0), chunk.len).await {
-                Ok(stepped) => stepped,
-                Err(failed) => {
-                    drop(chunk);
-                    return Err(crew.tell(failed, &mut upstream).await);
-                }
-            };
-            chunk.mark = chunk.mark.or(passed(&mut chain, &mut waiting));
+    let (mut incoming, mut made) = (Incoming::new(upstream), Made::default());
+    loop {
+        let (mut some, mut waiting) = (false, None);
+        while let Some(mut chunk) = incoming.next(some).await {
+            some = true;
+            chunk.segments.iter().for_each(|segment| chain.input().push(segment.clone()));
+            want(&mut chain, &mut waiting, chunk.mark.take());
+            let mut flow = Flow::Boundary;
+            while flow == Flow::Boundary {
+                (chain, _, flow) = match crew.step(chain, Output::with_room(0), chunk.len).await {
+                    Ok(stepped) => stepped,
+                    Err(failed) => {
+                        drop(chunk);
+                        return Err(crew.tell(failed, made, &mut incoming).await);
+                    }
+                };
+                chunk.mark = chunk.mark.or(passed(&mut chain, &mut waiting));
+            }
+            let drop_now = dropped.min(chunk.len);
+            if drop_now > 0 {
+                let mark = chunk.mark.take();
+                dropped -= chunk.split_to(drop_now).len;
+                chunk.mark = mark;
+            }
+            downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
         }
-        let drop_now = dropped.min(chunk.len);
-        if drop_now > 0 {
-            let mark = chunk.mark.take();
-            dropped -= chunk.split_to(drop_now).len;
-            chunk.mark = mark;
+        chain.input().end();
+        (chain, _, _) = match crew.step(chain, Output::with_room(0), 0).await {
+            Ok(stepped) => stepped,
+            Err(failed) => return Err(crew.tell(failed, made, &mut incoming).await),
+        };
+        made.one(&chain);
+        if !incoming.has_more() {
+            break;
         }
-        downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
+        chain = Chain::new(remake(made.objects)?);
     }
-    chain.input().end();
-    (chain, _, _) = match crew.step(chain, Output::with_room(0), 0).await {
-        Ok(stepped) => stepped,
-        Err(failed) => return Err(crew.tell(failed, &mut upstream).await),
-    };
-    (crew.totals)(chain.totals());
+    (crew.totals)(made.totals);
     downstream.send(Flowing::End).await.map_err(|_| downstream_gone())
 }
 
 /// Run a chain that makes new bytes, in chunks of about [`ROOM`]. A chunk leaves when it is full, so that buffers are
-/// used to their end and their leases are true.
+/// used to their end and their leases are true. With `joins` what is made of several objects is one.
 pub(crate) async fn run_rewrite(
     chain: Resumable,
-    mut upstream: Upstream<Chunk>,
+    remake: Remake<'_>,
+    joins: bool,
+    upstream: Upstream<Chunk>,
     downstream: Downstream<Chunk>,
     window: Budget,
     crew: Crew<'_>,
 ) -> Result<(), Failure> {
     let Resumable { mut chain, mut offset, .. } = chain;
+    let (mut incoming, mut made) = (Incoming::new(upstream), Made::default());
     let mut lease = window.reserve(ROOM).await;
     let mut output = Output::with_room(ROOM as usize);
-    let mut flow = Flow::Hungry;
-    // Pays for the input that the chain still holds.
-    let mut input: Option<Chunk> = None;
-    let mut waiting = None;
-    while flow != Flow::Done {
-        if flow == Flow::Hungry {
-            drop(input.take());
-            match upstream.next().await {
-                Some(mut chunk) => {
-                    chunk.segments.iter().for_each(|segment| chain.input().push(segment.clone()));
-                    want(&mut chain, &mut waiting, chunk.mark.take());
-                    input = Some(Chunk { segments: Vec::new(), ..chunk });
+    let send =
+        |chunk: Chunk| async { downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone()) };
+    loop {
+        let mut flow = Flow::Hungry;
+        // Pays for the input that the chain still holds.
+        let mut input: Option<Chunk> = None;
+        let (mut some, mut waiting) = (false, None);
+        // The next chunk to leave is the first of another object than the chunks before it.
+        let (mut begins, mut sent) = (made.objects > 0 && !joins, false);
+        while flow != Flow::Done {
+            if flow == Flow::Hungry {
+                drop(input.take());
+                match incoming.next(some).await {
+                    Some(mut chunk) => {
+                        some = true;
+                        chunk.segments.iter().for_each(|segment| chain.input().push(segment.clone()));
+                        want(&mut chain, &mut waiting, chunk.mark.take());
+                        input = Some(Chunk { segments: Vec::new(), ..chunk });
+                    }
+                    None => chain.input().end(),
                 }
-                None => chain.input().end(),
+            }
+            let work = input.as_ref().map_or(0, |chunk| chunk.len);
+            (chain, output, flow) = match crew.step(chain, output, work).await {
+                Ok(stepped) => stepped,
+                Err(failed) => {
+                    drop(input);
+                    return Err(crew.tell(failed, made, &mut incoming).await);
+                }
+            };
+            let mark = passed(&mut chain, &mut waiting);
+            // A mark cuts the chunk: it stands behind the very last byte.
+            if mark.is_some() || (flow != Flow::Hungry && !output.is_empty()) {
+                let chunk =
+                    Chunk { mark, begins: std::mem::take(&mut begins), ..emit(&mut output, lease, offset) };
+                offset += chunk.len;
+                sent = true;
+                crew.progress.copied(chain.take_writes());
+                send(chunk).await?;
+                lease = window.reserve(ROOM).await;
+                output.renew(ROOM as usize);
             }
         }
-        let work = input.as_ref().map_or(0, |chunk| chunk.len);
-        (chain, output, flow) = match crew.step(chain, output, work).await {
-            Ok(stepped) => stepped,
-            Err(failed) => {
-                drop(input);
-                return Err(crew.tell(failed, &mut upstream).await);
-            }
-        };
-        let mark = passed(&mut chain, &mut waiting);
-        // A mark cuts the chunk: it stands behind the very last byte.
-        if mark.is_some() || (flow != Flow::Hungry && !output.is_empty()) {
-            let chunk = Chunk { mark, ..emit(&mut output, lease, offset) };
-            offset += chunk.len;
-            crew.progress.copied(chain.take_writes());
-            downstream.send(Flowing::Item(chunk)).await.map_err(|_| downstream_gone())?;
-            lease = window.reserve(ROOM).await;
-            output.renew(ROOM as usize);
+        made.one(&chain);
+        // An object of which nothing came is one all the same.
+        if !sent && !joins && (begins || incoming.has_more()) {
+            send(Chunk { offset, begins, ..Chunk::default() }).await?;
         }
+        if !incoming.has_more() {
+            break;
+        }
+        chain = Chain::new(remake(made.objects)?);
     }
-    (crew.totals)(chain.totals());
+    (crew.totals)(made.totals);
     downstream.send(Flowing::End).await.map_err(|_| downstream_gone())
 }
 

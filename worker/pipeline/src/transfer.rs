@@ -39,6 +39,7 @@ use crate::{
     concurrency::Concurrency,
     error::{interrupted, of_sink},
     fetch::Fetch,
+    objects::{Incoming, run_bounds},
     ordered::{Upstream, link},
     plan::{Plan, Step},
     pool::Pool,
@@ -50,7 +51,7 @@ use crate::{
     serial::{Crew, Resumable, run_rewrite, run_taps},
     split::run_split,
     stored::Account,
-    upload::{Incoming, Lane, Sending, Uploaded, Uploads},
+    upload::{Lane, Sending, Uploaded, Uploads},
 };
 
 /// Chunks that may wait between two steps. They are paid for by their leases; one is in hand, one is next.
@@ -286,22 +287,34 @@ impl Transfer {
                 }
             })
             .collect();
+        let remakes: Vec<_> = plan
+            .steps
+            .iter()
+            .map(|step| {
+                move |object| match step {
+                    Step::Taps(stages) | Step::Rewrite { stages, .. } => plan.stages(stages, object),
+                    _ => Ok(Vec::new()),
+                }
+            })
+            .collect();
         let mut saved = Saved::of(mark, plan.steps.len())?;
         let mut steps: Vec<BoxFuture<'_, Result<(), Failure>>> = Vec::new();
-        for (at, (step, report)) in plan.steps.iter().zip(&reports).enumerate() {
+        for (at, ((step, report), remake)) in plan.steps.iter().zip(&reports).zip(&remakes).enumerate() {
             let (downstream, next) = link(LINK);
             let upstream = std::mem::replace(&mut upstream, next);
             let withhold = plan.withholds(at);
             let crew = Crew { pool: &self.pool, progress: &self.progress, totals: report, withhold };
             steps.push(match step {
-                Step::Taps(stages) => {
-                    let chain = Resumable::new(plan.stages(stages)?, saved.chain()?)?;
-                    run_taps(chain, upstream, downstream, crew).boxed()
+                Step::Taps(_) => {
+                    let chain = Resumable::new(remake(0)?, saved.chain()?)?;
+                    run_taps(chain, remake, upstream, downstream, crew).boxed()
                 }
-                Step::Rewrite { stages, window } => {
-                    let chain = Resumable::new(plan.stages(stages)?, saved.chain()?)?;
-                    run_rewrite(chain, upstream, downstream, Budget::new(*window), crew).boxed()
+                Step::Rewrite { window, joins, .. } => {
+                    let chain = Resumable::new(remake(0)?, saved.chain()?)?;
+                    let window = Budget::new(*window);
+                    run_rewrite(chain, remake, *joins, upstream, downstream, window, crew).boxed()
                 }
+                Step::Bounds(ends) => run_bounds(ends, upstream, downstream).boxed(),
                 Step::Scan(spec) => {
                     let scanner = plan.given.scanner()?;
                     run_scan(*spec, scanner, &self.retry, upstream, downstream, crew).boxed()

@@ -39,7 +39,7 @@ use crate::{
     concurrency::Concurrency,
     error::of_sink,
     marks::{Marks, Skip},
-    ordered::Upstream,
+    objects::Incoming,
     pack::Packer,
     plan::Plan,
     port::{ErrorKind, ObjectSink, Part, PartAck, PortError, PortResult, Upload},
@@ -118,45 +118,6 @@ impl Lane {
     /// A sink that has nothing yet.
     pub(crate) fn new(sink: &Arc<dyn ObjectSink>) -> Self {
         Self { sink: Arc::clone(sink), upload: None, acks: Vec::new(), dead: None }
-    }
-}
-
-/// The stream on its way to be sent, object by object.
-pub(crate) struct Incoming {
-    upstream: Upstream<Chunk>,
-    /// It begins the next object.
-    held: Option<Chunk>,
-}
-
-impl Incoming {
-    pub(crate) fn new(upstream: Upstream<Chunk>) -> Self {
-        Self { upstream, held: None }
-    }
-
-    /// Another object begins where the last one has ended.
-    pub(crate) fn has_more(&self) -> bool {
-        self.held.is_some()
-    }
-
-    /// Read on to the end and forget it.
-    pub(crate) async fn drain(&mut self) {
-        self.held = None;
-        self.upstream.drain().await;
-    }
-
-    /// The next chunk of an object of which `some` chunks have come; `None` at its end.
-    async fn next(&mut self, some: bool) -> Option<Chunk> {
-        let chunk = match self.held.take() {
-            Some(held) => Some(held),
-            None => self.upstream.next().await,
-        };
-        match chunk {
-            Some(chunk) if chunk.begins && some => {
-                self.held = Some(chunk);
-                None
-            }
-            chunk => chunk,
-        }
     }
 }
 
@@ -255,9 +216,9 @@ impl Sending<'_> {
                         let (part, filling) = packer.reached();
                         marks.add(mark, part, crc.then(filling), filling.is_empty().then_some(crc));
                     }
-                    // More than one part, one of several objects (which must not stay in memory until the last is there), or a first part with bytes after it: one request will not do.
+                    // More than one part, one of several objects (whose bytes must not stay in memory until the last is there), or a first part with bytes after it: one request will not do.
                     let more = packer.as_ref().is_some_and(|packer| count > 0 && packer.total() > crc.len());
-                    if !begun && (count > 1 || more || (splits && some) || (several && count == 1)) {
+                    if !begun && (count > 1 || more || (splits && packer.as_ref().is_some_and(|packer| packer.total() > 0)) || (several && count == 1)) {
                         // It stores the checkpoint too, after what is being stored.
                         if is_saving && let Some(saved) = (&mut saving).await {
                             is_saving = false;

@@ -119,7 +119,7 @@ impl Rig {
         let request = Request {
             size: self.source.size(),
             stages: &self.stages,
-            entry: None,
+            archive: None,
             limits: &Limits { max_ratio: u32::MAX, ..Limits::default() },
             sha256: true,
             given: self.given.clone(),

@@ -56,7 +56,7 @@ impl Rig {
         let request = Request {
             size: self.source.size(),
             stages,
-            entry: None,
+            archive: None,
             limits: &Limits { max_ratio: u32::MAX, ..Limits::default() },
             sha256: false,
             given: Given {
@@ -323,7 +323,7 @@ fn a_plan_needs_a_scanner_and_says_so() {
     let request = Request {
         size: None,
         stages: &stages,
-        entry: None,
+        archive: None,
         limits: &Limits::default(),
         sha256: false,
         given: Given::default(),

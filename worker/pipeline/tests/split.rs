@@ -82,7 +82,7 @@ async fn run(
     let request = Request {
         size: Some(file.len() as u64),
         stages,
-        entry: None,
+        archive: None,
         limits,
         sha256: false,
         given,

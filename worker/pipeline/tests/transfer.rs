@@ -32,7 +32,7 @@ const LIMITS: SinkLimits = SinkLimits { min_part: 1 << 20, ..SinkLimits::S3 };
 
 fn request<'a>(size: Option<u64>, stages: &'a [StageSpec], limits: &'a Limits) -> Request<'a> {
     Request {
-        entry: None,
+        archive: None,
         size,
         stages,
         limits,

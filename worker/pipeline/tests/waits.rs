@@ -43,7 +43,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn transfer(source: Arc<dyn ObjectSource>, sink: Arc<dyn ObjectSink>, concurrency: usize) -> Transfer {
     let request = Request {
-        entry: None,
+        archive: None,
         size: source.size(),
         stages: &[],
         limits: &Limits::default(),

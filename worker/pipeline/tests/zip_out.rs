@@ -41,7 +41,7 @@ fn plan(spec: ZipSpec, size: usize, given: Given) -> Result<Plan, Failure> {
     Plan::new(&Request {
         size: Some(size as u64),
         stages: &[StageSpec::Zip(spec)],
-        entry: None,
+        archive: None,
         limits: &Limits::default(),
         sha256: false,
         given,

@@ -227,7 +227,7 @@ async fn run(case: &Case, server: &Server) -> Result<Outcome, Stopped> {
         }
     }
     let request = Request {
-        entry: None,
+        archive: None,
         size: Some(case.way.object().len() as u64).filter(|_| case.way != Way::Stream),
         stages: &[],
         limits: &Limits::default(),

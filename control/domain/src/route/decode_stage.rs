@@ -111,7 +111,7 @@ fn decompress(at: &At<'_>, report: &mut Report) -> Option<StageSpec> {
     if codec.as_text() == Some(zip::WORD) {
         return zip::decode_unzip(&fields, report).map(StageSpec::Unzip);
     }
-    if let Some(entry) = fields.get("entry") {
+    if let Some(entry) = fields.get("entry").or_else(|| fields.get("entries")) {
         return entry.fault(report, "is for `codec: zip`, which has entries; leave it out");
     }
     Some(StageSpec::Decompress(DecompressSpec { codec: codec.word(report)? }))

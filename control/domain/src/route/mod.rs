@@ -24,7 +24,7 @@ pub use errors::{RouteError, RouteErrors, did_you_mean};
 pub use names::stage_names;
 pub use options::{
     Archive, CompleteWhen, Digest, Executor, HeadOfLine, Match, OnEmpty, Ordering, ParseCompleteWhenError,
-    Rpo, SMALL_MAX,
+    Rpo, SMALL_MAX, glob_matches,
 };
 pub use stage::{
     BlankLines, Change, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnSource, ColumnType, Columns,
@@ -189,6 +189,11 @@ impl Route {
     /// Whether nothing but a join is asked for, if that: no byte is looked at.
     pub fn only_joins(&self) -> bool {
         self.digests.is_empty() && self.stages.iter().all(|stage| matches!(stage, StageSpec::Concat(_)))
+    }
+
+    /// Whether it takes all files of an archive that match.
+    pub fn unpacks_several(&self) -> bool {
+        matches!(self.stages.first(), Some(StageSpec::Unzip(UnzipSpec { entries: Some(_), .. })))
     }
 
     /// Whether it makes several objects of one.

@@ -51,7 +51,7 @@ pub(super) const STAGES: &[&str] = &[
     "pgp_encrypt",
     "pgp_sign",
 ];
-pub(super) const DECOMPRESS: &[&str] = &["codec", "entry"];
+pub(super) const DECOMPRESS: &[&str] = &["codec", "entry", "entries"];
 pub(super) const COMPRESS: &[&str] = &["codec", "level", "entry"];
 pub(super) const VALIDATORS: &[&str] =
     &["csv", "edi", "fixed_width", "jsonl", "magic", "sidecar", "trailer", "unique", "utf8", "xml"];

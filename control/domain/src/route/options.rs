@@ -26,8 +26,10 @@ impl Match {
     }
 }
 
+/// Whether a text is what a glob says: `*` any characters but `/`, `**` any, `?` one but `/`.
+///
 /// Linear in `glob × text` whatever both say: a row of the matching table is kept, nothing backtracks.
-fn glob_matches(glob: &str, text: &str) -> bool {
+pub fn glob_matches(glob: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     let mut row = vec![false; text.len() + 1];
     row[0] = true;

@@ -244,7 +244,10 @@ fn any_route() -> impl Strategy<Value = Route> {
         charset.prop_map(|(from, malformed)| StageSpec::Charset(CharsetSpec { from, malformed })),
         codec().prop_map(|codec| StageSpec::Decompress(DecompressSpec { codec })),
         (codec(), 1i32..=6).prop_map(|(codec, level)| StageSpec::Compress(CompressSpec { codec, level })),
-        proptest::option::of("[a-z]{1,9}").prop_map(|entry| StageSpec::Unzip(super::UnzipSpec { entry })),
+        proptest::option::of("[a-z]{1,9}")
+            .prop_map(|entry| StageSpec::Unzip(super::UnzipSpec { entry, entries: None })),
+        "[a-z*?/]{1,9}"
+            .prop_map(|glob| StageSpec::Unzip(super::UnzipSpec { entry: None, entries: Some(glob) })),
         (proptest::option::of("[a-z]{1,9}"), 1i32..=9)
             .prop_map(|(entry, level)| StageSpec::Zip(super::ZipSpec { entry, level })),
         Just(StageSpec::Validate(ValidateSpec::Utf8)),

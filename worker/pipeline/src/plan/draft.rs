@@ -1,5 +1,7 @@
 //! How a plan is drawn up: which stages make one step, what each step must hold, and where the rest of the memory goes.
 
+use std::sync::Arc;
+
 use eft_domain::{
     ByteSize, Code, Failure,
     route::{CompressSpec, ScanSpec, SplitSpec, StageSpec, ZipSpec},
@@ -12,7 +14,7 @@ use crate::{
     scan,
     schedule::PartSchedule,
     stage::{BlockCompressor, Kind, ResumeClass, Splitter, Stage, StageInfo},
-    zip::Frame,
+    zip::{Frame, Packed},
 };
 
 /// Smallest range worth a request when memory is short. A request costs about as much CPU as copying 100 KiB.
@@ -23,7 +25,8 @@ const SPARE_BLOCKS: usize = 1;
 
 /// A run of stages that make one step.
 enum Group {
-    Serial { stages: Vec<Serial>, infos: Vec<StageInfo> },
+    Serial { stages: Vec<Serial>, infos: Vec<StageInfo>, joins: bool },
+    Bounds(Vec<u64>),
     Compress(BlockCompressor, Option<Frame>),
     Scan(ScanSpec),
     Split(SplitSpec),
@@ -35,7 +38,7 @@ impl Group {
             Self::Serial { infos, .. } => infos.iter().any(|info| info.kind != Kind::Tap),
             Self::Compress(..) => true,
             // The headers of a split are few, and held by nobody but the part they are in.
-            Self::Scan(_) | Self::Split(_) => false,
+            Self::Bounds(_) | Self::Scan(_) | Self::Split(_) => false,
         }
     }
 }
@@ -56,14 +59,15 @@ impl<'a> Draft<'a> {
         let mut groups = Vec::new();
         let mut serial = Vec::new();
         // Of an archive only a part is read: a digest of that would say nothing of the source.
-        if request.sha256 && request.entry.is_none() {
+        if request.sha256 && request.archive.is_none() {
             serial.push(Serial::Sha256);
         }
         let close = |serial: &mut Vec<Serial>, groups: &mut Vec<Group>| -> Result<(), Failure> {
             if !serial.is_empty() {
                 let stages = std::mem::take(serial);
-                let infos = build(&stages, request.limits, &request.given)?.iter().map(Stage::info).collect();
-                groups.push(Group::Serial { stages, infos });
+                let infos =
+                    build(&stages, 0, request.limits, &request.given)?.iter().map(Stage::info).collect();
+                groups.push(Group::Serial { stages, infos, joins: false });
             }
             Ok(())
         };
@@ -92,9 +96,19 @@ impl<'a> Draft<'a> {
                     close(&mut serial, &mut groups)?;
                     groups.push(Group::Split(*spec));
                 }
-                StageSpec::Unzip(_) => match request.entry {
-                    Some(entry) if serial.is_empty() && groups.is_empty() => {
-                        serial.push(Serial::Unzip(entry.clone()));
+                StageSpec::Unzip(_) => match request.archive {
+                    Some(archive) if serial.is_empty() && groups.is_empty() => {
+                        if let [_, _, ..] = archive.entries[..] {
+                            groups.push(Group::Bounds(bounds(&archive.entries)));
+                        }
+                        serial.push(Serial::Unzip(Arc::clone(&archive.entries)));
+                        // Stages behind it see each entry by itself, or all of them as one.
+                        if archive.entries.len() > 1 && !archive.apart {
+                            close(&mut serial, &mut groups)?;
+                            if let Some(Group::Serial { joins, .. }) = groups.last_mut() {
+                                *joins = true;
+                            }
+                        }
                     }
                     _ => {
                         return Err(refused(
@@ -106,7 +120,7 @@ impl<'a> Draft<'a> {
             }
         }
         let rewritten = |groups: &[Group], serial: &[Serial]| -> Result<bool, Failure> {
-            let open = build(serial, request.limits, &request.given)?;
+            let open = build(serial, 0, request.limits, &request.given)?;
             Ok(groups.iter().any(Group::makes_bytes)
                 || open.iter().any(|stage| stage.info().kind != Kind::Tap))
         };
@@ -122,6 +136,7 @@ impl<'a> Draft<'a> {
         let infos = self.groups.iter().flat_map(|group| match group {
             Group::Serial { infos, .. } => infos.clone(),
             Group::Compress(compressor, _) => vec![compressor.info()],
+            Group::Bounds(_) => Vec::new(),
             Group::Scan(_) => vec![scan::info()],
             Group::Split(spec) => vec![Splitter::info(spec, self.request.limits)],
         });
@@ -266,14 +281,14 @@ impl<'a> Draft<'a> {
         let mut windows: Vec<(u64, u64)> = Vec::new();
         for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.makes_bytes()) {
             let bound = match group {
-                Group::Serial { .. } | Group::Scan(_) | Group::Split(_) => ROOM,
+                Group::Serial { .. } | Group::Bounds(_) | Group::Scan(_) | Group::Split(_) => ROOM,
                 Group::Compress(compressor, _) => compressor.bound(compressor.block_bytes()) as u64,
             };
             // Who holds what this group makes: the next group that makes bytes, or else the part being filled.
             let next = self.groups[index + 1..].iter().find(|group| group.makes_bytes());
             let held = match next {
                 None => part,
-                Some(Group::Serial { .. } | Group::Scan(_) | Group::Split(_)) => ROOM,
+                Some(Group::Serial { .. } | Group::Bounds(_) | Group::Scan(_) | Group::Split(_)) => ROOM,
                 // Each block in work, and the one being filled, may keep a chunk alive that it shares with another.
                 Some(Group::Compress(next, _)) => (jobs as u64 + 1) * (next.block_bytes() as u64 + ROOM),
             };
@@ -285,7 +300,7 @@ impl<'a> Draft<'a> {
             .iter()
             .map(|group| match group {
                 Group::Compress(compressor, _) => jobs as u64 * compressor.info().memory,
-                Group::Serial { .. } | Group::Scan(_) | Group::Split(_) => 0,
+                Group::Serial { .. } | Group::Bounds(_) | Group::Scan(_) | Group::Split(_) => 0,
             })
             .sum();
         // Blocks straight from the source hold ranges instead of chunks of a window.
@@ -301,6 +316,7 @@ impl<'a> Draft<'a> {
             Group::Serial { infos, .. } => {
                 infos.iter().map(|info| info.memory).sum::<u64>() + BETWEEN as u64 * (infos.len() as u64 - 1)
             }
+            Group::Bounds(_) => 0,
             Group::Scan(_) => scan::info().memory,
             Group::Split(spec) => Splitter::info(spec, self.request.limits).memory,
             Group::Compress(..) => 0,
@@ -340,9 +356,10 @@ impl<'a> Draft<'a> {
                     let (compressor, frame) = (*compressor, frame.clone());
                     Step::Blocks(Blocks { compressor, frame, jobs, window: bytes })
                 }
-                Group::Serial { stages, .. } if group.makes_bytes() => {
-                    Step::Rewrite { stages: stages.clone(), window: bytes }
+                Group::Serial { stages, joins, .. } if group.makes_bytes() => {
+                    Step::Rewrite { stages: stages.clone(), window: bytes, joins: *joins }
                 }
+                Group::Bounds(ends) => Step::Bounds(ends.clone()),
                 Group::Serial { stages, .. } => Step::Taps(stages.clone()),
                 Group::Scan(spec) => Step::Scan(*spec),
                 Group::Split(spec) => Step::Split(*spec),
@@ -369,8 +386,22 @@ impl Needs {
     }
 }
 
+/// What leaves the last group is several objects.
 fn splits(groups: &[Group]) -> bool {
-    groups.iter().any(|group| matches!(group, Group::Split(_)))
+    groups.iter().fold(false, |several, group| match group {
+        Group::Split(_) | Group::Bounds(_) => true,
+        Group::Serial { joins: true, .. } => false,
+        _ => several,
+    })
+}
+
+/// Where each entry ends in all of them.
+fn bounds(entries: &[Packed]) -> Vec<u64> {
+    let ends = entries.iter().scan(0, |end, entry| {
+        *end += entry.compressed;
+        Some(*end)
+    });
+    ends.collect()
 }
 
 /// The archive around the entry that the route names, or else the one named after the destination.

@@ -25,7 +25,7 @@ use crate::{
     scanner::NoScanner,
     secrets::{HeldSecrets, named},
     sidecar::{Expected, wanted},
-    zip::{Method, Packed},
+    zip::{Method, Packed, Unpacked},
 };
 
 macro_rules! pages {
@@ -219,14 +219,15 @@ fn planned(name: &str, example: &str) -> Result<StageInfo, String> {
     // Secrets and keys are of no account here: any will do.
     let secrets = named(&route.stages).map(|name| (name.to_owned(), vec![0; 32]));
     // Some entry: what is planned does not depend on which.
-    let entry = Packed {
+    let entries = [Packed {
         name: String::new(),
         method: Method::Deflate,
         compressed: 1 << 30,
         size: 1 << 30,
         crc32: 0,
         nameless: false,
-    };
+    }];
+    let archive = Unpacked { entries: entries.into(), apart: false };
     let unzips = matches!(route.stages.first(), Some(StageSpec::Unzip(_)));
     let request = Request {
         given: Given {
@@ -238,7 +239,7 @@ fn planned(name: &str, example: &str) -> Result<StageInfo, String> {
         },
         size: None,
         stages: &route.stages,
-        entry: unzips.then_some(&entry),
+        archive: unzips.then_some(&archive),
         limits: &route.limits,
         sha256: !route.digests.is_empty(),
         sink: SinkLimits::S3,

@@ -189,6 +189,29 @@ pub struct Scanned {
     pub skipped: bool,
 }
 
+impl StageReport {
+    /// What another object had, which came behind this one. There is no digest of both.
+    pub(crate) fn add(&mut self, next: Self) {
+        let sum = |first: Option<u64>, next: Option<u64>| match (first, next) {
+            (Some(first), Some(next)) => Some(first + next),
+            (first, next) => first.or(next),
+        };
+        self.records = sum(self.records, next.records);
+        self.errors += next.errors;
+        self.frames = sum(self.frames, next.frames);
+        let room = MAX_REJECTS.saturating_sub(self.rejects.len());
+        self.rejects.extend(next.rejects.into_iter().take(room));
+        self.sha256 = None;
+        match (&mut self.scan, next.scan) {
+            (Some(scan), Some(next)) => {
+                scan.bytes += next.bytes;
+                scan.skipped |= next.skipped;
+            }
+            (scan, next) => *scan = scan.take().or(next),
+        }
+    }
+}
+
 /// Most rows of a reject report: enough to see the pattern, small enough for a receipt.
 pub const MAX_REJECTS: usize = 100;
 

@@ -27,10 +27,14 @@ mod write;
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use eft_domain::{Code, Failure, route::Limits};
-use futures::TryStreamExt;
+use eft_domain::{
+    Code, Failure,
+    route::{Limits, glob_matches},
+};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
+    concat::Concat,
     error::of_source,
     port::{ErrorKind, ObjectSource, PortError, PortResult},
     retry::{RetryPolicy, retrying},
@@ -69,6 +73,15 @@ pub struct Packed {
     pub crc32: u32,
     /// The name tells nothing of the content, which therefore must not be an archive.
     pub nameless: bool,
+}
+
+/// What a run takes out of an archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// The entries, in the order of the archive.
+    pub entries: Arc<[Packed]>,
+    /// Each becomes an object of its own; otherwise all become one, one behind the other.
+    pub apart: bool,
 }
 
 /// An archive whose directory was read and found sound.
@@ -134,6 +147,52 @@ impl Archive {
                 }
             }
         }
+    }
+
+    /// The files whose names match, of which there has to be one.
+    ///
+    /// # Errors
+    /// `archive.entry`, with what there is instead.
+    pub fn matching(&self, glob: &str) -> Result<Vec<&Entry>, Failure> {
+        let files = || self.entries.iter().filter(|entry| !entry.is_folder());
+        let found: Vec<_> = files().filter(|entry| glob_matches(glob, &entry.name)).collect();
+        if found.is_empty() {
+            let (glob, there) = (name::shown(glob), directory::listed(files()));
+            let message = format!("no file in the archive matches {glob}; it has {there}");
+            return Err(Failure::new(Code::ArchiveEntry, message));
+        }
+        Ok(found)
+    }
+
+    /// The bytes of these entries, one behind the other, and how they are unpacked. Local headers are read `ahead` at a
+    /// time.
+    ///
+    /// # Errors
+    /// As [`Archive::unpack`] of each; `limit.max_output_bytes` of all together.
+    pub async fn unpack_all(
+        &self,
+        entries: &[&Entry],
+        limits: &Limits,
+        ahead: usize,
+    ) -> Result<(Arc<dyn ObjectSource>, Vec<Packed>), Failure> {
+        let promised = entries.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
+        if promised > limits.max_output_bytes.bytes() {
+            let observed = format!("{promised} bytes in {} entries", entries.len());
+            return Err(Failure::limit(Code::LimitOutputBytes, observed, limits.max_output_bytes.bytes()));
+        }
+        let unpacked: Vec<_> = stream::iter(entries)
+            .map(|entry| self.unpack(entry, limits))
+            .buffered(ahead.max(1))
+            .try_collect()
+            .await?;
+        let (mut sources, packed): (Vec<_>, Vec<_>) = unpacked.into_iter().unzip();
+        if let [_] = packed[..]
+            && let Some(source) = sources.pop()
+        {
+            return Ok((source, packed));
+        }
+        let uri = format!("{} entries of {}", packed.len(), self.source.uri());
+        Ok((Arc::new(Concat::new(uri, sources)?), packed))
     }
 
     /// The bytes of an entry as an object, and how they are unpacked.

@@ -138,7 +138,7 @@ impl Route {
         cancel: CancellationToken,
     ) -> Transfer {
         let request = Request {
-            entry: None,
+            archive: None,
             size: source.size(),
             stages: &self.stages,
             limits: &Limits { max_ratio: u32::MAX, ..Limits::default() },

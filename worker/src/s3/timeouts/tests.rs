@@ -21,7 +21,7 @@ use eft_domain::{ObjectUri, route::OnExisting};
 use eft_pipeline::{
     checksum::Crc64,
     concurrency::Concurrency,
-    port::{ErrorKind, ObjectSink, ObjectSource, Part, PortError, SinkLimits, Upload},
+    port::{ErrorKind, ObjectSink, ObjectSource, Part, PortError, Upload},
     progress::Progress,
     retry::RetryPolicy,
 };

@@ -70,18 +70,17 @@ pub(in super::super) fn check(spec: &SplitSpec, path: &str, report: &mut Report)
     check_records(&spec.records, path, report);
 }
 
-/// What stands behind a `split` sees several objects: only a compressor knows where one ends.
+/// What stands behind a `split` begins anew with every object, which two stages cannot do.
 pub(in super::super) fn check_place(stages: &[StageSpec], report: &mut Report) {
     let Some(at) = stages.iter().position(|stage| matches!(stage, StageSpec::Split(_))) else { return };
     for (behind, stage) in stages.iter().enumerate().skip(at + 1) {
         let problem = match stage {
-            StageSpec::Compress(_) => continue,
             StageSpec::Zip(_) => {
                 "makes one archive, and stands behind `split`, which makes several objects; \
                                   compress with another codec"
             }
             StageSpec::Split(_) => "splits what a stage before it has split; remove one of them",
-            _ => "stands behind `split`, where only `compress` may; move it before",
+            _ => continue,
         };
         report.add(format!("/stages/{behind}"), problem);
     }

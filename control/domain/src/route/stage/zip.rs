@@ -24,6 +24,8 @@ pub(in crate::route) const WORD: &str = "zip";
 pub struct UnzipSpec {
     /// The entry's whole name in the archive. `None`: the archive holds exactly one file, and that one is meant.
     pub entry: Option<String>,
+    /// Every file whose name matches, as the glob of a route's `match` does; not with `entry`.
+    pub entries: Option<String>,
 }
 
 /// Parameters of `compress` with `codec: zip`.
@@ -37,11 +39,24 @@ pub struct ZipSpec {
 
 /// From the fields of `decompress`, whose codec is [`WORD`].
 pub(in crate::route) fn decode_unzip(fields: &Fields<'_>, report: &mut Report) -> Option<UnzipSpec> {
-    let entry = fields.get("entry").map(|at| name(at, report));
-    match entry {
-        None => Some(UnzipSpec { entry: None }),
-        Some(name) => Some(UnzipSpec { entry: Some(name?) }),
+    let entry = fields.or("entry", None, |at| name(at, report).map(Some));
+    let entries = fields.or("entries", None, |at| pattern(at, report).map(Some));
+    let (entry, entries) = (entry?, entries?);
+    if let (Some(_), Some(at)) = (&entry, fields.get("entries").filter(|_| entries.is_some())) {
+        return at.fault(report, "stands beside `entry`, which names one file; leave one of them out");
     }
+    Some(UnzipSpec { entry, entries })
+}
+
+fn pattern(at: &At<'_>, report: &mut Report) -> Option<String> {
+    let pattern = at.text(report)?;
+    if pattern.is_empty() || pattern.len() > MAX_MADE {
+        return at.fault(
+            report,
+            "must be a glob of 1 to 1024 bytes, such as `data/*.csv`, or `**` for every file",
+        );
+    }
+    Some(pattern.to_owned())
 }
 
 /// From the fields of `compress`, whose codec is [`WORD`].
@@ -95,9 +110,10 @@ pub fn entry_fault(name: &str) -> Option<&'static str> {
 }
 
 pub(in crate::route) fn encode_unzip(spec: &UnzipSpec) -> Value {
-    match &spec.entry {
-        None => json!({ "decompress": { "codec": WORD } }),
-        Some(entry) => json!({ "decompress": { "codec": WORD, "entry": entry } }),
+    match (&spec.entry, &spec.entries) {
+        (None, None) => json!({ "decompress": { "codec": WORD } }),
+        (Some(entry), _) => json!({ "decompress": { "codec": WORD, "entry": entry } }),
+        (None, Some(entries)) => json!({ "decompress": { "codec": WORD, "entries": entries } }),
     }
 }
 
