@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 
 from bed import noise, same, until
+import pgp
 
 import eft
 
@@ -218,6 +219,21 @@ def test_a_scanner_that_is_killed(bed):
 
             line = ["--scanner", daemon.address, "--memory=24MiB", "--part-size=5MiB", "-", target]
             bed.refused("scan.unavailable", *line, route=SCAN, stdin=data[LARGE // 2 :], during=kill, says=["bytes"])
+
+
+def test_nothing_is_told_of_a_forged_message(bed):
+    folder, target = pgp.keys(bed), bed.path()
+    message = pgp.made("--compress-algo", "none", "--sign", "-u", "acme@", "--encrypt", "-r", "ours@", data=infected(MIB, 1000))
+    with clamd() as daemon:
+        flags = ["--keys", folder, "--scanner", daemon.address]
+        route = pgp.DECRYPT + "  - scan\n"
+        bed.refused("scan.infected", *flags, bed.file(message), target, route=route, says=[FOUND])
+        forged = bed.file(pgp.flip(message, len(message) - 300))
+        result = bed.refused("crypto.refused", *flags, forged, target, route=route, says=[pgp.UNPROVEN])
+        assert "EFT.Eicar" not in str(result.receipt) + result.said, result.receipt
+        route = pgp.DECRYPT + "  - scan: { max_bytes: 1KiB }\n"
+        bed.refused("limit.max_scan_bytes", *flags, bed.file(message), target, route=route)
+        bed.refused("crypto.refused", *flags, forged, target, route=route, says=[pgp.UNPROVEN])
 
 
 def test_what_is_refused_before_a_byte_moves(bed):
