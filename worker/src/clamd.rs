@@ -245,10 +245,14 @@ impl Scan for Session {
 
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, PortResult<Verdict>> {
         async move {
-            let answer = match self.send(0u32.to_be_bytes().as_slice()).await? {
-                Some(answer) => answer,
-                None => self.answer(VERDICT).await?,
-            };
+            if let Some(answer) = self.send(0u32.to_be_bytes().as_slice()).await? {
+                return match self.verdict(&answer)? {
+                    // It does not know yet that this was all.
+                    Verdict::Clean => Err(lost(&self.name, &"called the file clean before its end")),
+                    verdict => Ok(verdict),
+                };
+            }
+            let answer = self.answer(VERDICT).await?;
             self.verdict(&answer)
         }
         .boxed()

@@ -120,6 +120,7 @@ async fn what_is_no_verdict_is_none() {
         assert_eq!(refused(said, true).await, "clamd closed the connection without an answer");
         assert_eq!(refused(said, false).await, "clamd has not answered for 600 s");
     }
+    assert_eq!(refused(b"stream: OK\0", false).await, "clamd called the file clean before its end");
     let long = vec![b'x'; MAX_ANSWER + 1];
     assert_eq!(refused(&long, false).await, "clamd answers with more than 4096 bytes");
     assert_eq!(
