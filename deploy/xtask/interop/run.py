@@ -9,6 +9,7 @@ import tempfile
 import time
 import traceback
 
+import archives
 import bombs
 import catalogue
 import codecs_in
@@ -33,7 +34,7 @@ from bed import Bed
 import eft
 
 MODULES = [
-    gates, bombs, catalogue, records, objects, sidecars, scans, splits, concats, codecs_in, codecs_out, zips_out,
+    gates, bombs, catalogue, records, objects, sidecars, scans, splits, archives, concats, codecs_in, codecs_out, zips_out,
     parquet_out, pgp,
     refusals_input, refusals_places, refusals_faults, indeterminate, refusals_usage,
 ]

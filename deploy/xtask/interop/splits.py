@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import json
 import subprocess
 
 from bed import table
@@ -69,6 +70,22 @@ def test_objects_with_a_header_compressed_each(bed):
     bed.worker(result.receipt_path, command="verify")
 
 
+def test_stages_begin_anew_with_every_object(bed):
+    """Each object is checked and rewritten by itself, and what is wrong with one ends all."""
+    data = quoted(10_000)
+    source, out = bed.file(data), bed.path("-out")
+    out.mkdir()
+    behind = "  - validate: { csv: { header: [id, note], types: { id: integer } } }\n  - csv_to_jsonl: { header: true }\n  - compress: { codec: gzip }\n"
+    result = bed.worker(source, out / "{n}.jsonl.gz", route=CSV % 3_000 + behind)
+    for piece, path in zip(pieces(data, 3_000), sorted(out.iterdir()), strict=True):
+        found = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        assert found == [dict(zip(piece[0], row)) for row in piece[1:]], path
+    stages = {stage["name"]: stage for stage in result.receipt["stages"]}
+    assert stages["validate.csv"]["records"] == stages["csv_to_jsonl"]["records"] == 10_000, stages
+    broken = bed.file(data.replace(b"\n7000,", b"\nseven,"))
+    bed.refused("validation", broken, bed.path("-{n}"), route=CSV % 3_000 + behind, says=["object 3: ", "id"])
+
+
 def test_all_or_none(bed):
     """Somebody else's object under the third name, found while the file is read: nothing is published."""
     bed.put("split/rows", table(ROWS))
@@ -121,5 +138,5 @@ def test_what_a_plan_refuses(bed):
     bed.refused("plan.refused", *line, route=LINES % 5, says=["leave out --checkpoint"], receipt=False)
     bed.refused("limit.max_outputs", source, target, route="stages:\n  - split: { after_records: 2, max_outputs: 3 }\n",
                 says=["observed 4 objects and more"])
-    for behind in ["- validate: utf8", "- split: { after_records: 1 }"]:
+    for behind in ["- compress: { codec: zip }", "- split: { after_records: 1 }"]:
         bed.refused("route.invalid", source, target, route=(LINES % 5) + f"  {behind}\n", says=["/stages/1"], receipt=False)
