@@ -255,13 +255,14 @@ async fn slowly(every: Duration, size: Option<u64>) -> (Result<Outcome, Stopped>
 #[tokio::test(start_paused = true)]
 async fn a_slow_body_is_not_a_stalled_one() {
     let idle = RetryPolicy::DEFAULT.idle;
-    let size = Some(70 * KIB as u64);
+    let len = 70 * KIB as u64;
+    let size = Some(len);
     let (ended, reads, took) = slowly(idle - TICK, size).await;
-    assert_eq!((ended.unwrap().source.len(), reads), (size.unwrap(), 1));
+    assert_eq!((ended.unwrap().source.len(), reads), (len, 1));
     assert_eq!(took, (idle - TICK) * 7);
     // A byte is never too late for a stream, which cannot be asked again.
     let (ended, _, took) = slowly(HOUR, None).await;
-    assert_eq!((ended.unwrap().source.len(), took), (size.unwrap(), HOUR * 7));
+    assert_eq!((ended.unwrap().source.len(), took), (len, HOUR * 7));
     // One that never has a byte in time is given up.
     let (ended, reads, took) = slowly(idle + TICK, size).await;
     assert_eq!((ended.unwrap_err().failure.code, reads), (Code::SourceUnavailable, 8));

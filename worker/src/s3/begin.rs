@@ -127,7 +127,12 @@ impl S3Sink {
 
     async fn remove_each(&self, lost: &[Lost], known: Option<&str>) -> PortResult<()> {
         let mut empty = Vec::new();
-        for listed in self.listed_uploads().await? {
+        let listed = self.listed_uploads().await?;
+        if lost.iter().any(|lost| self.client.clock.between(lost.asked, lost.given_up).is_none()) {
+            let message = "the endpoint does not date its answers, so what is ours cannot be told";
+            return Err(PortError::new(ErrorKind::Unsupported, message));
+        }
+        for listed in listed {
             let Some(id) = listed.upload_id().filter(|id| Some(*id) != known) else { continue };
             if !lost.iter().any(|lost| self.may_be(&listed, lost)) {
                 continue;

@@ -191,6 +191,23 @@ async fn a_create_without_an_answer_is_sent_once_and_said_to_have_left_something
     assert_eq!(network.asked(), 2);
 }
 
+/// Without the store's clock nothing is taken for ours.
+#[tokio::test(start_paused = true)]
+async fn an_upload_without_a_time_to_tell_it_by_is_left_alone() {
+    let answers = |request: &http::Request<SdkBody>| match request.method().as_str() {
+        "POST" => Some(status(500)),
+        _ => Some(http::Response::new(UPLOADS)),
+    };
+    let network = Network::answering(answers);
+    let (kind, message, _) = timed(network.sink().begin()).await;
+    assert_eq!(kind, ErrorKind::Transient);
+    assert!(message.ends_with("does not date its answers, so what is ours cannot be told"), "{message}");
+    assert_eq!(network.asked_to("DELETE"), 0);
+}
+
+const UPLOADS: &str = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated><Upload><Key>key</Key>\
+    <UploadId>theirs</UploadId><Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload></ListMultipartUploadsResult>";
+
 #[tokio::test(start_paused = true)]
 async fn a_part_has_the_time_that_its_size_takes() {
     let network = Network::dead();
