@@ -135,3 +135,8 @@ pub(super) fn blind(error: &PortError, looking: &PortError) -> PortError {
 pub(super) fn settled(found: Committed) -> Committed {
     Committed { already_there: false, resolved: true, ..found }
 }
+
+/// As found: made by another run of the same delivery.
+pub(super) fn stood(found: Committed) -> Committed {
+    Committed { already_there: true, resolved: false, ..found }
+}

@@ -222,7 +222,13 @@ impl S3Sink {
             Ok(Ok(done)) => {
                 self.committed(done.version_id(), done.e_tag(), done.checksum_crc64_nvme(), part.crc)
             }
-            Ok(Err(error)) => self.settle(port_error(what, &error), part.crc).await,
+            Ok(Err(error)) => {
+                let error = port_error(what, &error);
+                let refused = error.kind == ErrorKind::Changed;
+                let committed = self.settle(error, part.crc).await?;
+                // Another run of the same delivery was first.
+                Ok(if refused { resolve::stood(committed) } else { committed })
+            }
             Err(late) => resolve::after(self, late, part.crc).await,
         }
     }
@@ -342,7 +348,7 @@ impl S3Upload {
                 }
                 // Another run of the same delivery was first: its object stands, and this upload with it.
                 self.remove().await?;
-                Ok(Committed { already_there: true, resolved: false, ..committed })
+                Ok(resolve::stood(committed))
             }
             Err(late) => resolve::after(sink, late, whole).await,
         }

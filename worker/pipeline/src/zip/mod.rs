@@ -34,7 +34,6 @@ use eft_domain::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    concat::Concat,
     error::of_source,
     port::{ErrorKind, ObjectSource, PortError, PortResult},
     retry::{RetryPolicy, retrying},
@@ -180,19 +179,18 @@ impl Archive {
             let observed = format!("{promised} bytes in {} entries", entries.len());
             return Err(Failure::limit(Code::LimitOutputBytes, observed, limits.max_output_bytes.bytes()));
         }
-        let unpacked: Vec<_> = stream::iter(entries)
-            .map(|entry| self.unpack(entry, limits))
+        let located: Vec<_> = stream::iter(entries)
+            .map(|entry| self.locate(entry, limits))
             .buffered(ahead.max(1))
             .try_collect()
             .await?;
-        let (mut sources, packed): (Vec<_>, Vec<_>) = unpacked.into_iter().unzip();
-        if let [_] = packed[..]
-            && let Some(source) = sources.pop()
-        {
-            return Ok((source, packed));
-        }
-        let uri = format!("{} entries of {}", packed.len(), self.source.uri());
-        Ok((Arc::new(Concat::new(uri, sources)?), packed))
+        let (ranges, packed): (Vec<_>, Vec<Packed>) = located.into_iter().unzip();
+        let what = match &packed[..] {
+            [packed] => format!("entry {}", packed.name),
+            several => format!("{} entries", several.len()),
+        };
+        let source = EntrySource::new(Arc::clone(&self.source), ranges, &what);
+        Ok((Arc::new(source), packed))
     }
 
     /// The bytes of an entry as an object, and how they are unpacked.
@@ -204,6 +202,13 @@ impl Archive {
         entry: &Entry,
         limits: &Limits,
     ) -> Result<(Arc<dyn ObjectSource>, Packed), Failure> {
+        let (data, packed) = self.locate(entry, limits).await?;
+        let source = EntrySource::new(Arc::clone(&self.source), [data], &format!("entry {}", packed.name));
+        Ok((Arc::new(source), packed))
+    }
+
+    /// Where the bytes of an entry are, by its local header, and how they are unpacked.
+    async fn locate(&self, entry: &Entry, limits: &Limits) -> Result<(Range<u64>, Packed), Failure> {
         let packed = entry.admit(limits)?;
         let reader = Reader { source: self.source.as_ref(), retry: &self.retry };
         let fixed = reader.read(entry.header_at..entry.header_at + local::FIXED).await?;
@@ -215,8 +220,7 @@ impl Archive {
             let descriptor = reader.read(data.end..data.end + room).await?;
             local::descriptor(&descriptor, entry)?;
         }
-        let source = EntrySource::new(Arc::clone(&self.source), data, &packed.name);
-        Ok((Arc::new(source), packed))
+        Ok((data, packed))
     }
 }
 
