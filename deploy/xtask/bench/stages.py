@@ -5,6 +5,7 @@ signs a receipt. Data: the flights of 2013 (see `flights`), made into each forma
 by other programs, once, into `.eft/data/stages`.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -27,6 +28,12 @@ ARROW_PARQUET = """import pyarrow.csv as c, pyarrow.parquet as p, sys
 reader = c.open_csv(sys.argv[1])
 with p.ParquetWriter("/dev/null", reader.schema, compression="snappy") as writer:
     for batch in reader: writer.write_batch(batch)"""
+# A folder of its own: the path of an agent's socket may not be long.
+GNUPG = pathlib.Path("/tmp") / f"eft-bench-gnupg-{os.getpid()}"
+GPG = ["gpg", "--homedir", GNUPG, "--batch", "--no-tty", "--quiet", "--yes", "--trust-model", "always"]
+KEY = eft.OWN.parent.parent / "worker" / "pipeline" / "tests" / "pgp" / "acme.sec.asc"
+# What is decrypted goes to a file: the worker writes it nowhere else, because only its end says that it is genuine.
+FILE = FOLDER / "decrypted"
 EXPAT = "import sys,xml.parsers.expat as e\ne.ParserCreate().ParseFile(open(sys.argv[1], 'rb'))"
 
 
@@ -51,6 +58,10 @@ def works():
         ("compress (zstd 3)", "compress: { codec: zstd, level: 3 }", "csv", "zstd -3 -T2", lines(["zstd", "-q", "-3", "-T2", "-c"])),
         ("compress (xz 6)", "compress: { codec: xz, level: 6 }", "small.csv", "xz -6 -T2", lines(["xz", "-6", "-T2", "-c"])),
         ("compress (bzip2 9)", "compress: { codec: bzip2, level: 9 }", "small.csv", "bzip2 -9", lines(["bzip2", "-9", "-c"])),
+        ("decompress.zip", "decompress: { codec: zip }", "csv.zip", "unzip -p", lines(["unzip", "-p"])),
+        ("compress.zip (6)", "compress: { codec: zip, level: 6, entry: csv }", "csv", "zip -6", lines(["zip", "-q", "-6", "-"])),
+        ("pgp_encrypt (AES-256, no compression)", "pgp_encrypt: { recipients: [acme], cipher: aes256, compression: none }", "csv", "gpg --encrypt -z 0", lines([*GPG, "--recipient", "acme@", "--cipher-algo", "AES256", "-z", "0", "--output", "-", "--encrypt"])),
+        ("pgp_decrypt (the same message)", "pgp_decrypt: { keys: [acme], verify: none }", "csv.gpg", "gpg --decrypt", lines([*GPG, "--output", FILE, "--decrypt"])),
         ("validate.sidecar (sha256)", "validate: sidecar", "csv", "sha256sum", lines(["sha256sum"])),
         ("validate.sidecar (md5)", 'validate: { sidecar: { object: "{name}.md5" } }', "csv", "md5sum", lines(["md5sum"])),
         ("charset (CP1252)", "charset: { from: windows-1252 }", "cp1252.csv", "iconv -f CP1252", lines(["iconv", "-f", "CP1252", "-t", "UTF-8"])),
@@ -104,6 +115,10 @@ def make():
     small = written("small.csv", lambda file: file.write(data))
     for suffix, command in {"gz": ["gzip", "-6"], "zst": ["zstd", "-q", "-3"], "xz": ["xz", "-3", "-T2"], "bz2": ["bzip2", "-9"]}.items():
         written(f"csv.{suffix}", into(*command, "-c", plain if suffix != "bz2" else small))
+    written("csv.zip", into("sh", "-c", f"cd {FOLDER} && exec zip -q -6 - csv"))
+    # The key is made anew by nobody, so the message of an earlier run will do.
+    subprocess.run([*GPG, "--import", KEY], check=True, stderr=subprocess.DEVNULL)
+    written("csv.gpg", into(*GPG, "--recipient", "acme@", "--cipher-algo", "AES256", "-z", "0", "--output", "-", "--encrypt", plain))
     # Beside it, where the stage looks.
     written("csv.sha256", into("sha256sum", plain))
     written("csv.md5", into("md5sum", plain))
@@ -120,16 +135,35 @@ def make():
     written("xml", into("awk", element, plain))
 
 
+@contextlib.contextmanager
+def gnupg():
+    """GnuPG's folder, and an end for the agent it starts."""
+    GNUPG.mkdir(mode=0o700)
+    try:
+        yield
+    finally:
+        subprocess.run(["gpgconf", "--homedir", GNUPG, "--kill", "all"], check=False)
+        shutil.rmtree(GNUPG, ignore_errors=True)
+
+
 def run_all(runs, only):
-    make()
+    with gnupg():
+        make()
+        return measured(runs, only)
+
+
+def measured(runs, only):
     chosen = [work for work in works() if not only or any(part in work[0] for part in only)]
     environment = eft.environment("http://127.0.0.1:9")
     results = []
     with tempfile.TemporaryDirectory() as folder:
+        (pathlib.Path(folder) / "acme.asc").write_bytes(KEY.read_bytes())
         for number, (stage, route, data, name, rival) in enumerate(chosen):
             path, text = FOLDER / data, pathlib.Path(folder) / f"{number}.yaml"
             text.write_text(f"limits: {{ max_ratio: 100000 }}\nstages:\n  - {route}\n")
-            worker = [[str(eft.WORKER), "transfer", "--quiet", "--route", str(text), str(path), "-"]]
+            to = FILE if "pgp_decrypt" in route else "-"
+            keys = ["--keys", folder] if "pgp" in route else []
+            worker = [[str(part) for part in (eft.WORKER, "transfer", "--quiet", *keys, "--route", text, path, to)]]
             programs = {"worker": worker, name: [[str(part) for part in command] for command in rival(path)]}
             found = {title: [] for title in programs}
             for title in programs:
@@ -137,6 +171,7 @@ def run_all(runs, only):
                     raise SystemExit(f"{stage}: the program {programs[title][0][0]} is needed beside it")
             for _ in range(runs):
                 for title, program in programs.items():
+                    FILE.unlink(missing_ok=True)
                     usage = measure.run(program, env=environment if title == "worker" else {**os.environ, "LC_ALL": "C.UTF-8"})
                     if any(usage.codes):
                         raise SystemExit(f"{stage}: {title} exits with {usage.codes}")

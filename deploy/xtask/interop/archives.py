@@ -3,6 +3,7 @@
 import gzip
 import io
 import random
+import subprocess
 import zipfile
 
 from bed import noise, table
@@ -47,6 +48,14 @@ def test_each_to_its_own_object(bed):
     bed.worker(result.receipt_path, command="verify")
     again = bed.worker("s3://in-files/archives/all.zip", "s3://out-files/archives/{entry}", route=ALL)
     assert all(delivery["already_delivered"] for delivery in again.receipt["deliveries"]), again.receipt["deliveries"]
+
+
+def test_each_is_compressed_empty_ones_too(bed):
+    bed.put("archives/all.zip", packed(FILES))
+    route = ALL + "  - compress: { codec: gzip }\n"
+    bed.worker("s3://in-files/archives/all.zip", "s3://out-files/archives/gz/{entry}.gz", route=route)
+    for name in NAMES:
+        assert gzip.decompress(bed.get(f"archives/gz/{name}.gz")) == FILES[name], name
 
 
 def test_to_files_and_numbers(bed):
@@ -109,8 +118,20 @@ def test_what_a_plan_refuses(bed):
     bed.refused("plan.refused", source, bed.path("-{entry}"), route=one, says=["takes none by `entries`"], receipt=False)
     line = ["--checkpoint", bed.path(), source, bed.path("-{n}")]
     bed.refused("plan.refused", *line, route=ALL, says=["leave out --checkpoint"], receipt=False)
+    zipped = ALL + "  - compress: { codec: zip }\n"
+    bed.refused("plan.refused", source, bed.path("-{n}.zip"), route=zipped, says=["makes an archive of one file"], receipt=False)
     few = "limits: { max_output_bytes: 1MiB }\n" + ALL
     bed.refused("limit.max_output_bytes", source, bed.path("-{n}"), route=few, says=["in 7 entries"])
+
+
+def test_more_files_than_a_process_may_hold_open(bed):
+    """The soft limit is not the system's word."""
+    files = {f"{number:04}.txt": b"%d" % number for number in range(300)}
+    source, out = bed.file(packed(files)), bed.path("-out")
+    out.mkdir()
+    soft = ["bash", "-c", 'ulimit -S -n 128; exec "$@"', "-", str(eft.WORKER), "transfer", "--quiet", "--route"]
+    subprocess.run([*soft, bed.file(ALL.encode(), ".yaml"), source, f"{out}/{{entry}}"], check=True, env=bed.server.env)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == files
 
 
 def test_memory_does_not_grow_with_the_number_of_files(bed):

@@ -48,6 +48,8 @@ def test_examples_are_planned(bed):
     source, keys = bed.file(b"x\n"), bed.path()
     archive = bed.path(".zip")
     source.with_name(source.name + ".sha256").write_text(hashlib.sha256(b"x\n").hexdigest())
+    # As a manifest it names a file beside it.
+    source.with_name("x").write_bytes(b"x\n")
     keys.mkdir()
     for entry in entries(bed):
         for name in re.findall(r"hash: \{ key: ([\w-]+) \}", entry["example"]):

@@ -33,7 +33,7 @@ pub fn sidecar(data: &[u8]) {
 pub fn manifest(data: &[u8]) {
     const MOST: u64 = 4;
     for form in [ManifestForm::Lines, ManifestForm::Redshift] {
-        for place in ["s3://b/f/m", "f/m"] {
+        for place in ["s3://acme/f/m", "f/m"] {
             let manifest: ObjectUri = place.parse().expect("a place");
             let spec = ConcatSpec { manifest: form, max_objects: MOST, ..ConcatSpec::default() };
             match named(data, &manifest, &spec) {
@@ -44,7 +44,7 @@ pub fn manifest(data: &[u8]) {
                     for uri in &uris {
                         match uri {
                             ObjectUri::S3 { bucket, key, .. } => {
-                                assert!(bucket.as_str() == "b" && key.as_str().starts_with("f/"), "{uri}");
+                                assert!(bucket.as_str() == "acme" && key.as_str().starts_with("f/"), "{uri}");
                             }
                             ObjectUri::Local(path) => {
                                 assert!(

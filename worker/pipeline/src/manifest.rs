@@ -192,28 +192,29 @@ mod tests {
 
     #[test]
     fn names_stand_in_the_folder_of_the_manifest() {
-        let text = "\u{feff}a.csv\r\n\nsub/b c.csv\ns3://in/day/ü.csv\ns3://in/day/a.csv?versionId=v1\n";
-        let found =
-            ["a.csv", "sub/b c.csv", "ü.csv", "a.csv?versionId=v1"].map(|name| format!("s3://in/day/{name}"));
-        assert_eq!(lines(text, "s3://in/day/manifest.txt").unwrap(), found);
+        let text =
+            "\u{feff}a.csv\r\n\nsub/b c.csv\ns3://acme-in/day/ü.csv\ns3://acme-in/day/a.csv?versionId=v1\n";
+        let found = ["a.csv", "sub/b c.csv", "ü.csv", "a.csv?versionId=v1"]
+            .map(|name| format!("s3://acme-in/day/{name}"));
+        assert_eq!(lines(text, "s3://acme-in/day/manifest.txt").unwrap(), found);
         assert_eq!(lines("a\nb/c", "m.txt").unwrap(), ["a", "b/c"]);
         assert_eq!(lines("/data/in/a\nb", "/data/in/m.txt").unwrap(), ["/data/in/a", "/data/in/b"]);
-        let top = lines("a\nx/b", "s3://in/m.txt").unwrap();
-        assert_eq!(top, ["s3://in/a", "s3://in/x/b"]);
+        let top = lines("a\nx/b", "s3://acme-in/m.txt").unwrap();
+        assert_eq!(top, ["s3://acme-in/a", "s3://acme-in/x/b"]);
     }
 
     #[test]
     fn what_lies_elsewhere_is_refused() {
         for (text, manifest) in [
-            ("s3://in/other/a.csv", "s3://in/day/m.txt"),
-            ("s3://in/daylight/a.csv", "s3://in/day/m.txt"),
-            ("s3://in/day/", "s3://in/day/m.txt"),
-            ("s3://out/day/a.csv", "s3://in/day/m.txt"),
-            ("/etc/passwd", "s3://in/day/m.txt"),
+            ("s3://acme-in/other/a.csv", "s3://acme-in/day/m.txt"),
+            ("s3://acme-in/daylight/a.csv", "s3://acme-in/day/m.txt"),
+            ("s3://acme-in/day/", "s3://acme-in/day/m.txt"),
+            ("s3://acme-out/day/a.csv", "s3://acme-in/day/m.txt"),
+            ("/etc/passwd", "s3://acme-in/day/m.txt"),
             ("/etc/passwd", "m.txt"),
             ("/etc/passwd", "/data/in/m.txt"),
             ("file:/etc/passwd", "/data/in/m.txt"),
-            ("s3://in/day/a.csv", "/data/in/m.txt"),
+            ("s3://acme-in/day/a.csv", "/data/in/m.txt"),
         ] {
             let message = lines(text, manifest).unwrap_err();
             assert!(message.contains("is not in"), "{text} in {manifest}: {message}");
@@ -223,8 +224,8 @@ mod tests {
             assert!(message.contains("leads out of its folder"), "{text}: {message}");
         }
         let within = |within: &str| ConcatSpec { within: Some(within.to_owned()), ..ConcatSpec::default() };
-        assert!(names("s3://in/data/a", "s3://in/m/m.txt", &within("s3://in/data/")).is_ok());
-        assert!(names("a", "s3://in/m/m.txt", &within("s3://in/data/")).is_err());
+        assert!(names("s3://acme-in/data/a", "s3://acme-in/m/m.txt", &within("s3://acme-in/data/")).is_ok());
+        assert!(names("a", "s3://acme-in/m/m.txt", &within("s3://acme-in/data/")).is_err());
         assert!(names("/data/a", "-", &within("/data/")).is_ok());
         assert!(lines("a", "-").unwrap_err().contains("say `within`"));
     }
@@ -233,14 +234,16 @@ mod tests {
     fn the_form_of_redshift() {
         let spec = ConcatSpec { manifest: ManifestForm::Redshift, ..ConcatSpec::default() };
         let text = r#"{ "entries": [
-            { "url": "s3://in/day/a", "mandatory": true, "meta": { "content_length": 5956875 } },
+            { "url": "s3://acme-in/day/a", "mandatory": true, "meta": { "content_length": 5956875 } },
             { "url": "b" } ], "schema": {} }"#;
-        let found = named(text.as_bytes(), &"s3://in/day/m".parse().unwrap(), &spec).unwrap();
-        assert_eq!(found[0], Named { uri: "s3://in/day/a".parse().unwrap(), size: Some(5_956_875) });
-        assert_eq!(found[1], Named { uri: "s3://in/day/b".parse().unwrap(), size: None });
-        let message = names("{\"entries\": [", "s3://in/m", &spec).unwrap_err();
+        let found = named(text.as_bytes(), &"s3://acme-in/day/m".parse().unwrap(), &spec).unwrap();
+        assert_eq!(found[0], Named { uri: "s3://acme-in/day/a".parse().unwrap(), size: Some(5_956_875) });
+        assert_eq!(found[1], Named { uri: "s3://acme-in/day/b".parse().unwrap(), size: None });
+        let message = names("{\"entries\": [", "s3://acme-in/m", &spec).unwrap_err();
         assert!(message.contains("is no manifest of this form: EOF"), "{message}");
-        assert!(names(r#"{ "entries": [] }"#, "s3://in/m", &spec).unwrap_err().contains("names no object"));
+        assert!(
+            names(r#"{ "entries": [] }"#, "s3://acme-in/m", &spec).unwrap_err().contains("names no object")
+        );
     }
 
     #[test]
@@ -251,18 +254,19 @@ mod tests {
             ("a\nb\na", "line 3, `a`, is named twice"),
             ("a\nm.txt", "line 2, `m.txt`, is the manifest itself"),
             ("s3://", "line 1, `s3://`, "),
-            ("s3://in/day/a\nsub/", ""),
+            ("s3://acme-in/day/a\nsub/", ""),
         ] {
-            let found = lines(text, "s3://in/day/m.txt");
+            let found = lines(text, "s3://acme-in/day/m.txt");
             match why {
                 "" => assert!(found.is_ok(), "a key may end with `/`: {found:?}"),
                 why => assert!(found.clone().unwrap_err().contains(why), "{text:?}: {found:?}"),
             }
         }
-        let bytes = named(b"a\n\xff", &"s3://in/m".parse().unwrap(), &ConcatSpec::default()).unwrap_err();
+        let bytes =
+            named(b"a\n\xff", &"s3://acme-in/m".parse().unwrap(), &ConcatSpec::default()).unwrap_err();
         assert!(bytes.message.contains("byte 2 is not UTF-8"), "{bytes}");
         let two = ConcatSpec { max_objects: 2, ..ConcatSpec::default() };
-        let many = named(b"a\nb\nc", &"s3://in/m".parse().unwrap(), &two).unwrap_err();
+        let many = named(b"a\nb\nc", &"s3://acme-in/m".parse().unwrap(), &two).unwrap_err();
         assert_eq!(many.code, Code::LimitObjects);
         assert!(many.message.contains("3 objects") && many.message.contains('2'), "{many}");
     }

@@ -173,6 +173,8 @@ pub(crate) async fn run_taps(
         if !incoming.has_more() {
             break;
         }
+        // Two at once would be twice the memory.
+        drop(chain);
         chain = Chain::new(remake(made.objects)?);
     }
     (crew.totals)(made.totals);
@@ -245,6 +247,8 @@ pub(crate) async fn run_rewrite(
         if !incoming.has_more() {
             break;
         }
+        // Two at once would be twice the memory.
+        drop(chain);
         chain = Chain::new(remake(made.objects)?);
     }
     (crew.totals)(made.totals);

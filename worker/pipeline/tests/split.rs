@@ -14,8 +14,8 @@ use codec_support::decompress;
 use eft_domain::{
     ByteSize, Code,
     route::{
-        Codec, CompressSpec, DecompressSpec, DialectSpec, Limits, PgpVerify, RecordsSpec, SplitSpec,
-        StageSpec,
+        Codec, Columns, CompressSpec, CsvSpec, DecompressSpec, DialectSpec, DropSpec, Limits, PgpVerify,
+        RecordsSpec, SplitSpec, StageSpec, ValidateSpec,
     },
 };
 use eft_fakes::{Fault, MemorySink, MemorySource, SinkFaults};
@@ -310,4 +310,44 @@ fn nothing_is_told_of_a_place_either() {
         assert_eq!(stopped.failure.code, code);
         assert_eq!((places.objects().iter().flatten().count(), places.open_uploads()), (0, 0));
     }
+}
+
+/// What stands behind a split sees each object by itself, as a run of its own would.
+#[tokio::test]
+async fn stages_begin_anew_with_every_object() {
+    let rows: Vec<String> = (0..9_000).map(|row| format!("{row},\"a {row}\"\n")).collect();
+    let file: Bytes = format!("id,note\n{}", rows.concat()).into();
+    let csv = CsvSpec { columns: Columns::Header(vec!["id".into(), "note".into()]), ..CsvSpec::default() };
+    let behind = [
+        StageSpec::Validate(ValidateSpec::Csv(csv.clone())),
+        StageSpec::Drop(DropSpec { first: 1, last: 1, records: RecordsSpec::Lines }),
+        StageSpec::Compress(CompressSpec { codec: Codec::Zstd, level: 1 }),
+    ];
+    let split = SplitSpec {
+        after_records: Some(2_000),
+        after_bytes: None,
+        header: true,
+        max_outputs: 10,
+        records: RecordsSpec::Lines,
+    };
+    let stages: Vec<_> = [StageSpec::Split(split)].into_iter().chain(behind.clone()).collect();
+    let places = Arc::new(Places::default());
+    let outcome = run(&file, &stages, &Limits::default(), &places).await.unwrap();
+    let objects = places.objects();
+    assert_eq!(objects.len(), 5);
+    for (piece, object) in rows.chunks(2_000).zip(objects) {
+        // Without the header that every object has, and without its last record.
+        let wanted = piece[..piece.len() - 1].concat();
+        assert!(decompress(Codec::Zstd, &object.unwrap()).bytes == wanted.as_bytes());
+    }
+    let checked = outcome.stages.iter().find(|stage| stage.info.name == "validate.csv").unwrap();
+    assert_eq!(checked.report.records, Some(9_000));
+
+    // The fourth object is broken: none is published, and the message says which.
+    let broken = String::from_utf8(file.to_vec()).unwrap().replace("\n7000,", "\n7000,extra,");
+    let places = Arc::new(Places::default());
+    let stopped = run(&broken.into(), &stages, &Limits::default(), &places).await.unwrap_err();
+    assert_eq!(stopped.failure.code, Code::Validation);
+    assert!(stopped.failure.message.starts_with("object 4: "), "{}", stopped.failure);
+    assert!(places.objects().iter().all(Option::is_none) && places.open_uploads() == 0);
 }

@@ -82,6 +82,12 @@ impl<'a> Draft<'a> {
                     close(&mut serial, &mut groups)?;
                     groups.push(Group::Compress(compressor(*spec), None));
                 }
+                StageSpec::Zip(_) if splits(&groups) => {
+                    return Err(refused(
+                        "makes an archive of one file, and the run makes several objects: compress with another codec"
+                            .into(),
+                    ));
+                }
                 StageSpec::Zip(spec) => {
                     close(&mut serial, &mut groups)?;
                     let frame = frame(spec, &request.given)?;
