@@ -210,8 +210,8 @@ async fn several_sources_are_joined_in_their_order() {
     for (key, piece) in keys.iter().zip(&pieces) {
         gone.server.put_object("files", key, piece.clone());
     }
-    gone.server.set_faults([Fault::on(Op::UploadPartCopy, Action::ReplaceObject).times(1)]);
+    gone.server.set_faults([Fault::on(Op::HeadObject, Action::ReplaceObject).bucket("files").times(1)]);
     let stopped = gone.run_of(&keys, method()).await.unwrap_err();
     assert_eq!((stopped.failure.code, gone.arrived()), (Code::SourceChanged, None));
-    assert!(stopped.failure.message.contains("s3://files/"), "{}", stopped.failure);
+    assert!(stopped.failure.message.contains("s3://files/1"), "{}", stopped.failure);
 }
