@@ -12,7 +12,7 @@ use eft_pipeline::{
     error::of_source,
     fetch::bytes_of,
     manifest::{MAX_MANIFEST, Named, named},
-    port::ErrorKind,
+    port::{ErrorKind, PortError},
     retry::RetryPolicy,
     sidecar::Expected,
     zip::{Archive, Packed, Unpacked},
@@ -25,6 +25,10 @@ use crate::{
     s3::Client,
     sidecar,
 };
+
+/// Most entries that become objects of their own: each is an upload that stays open until all are published, as the
+/// objects of a `split` are.
+const MAX_APART: usize = 10_000;
 
 /// What was found beside the source, and in it.
 pub(crate) struct Found {
@@ -54,6 +58,10 @@ pub(crate) async fn look_around(
         Some(StageSpec::Unzip(spec)) => {
             refuse_empty(route, opened)?;
             let (entries, named) = unpack(route, spec, ahead, opened).await?;
+            if apart && entries.len() > MAX_APART {
+                let observed = format!("{} files that become objects", entries.len());
+                return Err(Failure::limit(Code::LimitEntries, observed, MAX_APART));
+            }
             (archive, names) = (Some(Unpacked { entries: entries.into(), apart }), named);
         }
         Some(StageSpec::Concat(spec)) => {
@@ -148,23 +156,27 @@ async fn piece(
 ) -> Result<Opened, Failure> {
     let Named { uri, size } = object;
     let invalid = |why: String| Err(Failure::new(Code::ManifestInvalid, format!("{manifest}: {uri} {why}")));
-    if let (Some(folder), ObjectUri::Local(path)) = (folder, &uri)
-        && let Ok(real) = tokio::fs::canonicalize(path).await
-        && !real.starts_with(folder)
-    {
-        return invalid("is a link that leads out of its folder".to_owned());
-    }
-    let mut opened = place::source(client, &uri).await.map_err(|error| match error.kind {
+    let missing = |error: &PortError| match error.kind {
         ErrorKind::NotFound => {
             Failure::new(Code::ManifestMissing, format!("{uri} is not there, and {manifest} names it"))
         }
-        _ => of_source(&error),
-    })?;
-    if let ObjectUri::Local(path) = &uri {
-        // Files of a process are few, those of a manifest are not.
-        let source = LocalSource::open(path).await.map_err(|error| of_source(&error))?.closed();
-        opened.source = Arc::new(source);
-    }
+        _ => of_source(error),
+    };
+    let opened = match (&uri, folder) {
+        (ObjectUri::Local(path), Some(folder)) => {
+            let source = LocalSource::open(path).await.map_err(|error| missing(&error))?;
+            // Asked of the file that was opened: the name may be a link by now, or have been one then.
+            if !source.is_in(folder).await.map_err(|error| missing(&error))? {
+                return invalid(
+                    "is a link that leads out of its folder, or was replaced just now".to_owned(),
+                );
+            }
+            // Files of a process are few, those of a manifest are not.
+            let (version, source) = (source.version().clone(), Arc::new(source.closed()));
+            Opened { version, source, s3: Vec::new(), objects: Vec::new() }
+        }
+        _ => place::source(client, &uri).await.map_err(|error| missing(&error))?,
+    };
     match (size, opened.source.size()) {
         (Some(said), Some(is)) if said != is => invalid(format!("has {is} bytes, the manifest says {said}")),
         _ => Ok(opened),

@@ -5,6 +5,7 @@ pub mod clamd;
 mod input;
 mod kept;
 pub mod keys;
+mod layout;
 pub mod local;
 pub mod place;
 pub mod receipt;

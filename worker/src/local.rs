@@ -1,7 +1,7 @@
 //! Local files: ranges read in place; written beside the name and renamed when complete.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io,
     ops::Range,
     os::unix::fs::{FileExt, MetadataExt},
@@ -48,7 +48,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> PortResult<T> + Send
         .unwrap_or_else(|error| Err(PortError::new(ErrorKind::Permanent, error.to_string())))
 }
 
-/// An open file, pinned by its size and modification time.
+/// What tells a file from another, and from itself when it was changed: device, inode, size, modification time.
+type Pin = (u64, u64, u64, i64, i64);
+
+fn pin(meta: &Metadata) -> Pin {
+    (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
+}
+
+/// An open file, pinned by what it is, its size and modification time.
 #[derive(Debug)]
 pub struct LocalSource {
     /// `None`: opened again for each read.
@@ -56,7 +63,7 @@ pub struct LocalSource {
     path: PathBuf,
     version: ObjectVersion,
     size: u64,
-    modified: (i64, i64),
+    pinned: Pin,
 }
 
 impl LocalSource {
@@ -80,15 +87,25 @@ impl LocalSource {
                 size: Some(meta.len()),
                 last_modified: Some(format!("{}.{:09}", meta.mtime(), meta.mtime_nsec())),
             };
-            let modified = (meta.mtime(), meta.mtime_nsec());
-            Ok(Self { file: Some(Arc::new(file)), path, version, size: meta.len(), modified })
+            Ok(Self { file: Some(Arc::new(file)), path, version, size: meta.len(), pinned: pin(&meta) })
         })
         .await
     }
 
-    /// The same file, not held open: for many of them. It is still known by its size and modification time.
+    /// The same file, not held open: for many of them. Another in its place is noticed.
     pub fn closed(self) -> Self {
         Self { file: None, ..self }
+    }
+
+    /// Whether the very file that was opened stands in `folder`, links followed.
+    pub(crate) async fn is_in(&self, folder: &Path) -> PortResult<bool> {
+        let (path, pinned, folder) = (self.path.clone(), self.pinned, folder.to_owned());
+        blocking(move || {
+            let real = path.canonicalize().map_err(|error| port_error(&path, &error))?;
+            let meta = real.symlink_metadata().map_err(|error| port_error(&path, &error))?;
+            Ok(real.starts_with(folder) && pin(&meta) == pinned)
+        })
+        .await
     }
 
     /// What was pinned.
@@ -111,7 +128,7 @@ impl ObjectSource for LocalSource {
     }
 
     fn read(&self, range: Range<u64>) -> BoxFuture<'_, PortResult<Frames>> {
-        let (file, path, pinned) = (self.file.clone(), self.path.clone(), (self.size, self.modified));
+        let (file, path, pinned) = (self.file.clone(), self.path.clone(), self.pinned);
         let frames = stream::unfold(range, move |left| {
             let (file, path) = (file.clone(), path.clone());
             async move {
@@ -126,7 +143,7 @@ impl ObjectSource for LocalSource {
                     let mut buffer = vec![0; (end - start) as usize];
                     let read = file.read_exact_at(&mut buffer, start);
                     let meta = file.metadata().map_err(|error| port_error(&path, &error))?;
-                    if (meta.len(), (meta.mtime(), meta.mtime_nsec())) != pinned {
+                    if pin(&meta) != pinned {
                         let message = format!("{}: changed while it was read", path.display());
                         return Err(PortError::new(ErrorKind::Changed, message));
                     }

@@ -15,6 +15,6 @@ fn main() -> ExitCode {
     // A run of many objects to files holds one open for each. The soft limit is low for programs that call `select`
     // (getrlimit(2)), which none of ours does; where it stays so, opening says it.
     let limit = getrlimit(Resource::Nofile);
-    drop(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }));
+    let _raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     cli::main()
 }

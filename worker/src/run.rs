@@ -78,7 +78,7 @@ pub struct Preview {
 impl Job {
     fn plan(&self, size: Option<u64>, found: &Found, threads: usize) -> Result<Plan, Failure> {
         self.refuse_unproven_output()?;
-        self.refuse_places(found)?;
+        self.refuse_places()?;
         let request = Request {
             size,
             stages: &self.route.stages,
@@ -120,53 +120,6 @@ impl Job {
         Err(Failure::new(Code::PlanRefused, message))
     }
 
-    /// It makes several objects, each with a place of its own.
-    fn is_several(&self) -> bool {
-        let unpacks = self.route.unpacks_several();
-        self.route.splits() || (unpacks && (self.destination.numbered(1).is_some() || self.is_named()))
-    }
-
-    /// The places are named after the entries of an archive.
-    fn is_named(&self) -> bool {
-        self.destination.of_entry("a").is_some()
-    }
-
-    /// What cannot be carried out at these places.
-    fn refuse_places(&self, found: &Found) -> Result<(), Failure> {
-        let refused = |message: String| Err(Failure::new(Code::PlanRefused, message));
-        if self.is_named() && !self.route.unpacks_several() {
-            return refused(
-                "{entry} stands for the entries of an archive, and the route takes none by `entries`".into(),
-            );
-        }
-        if !self.is_several() {
-            return Ok(());
-        }
-        if self.checkpoint.is_some() {
-            return refused(
-                "a run that makes several objects cannot be gone on with: leave out --checkpoint".into(),
-            );
-        }
-        match (self.route.splits(), self.is_named()) {
-            (true, true) => refused(
-                "`split` numbers its objects: put {n} into the name of the destination, not {entry}".into(),
-            ),
-            (true, false) if self.destination.numbered(1).is_none() => refused(
-                "`split` makes several objects: put {n}, their number, into the name of the destination"
-                    .into(),
-            ),
-            (false, true) => {
-                match found.names.iter().find(|name| self.destination.of_entry(name).is_none()) {
-                    Some(name) => {
-                        refused(format!("no object can be named after the entry `{}`", name.escape_debug()))
-                    }
-                    None => Ok(()),
-                }
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// What the sink takes, without opening it.
     fn sink_limits(&self) -> SinkLimits {
         match &self.destination {
@@ -174,15 +127,6 @@ impl Job {
             ObjectUri::Local(_) => SinkLimits { min_part: 1, ..SinkLimits::S3 },
             ObjectUri::Std => SinkLimits { min_part: 1, sequential: true, ..SinkLimits::S3 },
         }
-    }
-
-    /// What a file is named in an archive that is made: as the archive, less its `.zip`.
-    fn entry_name(&self) -> Option<String> {
-        let name = self.destination.name();
-        let cut = name.len().saturating_sub(4);
-        let is_zip = name.get(cut..).is_some_and(|end| end.eq_ignore_ascii_case(".zip"));
-        let name = if is_zip { &name[..cut] } else { name };
-        (!name.is_empty()).then(|| name.to_owned())
     }
 
     /// Routes that look at no byte move none within S3.
@@ -202,6 +146,7 @@ impl Job {
         let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
         let apart = self.is_several() && !self.route.splits();
         let found = look_around(&client, &self.route, self.concurrency, apart, &mut opened).await?;
+        self.refuse_names(&found.names)?;
         let plan = self.plan(opened.source.size(), &found, threads)?;
         opened.source.size().map_or(Ok(()), |size| plan.admit(size))?;
         Ok(Preview { plan, copy: self.copy_method(&opened) })
@@ -228,6 +173,7 @@ impl Job {
             () = cancel.cancelled() => Err(interrupted()),
             found = look_around(&client, &self.route, self.concurrency, apart, &mut opened) => found,
         };
+        let found = found.and_then(|found| self.refuse_names(&found.names).map(|()| found));
         let found = match found {
             Ok(found) => found,
             Err(failure) if failure.code.class() == Class::Usage => return Err(failure),
@@ -346,7 +292,11 @@ impl Job {
         cancel: &CancellationToken,
     ) -> Result<Option<Outcome>, Stopped> {
         let (Some(method), Sink::S3(sink)) = (self.copy_method(opened), sink) else { return Ok(None) };
-        opened.source.size().map_or(Ok(()), |size| plan.admit(size)).map_err(Stopped::from)?;
+        let admitted = opened.source.size().map_or(Ok(()), |size| {
+            plan.admit(size)?;
+            plan.admit_output(0, size)
+        });
+        admitted.map_err(Stopped::from)?;
         let copy = ServerCopy {
             sources: opened.s3.clone(),
             sink: sink.clone(),

@@ -48,6 +48,7 @@ def test_each_to_its_own_object(bed):
     bed.worker(result.receipt_path, command="verify")
     again = bed.worker("s3://in-files/archives/all.zip", "s3://out-files/archives/{entry}", route=ALL)
     assert all(delivery["already_delivered"] for delivery in again.receipt["deliveries"]), again.receipt["deliveries"]
+    assert not bed.s3.list_multipart_uploads(Bucket="out-files").get("Uploads")
 
 
 def test_each_is_compressed_empty_ones_too(bed):
@@ -118,6 +119,11 @@ def test_what_a_plan_refuses(bed):
     bed.refused("plan.refused", source, bed.path("-{entry}"), route=one, says=["takes none by `entries`"], receipt=False)
     line = ["--checkpoint", bed.path(), source, bed.path("-{n}")]
     bed.refused("plan.refused", *line, route=ALL, says=["leave out --checkpoint"], receipt=False)
+    line = [source, bed.path("-{n}-{entry}")]
+    bed.refused("plan.refused", *line, route=ALL, says=["{n} and {entry}"], receipt=False)
+    for names in [["a", "a/b"], ["x", "./x"], ["d//x"], ["a/."]]:
+        odd = bed.file(packed({name: b"x" for name in names}))
+        bed.refused("archive.unsafe", odd, f"{bed.path()}-{{entry}}", route=ALL, says=[names[-1]])
     zipped = ALL + "  - compress: { codec: zip }\n"
     bed.refused("plan.refused", source, bed.path("-{n}.zip"), route=zipped, says=["makes an archive of one file"], receipt=False)
     few = "limits: { max_output_bytes: 1MiB }\n" + ALL

@@ -123,6 +123,10 @@ def test_what_a_manifest_must_not_name(bed):
     refused("limit.max_objects", "a\nb\nc\n", route="stages:\n  - concat: { max_objects: 2 }\n", says=["3 objects", "allows 2"])
     bed.put("concat/mine/b", b"bb")
     refused("limit.max_input_bytes", "a\nb\n", route="limits: { max_input_bytes: 2 }\nstages:\n  - concat\n", says=["3 bytes"])
+    for flags in [[], ["--no-server-copy"]]:
+        bed.put("concat/mine/m", b"a\nb\n")
+        few = "limits: { max_output_bytes: 2 }\nstages:\n  - concat\n"
+        bed.refused("limit.max_output_bytes", *flags, "s3://in-files/concat/mine/m", target, route=few, says=["allows 2"])
     allowed = 'stages:\n  - concat: { within: "s3://in-files/concat/" }\n'
     bed.put("concat/mine/m", b"s3://in-files/concat/theirs\na\n")
     bed.worker("s3://in-files/concat/mine/m", "s3://out-files/concat/within", route=allowed)

@@ -8,6 +8,7 @@ import subprocess
 
 from bed import table
 import eft
+import pgp
 
 LINES = "stages:\n  - split: { after_records: %d }\n"
 CSV = "stages:\n  - split: { after_records: %d, records: csv, header: true }\n"
@@ -120,6 +121,22 @@ def test_a_run_made_again_publishes_the_rest(bed):
     assert len(stood) == 6 and all(stood.values()) and stood.items() <= stands.items(), (stood, stands)
     whole = b"".join(bed.get(f"split/again-{number:05}") for number in range(1, 8))
     assert whole == data
+    assert not uploads(bed)
+
+
+def test_encrypted_objects_are_known_by_their_delivery(bed):
+    """Encryption makes other bytes each time; what an earlier run has published is its delivery all the same."""
+    bed.put("split/secret", table(ROWS))
+    route = LINES % 40_000 + "  - pgp_encrypt: { recipients: [ours] }\n"
+    line = ["--keys", pgp.keys(bed), "s3://in-files/split/secret", "s3://out-files/split/secret-{n}.pgp"]
+    with bed.faults({"op": "CompleteMultipartUpload", "kind": "error", "code": "AccessDenied", "times": 1}):
+        failed = bed.worker(*line, route=route, code=eft.FAILED)
+    stood = {delivery["uri"] for delivery in failed.receipt["deliveries"] if delivery["outcome"] == "DELIVERED"}
+    result = bed.worker(*line, route=route)
+    agree(bed, result)
+    again = {delivery["uri"] for delivery in result.receipt["deliveries"] if delivery["already_delivered"]}
+    assert again == stood and len(stood) == 3, (again, stood)
+    bed.worker(result.receipt_path, command="verify")
     assert not uploads(bed)
 
 

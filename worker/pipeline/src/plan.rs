@@ -195,7 +195,7 @@ impl Plan {
     ///
     /// # Errors
     /// `limit.max_output_bytes` of all objects together; `plan.refused` where the parts of this one reach no further.
-    pub(crate) fn admit_output(&self, before: u64, len: u64) -> Result<(), Failure> {
+    pub fn admit_output(&self, before: u64, len: u64) -> Result<(), Failure> {
         let (bound, allowed, total) = (self.max_output, self.limits.max_output_bytes.bytes(), before + len);
         if total > allowed {
             let observed = format_args!("at least {total} bytes");
@@ -226,7 +226,12 @@ impl Plan {
 
     /// It makes several objects.
     pub fn splits(&self) -> bool {
-        self.steps.iter().fold(false, |several, step| match step {
+        self.is_several(self.steps.len())
+    }
+
+    /// What comes to the step with this number, from 0, is several objects.
+    pub(crate) fn is_several(&self, step: usize) -> bool {
+        self.steps[..step].iter().fold(false, |several, step| match step {
             Step::Split(_) | Step::Bounds(_) => true,
             Step::Rewrite { joins: true, .. } => false,
             _ => several,

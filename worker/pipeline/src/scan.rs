@@ -35,7 +35,7 @@ use crate::{
     port::PortResult,
     retry::{RetryPolicy, retrying},
     scanner::{Scan, Scanner, Verdict},
-    serial::Crew,
+    serial::{Crew, of_object},
     stage::{Kind, ResumeClass, Scanned, StageInfo, StageReport},
 };
 
@@ -75,9 +75,15 @@ pub(crate) async fn run_scan(
     crew: Crew<'_>,
 ) -> Result<(), Failure> {
     let (mut incoming, mut totals) = (Incoming::new(upstream), Vec::new());
-    loop {
+    for object in 1.. {
         let begun = retrying(retry, |_| crew.progress.retried(), || scanner.begin()).await;
-        let scan = begun.map_err(|error| of_scanner(&error, 0))?;
+        let scan = match begun {
+            Ok(scan) => scan,
+            Err(error) => {
+                (crew.totals)(totals);
+                return Err(of_scanner(&error, 0));
+            }
+        };
         let mut watch = Watch {
             spec,
             shown: 0,
@@ -86,7 +92,10 @@ pub(crate) async fn run_scan(
             bytes_in: 0,
             busy: Duration::ZERO,
         };
-        let ended = watch.run(&mut incoming, &downstream).await;
+        let mut ended = watch.run(&mut incoming, &downstream).await;
+        if let (Err(failure), true) = (&mut ended, crew.several) {
+            failure.message = of_object(object, &failure.message);
+        }
         if ended.is_err() && crew.withhold {
             incoming.drain().await;
         }

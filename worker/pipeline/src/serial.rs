@@ -61,6 +61,8 @@ pub(crate) struct Crew<'a> {
     pub(crate) totals: &'a (dyn Fn(Vec<StageTotals>) + Sync),
     /// A step before this one gives out bytes before it can vouch for them.
     pub(crate) withhold: bool,
+    /// The stream is several objects.
+    pub(crate) several: bool,
 }
 
 /// A chain that failed, and what its stages did.
@@ -77,10 +79,15 @@ struct Made {
 }
 
 impl Made {
-    fn one(&mut self, chain: &Chain) {
+    fn one(&mut self, chain: &Chain, crew: &Crew<'_>) {
         self.objects += 1;
-        add(&mut self.totals, chain.totals());
+        add(&mut self.totals, crew.numbered(self.objects, chain.totals()));
     }
+}
+
+/// What is said of the object with this number, from 1.
+pub(crate) fn of_object(number: usize, text: &str) -> String {
+    format!("object {number}: {text}")
 }
 
 /// Makes the stages anew for the object with this number, from 0.
@@ -112,12 +119,20 @@ impl Crew<'_> {
             incoming.drain().await;
         }
         let (Failed { mut failure, totals }, Made { objects, totals: mut all }) = (failed, made);
-        if objects > 0 || incoming.has_more() {
-            failure.message = format!("object {}: {}", objects + 1, failure.message);
+        if self.several {
+            failure.message = of_object(objects + 1, &failure.message);
         }
-        add(&mut all, totals);
+        add(&mut all, self.numbered(objects + 1, totals));
         (self.totals)(all);
         failure
+    }
+
+    /// Totals in which rejected records say of which object they are.
+    fn numbered(&self, object: usize, mut totals: Vec<StageTotals>) -> Vec<StageTotals> {
+        for reject in totals.iter_mut().filter(|_| self.several).flat_map(|total| &mut total.report.rejects) {
+            reject.reason = of_object(object, &reject.reason);
+        }
+        totals
     }
 
     /// Wait until the steps before this one have vouched for what they gave out; if they do not, for ever: their own
@@ -169,7 +184,7 @@ pub(crate) async fn run_taps(
             Ok(stepped) => stepped,
             Err(failed) => return Err(crew.tell(failed, made, &mut incoming).await),
         };
-        made.one(&chain);
+        made.one(&chain, &crew);
         if !incoming.has_more() {
             break;
         }
@@ -239,7 +254,7 @@ pub(crate) async fn run_rewrite(
                 output.renew(ROOM as usize);
             }
         }
-        made.one(&chain);
+        made.one(&chain, &crew);
         // An object of which nothing came is one all the same.
         if !sent && !joins && (begins || incoming.has_more()) {
             send(Chunk { offset, begins, ..Chunk::default() }).await?;

@@ -303,7 +303,8 @@ impl Transfer {
             let (downstream, next) = link(LINK);
             let upstream = std::mem::replace(&mut upstream, next);
             let withhold = plan.withholds(at);
-            let crew = Crew { pool: &self.pool, progress: &self.progress, totals: report, withhold };
+            let several = plan.is_several(at);
+            let crew = Crew { pool: &self.pool, progress: &self.progress, totals: report, withhold, several };
             steps.push(match step {
                 Step::Taps(_) => {
                     let chain = Resumable::new(remake(0)?, saved.chain()?)?;
@@ -369,7 +370,8 @@ impl Transfer {
     ) -> Result<Vec<Uploaded>, Failure> {
         let mut incoming = Incoming::new(upstream);
         let sent = self.send_each(sending, lanes, done, &mut incoming).await;
-        if sent.is_err() && self.plan.splits() && self.plan.withholds(self.plan.steps.len()) {
+        let tells = |failure: &Failure| self.plan.splits() || failure.code.class() == Class::Rejected;
+        if sent.as_ref().err().is_some_and(tells) && self.plan.withholds(self.plan.steps.len()) {
             incoming.drain().await;
         }
         sent

@@ -19,7 +19,7 @@ use aws_sdk_s3::{
     config::retry::RetryConfig,
     types::{ChecksumAlgorithm, MetadataDirective, TaggingDirective},
 };
-use eft_domain::Failure;
+use eft_domain::{Failure, ObjectUri};
 use eft_pipeline::{
     checksum::Crc64,
     concurrency::Concurrency,
@@ -308,13 +308,17 @@ impl ServerCopy {
             tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => {
-                    // S3 goes on with copies it has begun, and an abort before they end would miss what they leave.
-                    let ended = copying.map(drop).collect::<()>();
-                    drop(tokio::time::timeout(self.sink.client.timeouts.answer, ended).await);
+                    self.wait_for(copying).await;
                     return Err((PortError::new(ErrorKind::Permanent, interrupted().message), 0));
                 }
                 Some(ack) = copying.next(), if !copying.is_empty() => {
-                    let ack = ack?;
+                    let ack = match ack {
+                        Ok(ack) => ack,
+                        Err(met) => {
+                            self.wait_for(copying).await;
+                            return Err(met);
+                        }
+                    };
                     self.concurrency.succeeded();
                     self.progress.wrote_part(ack.crc.len());
                     acks.push(ack);
@@ -323,6 +327,12 @@ impl ServerCopy {
         }
         acks.sort_by_key(|ack| ack.number);
         Ok(acks)
+    }
+
+    /// S3 goes on with copies it has begun, and an abort before they end would miss what they leave.
+    async fn wait_for<T>(&self, copying: FuturesUnordered<impl Future<Output = T>>) {
+        let ended = copying.map(drop).collect::<()>();
+        drop(tokio::time::timeout(self.sink.client.timeouts.answer, ended).await);
     }
 
     async fn copy_part(&self, upload: &S3Upload, number: u32, range: &CopyRange) -> PortResult<PartAck> {
@@ -395,7 +405,7 @@ impl ServerCopy {
             _ if self.cancel.is_cancelled() => interrupted(),
             ErrorKind::Changed => of_source(error),
             ErrorKind::NotFound => {
-                match S3Source::open(self.sink.client.clone(), &self.source(*source).version.uri).await {
+                match S3Source::open(self.sink.client.clone(), &pinned(self.source(*source))).await {
                     Err(gone) if gone.kind == ErrorKind::NotFound => of_source(&gone),
                     _ => of_sink(error),
                 }
@@ -407,6 +417,16 @@ impl ServerCopy {
 
 fn source_changed(source: &S3Source) -> PortError {
     PortError::new(ErrorKind::Changed, format!("{}: replaced while it was copied", source.version.uri))
+}
+
+/// The very version that was copied.
+fn pinned(source: &S3Source) -> ObjectUri {
+    match source.version.uri.clone() {
+        ObjectUri::S3 { bucket, key, version_id } => {
+            ObjectUri::S3 { bucket, key, version_id: source.version.version_id.clone().or(version_id) }
+        }
+        other => other,
+    }
 }
 
 /// What `x-amz-copy-source` names a source by.

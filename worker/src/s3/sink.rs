@@ -52,6 +52,8 @@ pub struct S3Sink {
     pub(super) bucket: String,
     pub(super) key: String,
     pub(super) target: Arc<Target>,
+    /// An object of this very delivery stood here when the sink was opened: it is known by that, whatever its bytes.
+    pub(super) stood: bool,
     /// ETag of the object that may be replaced.
     pub(super) replaces: Option<String>,
     facts: Arc<Facts>,
@@ -74,7 +76,10 @@ impl S3Sink {
     pub async fn open(client: Client, target: Target) -> PortResult<(Self, Option<Committed>)> {
         let mut sink = Self::unchecked(client, target)?;
         match resolve::look(&sink, None).await {
-            Ok(Stands::Ours(committed)) => return Ok((sink, Some(committed))),
+            Ok(Stands::Ours(committed)) => {
+                sink.stood = true;
+                return Ok((sink, Some(committed)));
+            }
             Ok(Stands::Theirs(etag)) => match sink.target.on_existing {
                 OnExisting::Fail => return Err(sink.taken()),
                 OnExisting::Replace => sink.replaces = etag,
@@ -97,7 +102,15 @@ impl S3Sink {
             return Err(PortError::new(ErrorKind::Permanent, message));
         };
         let (bucket, key) = (bucket.to_string(), key.to_string());
-        Ok(Self { client, bucket, key, target: Arc::new(target), replaces: None, facts: Arc::default() })
+        Ok(Self {
+            client,
+            bucket,
+            key,
+            target: Arc::new(target),
+            stood: false,
+            replaces: None,
+            facts: Arc::default(),
+        })
     }
 
     /// The endpoint compared our checksum.
@@ -159,6 +172,13 @@ impl S3Sink {
 
     /// Settle a failed commit; an endpoint without conditions is asked again without one.
     async fn settle(&self, error: PortError, whole: Crc64) -> PortResult<Committed> {
+        if error.kind == ErrorKind::Changed && self.stood {
+            // Made by an earlier run. What makes the bytes may make others each time, as encryption does.
+            return match resolve::look(self, None).await? {
+                Stands::Ours(committed) => Ok(committed),
+                _ => Err(self.taken()),
+            };
+        }
         if speaks_of_checksum(&error) && self.knows_crc64() {
             // Nothing was written: asked once more without.
             self.facts.no_crc64.store(true, Relaxed);
