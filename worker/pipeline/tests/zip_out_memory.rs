@@ -24,8 +24,7 @@ fn contexts_are_no_larger_than_said() {
         let compressor = BlockCompressor::of_entry(&ZipSpec { entry: None, level });
         let len = compressor.block_bytes();
         let said = compressor.info().memory - (len + compressor.bound(len)) as u64;
-        let mut room = Vec::with_capacity(compressor.bound(len));
-        room.resize(room.capacity(), 0);
+        let mut room = vec![0; compressor.bound(len)];
         let before = resident();
         let contexts: Vec<_> = (0..CONTEXTS)
             .map(|_| {
