@@ -251,9 +251,9 @@ mod tests {
         for (text, why) in [
             ("", "names no object"),
             ("\n\r\n", "names no object"),
-            ("a\nb\na", "line 3, `a`, is named twice"),
-            ("a\nm.txt", "line 2, `m.txt`, is the manifest itself"),
-            ("s3://", "line 1, `s3://`, "),
+            ("a\nb\na", "line 3, \"a\", is named twice"),
+            ("a\nm.txt", "line 2, \"m.txt\", is the manifest itself"),
+            ("s3://", "line 1, \"s3://\", "),
             ("s3://acme-in/day/a\nsub/", ""),
         ] {
             let found = lines(text, "s3://acme-in/day/m.txt");
