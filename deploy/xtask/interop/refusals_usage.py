@@ -79,7 +79,7 @@ def routed(bed, route, *says, **options):
 
 def test_unknown_stage(bed):
     routed(bed, "stages:\n  - decompres: { codec: gzip }\n", "line 2: /stages/0/decompres: unknown stage `decompres`", "`decompress`?")
-    routed(bed, "stages:\n  - encrypt\n", "line 2: /stages/0: unknown stage `encrypt`, known are decompress")
+    routed(bed, "stages:\n  - encrypt\n", "line 2: /stages/0: unknown stage `encrypt`, known are concat, decompress")
     routed(bed, "stages:\n  - validate: avro\n", "line 2: /stages/0/validate: unknown check `avro`")
     routed(bed, "stages:\n  - compress: { codec: lz4 }\n", "line 2: /stages/0/compress/codec: `lz4` is not one of bzip2, gzip, xz, zstd")
 
