@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Objects asked at a time within one range: the one that is read, and the next. Each has a connection, whose buffers
-/// count: with eight, 600 small objects took 60 MiB more than the memory the run was given.
+/// count: with eight, a run over 600 small pieces peaked at 154 MiB with a memory of 32 MiB.
 pub(crate) const AHEAD: usize = 2;
 
 /// Objects of known size, joined.
