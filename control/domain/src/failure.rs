@@ -197,6 +197,9 @@ codes! {
     /// A flag, file or environment value is wrong.
     Configuration = "configuration", Usage,
         "correct the flag, file or environment value named and start again";
+    /// Worker after worker died on it.
+    RunCrashed = "run.crashed", Failed,
+        "look into the logs of the workers that died (memory, a defect of ours) and replay the job when it is mended";
     /// Stopped by its user; nothing is left behind.
     Interrupted = "interrupted", Interrupted,
         "start it again when wanted";

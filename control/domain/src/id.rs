@@ -12,6 +12,7 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{ObjectUri, ObjectVersion, text::shown};
@@ -151,7 +152,7 @@ uuids! {
 }
 
 /// An object version under an ingest prefix: what a job is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Arrival {
     /// The bucket's logical name, the same in both regions.
     pub bucket: String,
@@ -194,6 +195,11 @@ impl JobId {
     pub fn of(route: &RouteId, arrival: &Arrival) -> Self {
         Self(derive(&JOB_SPACE, &[route.as_str(), &arrival.bucket, &arrival.key, &arrival.version_id]))
     }
+
+    /// The record of an arrival that no route takes. No route has an empty name.
+    pub fn unrouted(arrival: &Arrival) -> Self {
+        Self(derive(&JOB_SPACE, &["", &arrival.bucket, &arrival.key, &arrival.version_id]))
+    }
 }
 
 /// One pass of a job: the first, or a replay.
@@ -207,6 +213,11 @@ impl RunId {
     /// The first run of a job.
     pub fn first(job: JobId) -> Self {
         Self { job, generation: 1 }
+    }
+
+    /// The run with this number, from 1.
+    pub(crate) fn nth(job: JobId, generation: u32) -> Self {
+        Self { job, generation }
     }
 
     /// The run after this one; `None` after 4,294,967,295 of them.

@@ -106,6 +106,14 @@ pub enum RenderError {
 }
 
 impl KeyTemplate {
+    /// What every key starts with: the text before the first placeholder.
+    pub fn literal_start(&self) -> &str {
+        match self.pieces.first() {
+            Some(Piece::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
     /// The placeholders used, in order.
     pub fn placeholders(&self) -> impl Iterator<Item = Placeholder> + '_ {
         self.pieces.iter().filter_map(|piece| match piece {

@@ -1,0 +1,240 @@
+//! Where jobs are changed: state machine, conditional write, telling, and putting into queues.
+//!
+//! # Overview
+//! [`Desk::change`] reads a row, asks the state machine, and writes what it says under the condition that the row is still
+//! the one it was asked about; where it is not, it asks again. Router, sweep, worker and stage function all work at such a
+//! desk, and nothing else writes a job.
+//!
+//! # Crash consistency
+//! A write whose answer is lost is looked up: the row it would have made either stands, or it does not and can no longer
+//! come to stand once another write was made, because it is conditional on the same revision. Changes are told from the
+//! row's outbox; whoever crashes before that leaves them to the sweep.
+
+use std::{sync::Arc, time::Duration};
+
+use eft_domain::{
+    Actor, Command, Job, JobId, JobState, RouteId,
+    job::{Arrived, Refused, Retention, Runner, apply},
+    message::{RunRequest, WorkMessage},
+    route::{Ordering, Route},
+};
+
+use crate::{
+    admission::{self, Share},
+    clock::{Clock, rfc3339},
+    port::{Catalog, Dispatch, JobLedger, Keys, Notify, Put, Runs, StoreError, StoreErrorKind, StoreResult},
+};
+
+/// Times a change is tried when others write the same row or an answer is lost, before it is left to the caller's queue.
+const TRIES: u32 = 8;
+
+/// Why a job was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// There is no such job.
+    #[error("there is no job {0}")]
+    Unknown(JobId),
+    /// The state machine does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The ledger was not reached, or its answer was lost.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Everything that changing a job takes.
+#[derive(Clone)]
+pub struct Desk {
+    /// The jobs.
+    pub ledger: Arc<dyn JobLedger>,
+    /// Their history.
+    pub runs: Arc<dyn Runs>,
+    /// Tenants and routes.
+    pub catalog: Arc<dyn Catalog>,
+    /// Small facts.
+    pub keys: Arc<dyn Keys>,
+    /// Queues.
+    pub dispatch: Arc<dyn Dispatch>,
+    /// Topics.
+    pub notify: Arc<dyn Notify>,
+    /// The time.
+    pub clock: Clock,
+    /// How long rows are kept.
+    pub retention: Retention,
+    /// Who changes.
+    pub actor: Actor,
+    /// The `source` of the CloudEvents, such as `eft/eu-west-1`.
+    pub source: String,
+}
+
+impl Desk {
+    /// Write the first row of a job; the row that stands there and `false` where it is known already.
+    ///
+    /// # Errors
+    /// The command begins no job, or the ledger was not reached.
+    pub async fn begin(&self, arrived: &Arrived, command: &Command) -> Result<(Job, bool), ChangeError> {
+        let job = arrived.begin(command, &self.actor)?;
+        let mut lost = None;
+        for _ in 0..TRIES {
+            match self.ledger.create(&job).await {
+                Ok(Put::Done) => return Ok((job, true)),
+                Ok(Put::Stale) => {}
+                Err(error) if error.kind == StoreErrorKind::Indeterminate => lost = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+            // What stands there is ours if it is what we wrote.
+            if let Some(found) = self.ledger.get(job.id).await? {
+                let is_ours = lost.is_some() && found == job;
+                return Ok((found, is_ours));
+            }
+        }
+        Err(lost.unwrap_or_else(|| contended(job.id)).into())
+    }
+
+    /// Change a job.
+    ///
+    /// # Errors
+    /// See [`ChangeError`]. After an indeterminate error of the ledger the change may stand.
+    pub async fn change(&self, id: JobId, command: &Command) -> Result<Job, ChangeError> {
+        let job = self.ledger.get(id).await?.ok_or(ChangeError::Unknown(id))?;
+        self.change_from(job, command).await
+    }
+
+    /// Change a job whose row was read before; it is read again if it has changed since.
+    ///
+    /// # Errors
+    /// As [`Desk::change`].
+    pub async fn change_from(&self, job: Job, command: &Command) -> Result<Job, ChangeError> {
+        let id = job.id;
+        let mut job = job;
+        let mut lost = None;
+        for turn in 0..TRIES {
+            let next = match apply(&job, command, &self.actor, self.clock.now()) {
+                Ok(next) => next,
+                // It may be refused of a row that somebody has changed since, or that an answer we lost has changed.
+                Err(refused) if turn == 0 => {
+                    let found = self.ledger.get(id).await?.ok_or(ChangeError::Unknown(id))?;
+                    if found.rev == job.rev {
+                        return Err(refused.into());
+                    }
+                    job = found;
+                    continue;
+                }
+                Err(refused) => return Err(refused.into()),
+            };
+            match self.ledger.replace(&next).await {
+                Ok(Put::Done) => return Ok(next),
+                Ok(Put::Stale) => {}
+                Err(error) if error.kind == StoreErrorKind::Indeterminate => lost = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+            let found = self.ledger.get(id).await?.ok_or(ChangeError::Unknown(id))?;
+            if lost.is_some() && found == next {
+                return Ok(next);
+            }
+            job = found;
+            // Two that write one row take turns; the time is far below any lease.
+            tokio::time::sleep(Duration::from_millis(u64::from(10 * turn))).await;
+        }
+        Err(lost.unwrap_or_else(|| contended(id)).into())
+    }
+
+    /// Tell what was not told yet, oldest first: the history, then the topics.
+    ///
+    /// # Errors
+    /// History, topic or ledger were not reached; what was told may be told again.
+    pub async fn tell(&self, job: &Job) -> Result<Job, ChangeError> {
+        let Some(last) = job.outbox.last() else { return Ok(job.clone()) };
+        for event in &job.outbox {
+            self.runs.record(job, event).await?;
+            let cloud = event.to_cloud_event(job, &self.source, &rfc3339(event.at));
+            self.notify.publish(event.kind(), &cloud).await?;
+        }
+        self.change_from(job.clone(), &Command::Told { sequence: last.sequence }).await
+    }
+
+    /// Change a job and tell it. Where telling fails the change stands, and the sweep tells it.
+    ///
+    /// # Errors
+    /// As [`Desk::change`].
+    pub async fn change_and_tell(&self, id: JobId, command: &Command) -> Result<Job, ChangeError> {
+        let job = self.change(id, command).await?;
+        Ok(self.tell(&job).await.unwrap_or(job))
+    }
+
+    /// Put a job into its queue, whether or not its tenant has room.
+    ///
+    /// # Errors
+    /// Queue or ledger were not reached; the sweep sends it again.
+    pub async fn send(&self, job: &Job) -> Result<Job, ChangeError> {
+        let run = job.run();
+        match job.runner {
+            Runner::Worker => {
+                let group = self.group(job).await?;
+                let message = WorkMessage { run, send: job.sends, trace: job.trace.clone() };
+                self.dispatch.send(&message, &group).await?;
+            }
+            Runner::Steps => self.dispatch.start(&RunRequest { run, send: job.sends }).await?,
+        }
+        match self.change(job.id, &Command::Sent).await {
+            // Somebody was quicker to take it out of the queue than we to say that it is in.
+            Err(ChangeError::Refused(_)) => Ok(job.clone()),
+            other => other,
+        }
+    }
+
+    /// The message group: a job blocks only itself, except on a route with an order.
+    async fn group(&self, job: &Job) -> StoreResult<String> {
+        match self.route_of(job).await? {
+            Some(route) if route.ordering != Ordering::None => Ok(order_of(route.id.as_ref(), job)),
+            _ => Ok(job.id.to_string()),
+        }
+    }
+
+    /// The route that a job is pinned to.
+    ///
+    /// # Errors
+    /// The catalog was not reached.
+    pub async fn route_of(&self, job: &Job) -> StoreResult<Option<Arc<Route>>> {
+        let Some(pinned) = &job.route else { return Ok(None) };
+        self.catalog.route(&pinned.id, pinned.revision).await
+    }
+
+    /// Put jobs of these tenants into queues, as far as each has room; returns how many.
+    ///
+    /// # Errors
+    /// Ledger, catalog or queue were not reached; what was not sent waits.
+    pub async fn release(&self, tenants: &[eft_domain::TenantId]) -> Result<usize, ChangeError> {
+        let mut shares = Vec::new();
+        for id in tenants {
+            let Some(tenant) = self.catalog.tenant(id).await? else { continue };
+            if tenant.paused {
+                continue;
+            }
+            let waiting = self.ledger.waiting(id, admission::LOOK_AHEAD).await?;
+            if waiting.is_empty() {
+                continue;
+            }
+            let load = self.ledger.load(id, tenant.max_jobs).await?;
+            shares.push(Share { tenant, waiting, load });
+        }
+        let mut sent = 0;
+        for id in admission::order(&shares) {
+            let Some(job) = self.ledger.get(id).await? else { continue };
+            // The list is late: it may have been sent since.
+            if job.state == JobState::Accepted && job.sent_at.is_none() {
+                self.send(&job).await?;
+                sent += 1;
+            }
+        }
+        Ok(sent)
+    }
+}
+
+fn order_of(route: Option<&RouteId>, job: &Job) -> String {
+    route.map_or_else(|| job.id.to_string(), |route| format!("route:{route}"))
+}
+
+fn contended(id: JobId) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, format!("others keep writing job {id}"))
+}

@@ -1,0 +1,18 @@
+//! The ledger and what stands around it: ports, their DynamoDB, SQS, SNS and Step Functions adapters, and memory
+//! adapters with the same semantics.
+//!
+//! Everything that changes a job goes through [`Desk`]: the pure state machine of `eft-domain`, a conditional write,
+//! and telling what has changed.
+
+pub mod admission;
+pub mod clock;
+pub mod desk;
+pub mod memory;
+pub mod port;
+
+pub use clock::Clock;
+pub use desk::{ChangeError, Desk};
+pub use port::{
+    Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreError, StoreErrorKind,
+    StoreResult, Waiting,
+};

@@ -1,0 +1,402 @@
+//! The ports in memory, with the semantics of the real ones: for tests and simulations.
+//!
+//! A [`Region`] is one region's view. `jobs` and `keys` are one table for both regions, as multi-region strong
+//! consistency has it; `config` and `runs` are copied to the other region when [`Region::replicate`] says so, the last
+//! writer winning. Indexes are as late as [`Region::index_lag`] says.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use eft_domain::{
+    Job, JobId, JobState, Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
+    job::{EventKind, JobEvent, Retention},
+    message::{RunRequest, WorkMessage},
+    route::RouteTable,
+};
+use futures::{FutureExt, future::BoxFuture};
+use serde_json::Value;
+
+use crate::{
+    clock::Clock,
+    port::{
+        Catalog, DUE_SHARDS, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreError,
+        StoreErrorKind, StoreResult, Waiting,
+    },
+};
+
+/// What both regions see at once.
+#[derive(Default)]
+struct Strong {
+    jobs: BTreeMap<JobId, Job>,
+    /// What indexes show of a job: what it was, and from when on they show what it is.
+    indexed: BTreeMap<JobId, VecDeque<(Millis, Option<Job>)>>,
+    keys: BTreeMap<String, (String, Millis)>,
+    counters: BTreeMap<String, u64>,
+}
+
+/// What each region has for itself.
+#[derive(Clone, Default)]
+struct Own {
+    tenants: BTreeMap<TenantId, Tenant>,
+    routes: BTreeMap<(RouteId, RouteRevision), Arc<Route>>,
+    active: BTreeMap<RouteId, RouteRevision>,
+    history: BTreeMap<JobId, BTreeMap<u64, JobEvent>>,
+    work: VecDeque<(WorkMessage, String)>,
+    started: VecDeque<RunRequest>,
+    published: Vec<(EventKind, Value)>,
+}
+
+/// One region's view of everything.
+#[derive(Clone)]
+pub struct Region {
+    strong: Arc<Mutex<Strong>>,
+    own: Arc<Mutex<Own>>,
+    clock: Clock,
+    retention: Retention,
+    lag: Duration,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Region {
+    /// A region by itself.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            strong: Arc::default(),
+            own: Arc::default(),
+            clock,
+            retention: Retention::default(),
+            lag: Duration::ZERO,
+        }
+    }
+
+    /// Another region over the same strongly consistent tables.
+    pub fn peer(&self) -> Self {
+        Self { own: Arc::default(), ..self.clone() }
+    }
+
+    /// Indexes show a write this much later.
+    #[must_use]
+    pub fn index_lag(self, lag: Duration) -> Self {
+        Self { lag, ..self }
+    }
+
+    /// What this region has written to tables with eventual consistency reaches `peer`.
+    pub fn replicate(&self, peer: &Self) {
+        let from = lock(&self.own).clone();
+        let mut to = lock(&peer.own);
+        to.tenants.extend(from.tenants);
+        to.routes.extend(from.routes);
+        to.active.extend(from.active);
+        for (job, events) in from.history {
+            to.history.entry(job).or_default().extend(events);
+        }
+    }
+
+    /// Every row.
+    pub fn jobs(&self) -> Vec<Job> {
+        lock(&self.strong).jobs.values().cloned().collect()
+    }
+
+    /// What was published.
+    pub fn published(&self) -> Vec<(EventKind, Value)> {
+        lock(&self.own).published.clone()
+    }
+
+    /// Take the next message of `work.fifo`, with its group.
+    pub fn take_work(&self) -> Option<(WorkMessage, String)> {
+        lock(&self.own).work.pop_front()
+    }
+
+    /// Take the next execution that was started.
+    pub fn take_started(&self) -> Option<RunRequest> {
+        lock(&self.own).started.pop_front()
+    }
+
+    fn index(&self, strong: &mut Strong, id: JobId, now: Option<Job>) {
+        let from = self.clock.now().plus(self.lag);
+        let versions = strong.indexed.entry(id).or_default();
+        versions.push_back((from, now));
+        let shown = self.clock.now();
+        while versions.len() > 1 && versions[1].0 <= shown {
+            versions.pop_front();
+        }
+    }
+
+    /// The rows as indexes show them.
+    fn indexed(&self) -> Vec<Job> {
+        let now = self.clock.now();
+        let strong = lock(&self.strong);
+        let shown = strong.indexed.values().filter_map(|versions| {
+            let shown = versions.iter().rev().find(|(from, _)| *from <= now)?;
+            shown.1.clone()
+        });
+        shown.collect()
+    }
+}
+
+/// The shard of a job.
+pub fn shard_of(id: JobId) -> u16 {
+    (id.uuid().as_u128() % u128::from(DUE_SHARDS)) as u16
+}
+
+fn in_flight(job: &Job) -> bool {
+    match job.state {
+        JobState::Accepted => job.sent_at.is_some(),
+        state => state.is_owned(),
+    }
+}
+
+impl JobLedger for Region {
+    fn get(&self, id: JobId) -> BoxFuture<'_, StoreResult<Option<Job>>> {
+        async move { Ok(lock(&self.strong).jobs.get(&id).cloned()) }.boxed()
+    }
+
+    fn create<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let mut strong = lock(&self.strong);
+            if strong.jobs.contains_key(&job.id) {
+                return Ok(Put::Stale);
+            }
+            strong.jobs.insert(job.id, job.clone());
+            self.index(&mut strong, job.id, Some(job.clone()));
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+
+    fn replace<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let mut strong = lock(&self.strong);
+            if strong.jobs.get(&job.id).is_none_or(|found| found.rev + 1 != job.rev) {
+                return Ok(Put::Stale);
+            }
+            strong.jobs.insert(job.id, job.clone());
+            self.index(&mut strong, job.id, Some(job.clone()));
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+
+    fn remove(&self, id: JobId, rev: u64) -> BoxFuture<'_, StoreResult<Put>> {
+        async move {
+            let mut strong = lock(&self.strong);
+            if strong.jobs.get(&id).is_none_or(|found| found.rev != rev) {
+                return Ok(Put::Stale);
+            }
+            strong.jobs.remove(&id);
+            self.index(&mut strong, id, None);
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+
+    fn due<'a>(
+        &'a self,
+        shard: u16,
+        now: Millis,
+        after: Option<&'a str>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<JobId>>> {
+        async move {
+            let mut due: Vec<_> = self
+                .indexed()
+                .into_iter()
+                .filter(|job| shard_of(job.id) == shard)
+                .map(|job| (job.due(self.retention), job.id))
+                .filter(|(due, _)| *due <= now)
+                .collect();
+            due.sort_unstable();
+            let place = |(due, id): &(Millis, JobId)| format!("{:016}#{id}", due.0);
+            let from = due.iter().position(|at| after.is_none_or(|after| place(at).as_str() > after));
+            let rest = from.map_or(&[][..], |from| &due[from..]);
+            let page = &rest[..rest.len().min(usize::from(limit))];
+            let next = (page.len() < rest.len()).then(|| page.last().map(place)).flatten();
+            Ok(Page { items: page.iter().map(|(_, id)| *id).collect(), next })
+        }
+        .boxed()
+    }
+
+    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<Waiting>>> {
+        async move {
+            let mut waiting = self.indexed();
+            waiting.retain(|job| job.tenant.as_ref() == Some(tenant));
+            waiting.retain(|job| job.state == JobState::Accepted && job.sent_at.is_none());
+            waiting.sort_by_key(|job| (job.arrived_at, job.id));
+            waiting.truncate(usize::from(limit));
+            Ok(waiting.iter().map(|job| Waiting { job: job.id, size: job.size }).collect())
+        }
+        .boxed()
+    }
+
+    fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>> {
+        async move {
+            let jobs = self.indexed();
+            let own = jobs.iter().filter(|job| job.tenant.as_ref() == Some(tenant) && in_flight(job));
+            Ok(own.take(most as usize).fold(Load::default(), |load, job| Load {
+                jobs: load.jobs + 1,
+                bytes: load.bytes.saturating_add(job.size),
+            }))
+        }
+        .boxed()
+    }
+
+    fn first_turn<'a>(&'a self, route: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<(u64, JobId)>>> {
+        async move {
+            let jobs = self.indexed();
+            let turns = jobs.iter().filter(|job| {
+                job.route.as_ref().is_some_and(|pinned| pinned.id == *route) && !job.state.is_terminal()
+            });
+            Ok(turns.filter_map(|job| Some((job.turn?, job.id))).min())
+        }
+        .boxed()
+    }
+}
+
+impl Runs for Region {
+    fn record<'a>(&'a self, job: &'a Job, event: &'a JobEvent) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            lock(&self.own).history.entry(job.id).or_default().insert(event.sequence, event.clone());
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn history(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<JobEvent>>> {
+        async move {
+            let own = lock(&self.own);
+            Ok(own.history.get(&job).into_iter().flat_map(BTreeMap::values).cloned().collect())
+        }
+        .boxed()
+    }
+}
+
+impl Catalog for Region {
+    fn routes(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>> {
+        async move {
+            let own = lock(&self.own);
+            let active = own.active.iter();
+            let routes =
+                active.filter_map(|(id, revision)| own.routes.get(&(id.clone(), *revision)).cloned());
+            Ok(Arc::new(RouteTable::new(routes)))
+        }
+        .boxed()
+    }
+
+    fn route<'a>(
+        &'a self,
+        id: &'a RouteId,
+        revision: RouteRevision,
+    ) -> BoxFuture<'a, StoreResult<Option<Arc<Route>>>> {
+        async move { Ok(lock(&self.own).routes.get(&(id.clone(), revision)).cloned()) }.boxed()
+    }
+
+    fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        async move { Ok(lock(&self.own).tenants.get(id).cloned()) }.boxed()
+    }
+
+    fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>> {
+        async move { Ok(lock(&self.own).tenants.values().cloned().collect()) }.boxed()
+    }
+
+    fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            lock(&self.own).tenants.insert(tenant.id.clone(), tenant.clone());
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn put_route<'a>(
+        &'a self,
+        route: &'a Route,
+        before: Option<RouteRevision>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let id = route.id.clone().ok_or_else(|| {
+                StoreError::new(StoreErrorKind::Permanent, "a route without an id cannot be stored")
+            })?;
+            let mut own = lock(&self.own);
+            if own.active.get(&id).copied() != before {
+                return Ok(Put::Stale);
+            }
+            own.routes.insert((id.clone(), route.revision()), Arc::new(route.clone()));
+            own.active.insert(id, route.revision());
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+}
+
+impl Keys for Region {
+    fn put_new<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        expires: Millis,
+        now: Millis,
+    ) -> BoxFuture<'a, StoreResult<Option<String>>> {
+        async move {
+            let mut strong = lock(&self.strong);
+            if let Some((found, until)) = strong.keys.get(key)
+                && *until > now
+            {
+                return Ok(Some(found.clone()));
+            }
+            strong.keys.insert(key.to_owned(), (value.to_owned(), expires));
+            Ok(None)
+        }
+        .boxed()
+    }
+
+    fn get<'a>(&'a self, key: &'a str, now: Millis) -> BoxFuture<'a, StoreResult<Option<String>>> {
+        async move {
+            let strong = lock(&self.strong);
+            Ok(strong.keys.get(key).filter(|(_, until)| *until > now).map(|(value, _)| value.clone()))
+        }
+        .boxed()
+    }
+
+    fn next<'a>(&'a self, counter: &'a str) -> BoxFuture<'a, StoreResult<u64>> {
+        async move {
+            let mut strong = lock(&self.strong);
+            let count = strong.counters.entry(counter.to_owned()).or_default();
+            *count += 1;
+            Ok(*count)
+        }
+        .boxed()
+    }
+}
+
+impl Dispatch for Region {
+    fn send<'a>(&'a self, message: &'a WorkMessage, group: &'a str) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            lock(&self.own).work.push_back((message.clone(), group.to_owned()));
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn start<'a>(&'a self, request: &'a RunRequest) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            lock(&self.own).started.push_back(*request);
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl Notify for Region {
+    fn publish<'a>(&'a self, kind: EventKind, event: &'a Value) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            lock(&self.own).published.push((kind, event.clone()));
+            Ok(())
+        }
+        .boxed()
+    }
+}

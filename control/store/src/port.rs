@@ -1,0 +1,208 @@
+//! The ports: what the control plane asks of its stores, queues and topics.
+//!
+//! # Failure handling
+//! Every error says whether what was asked may have happened all the same ([`StoreErrorKind::Indeterminate`]). Conditional
+//! writes of the ledger are made so that asking again tells: see [`Desk`](crate::Desk).
+//!
+//! # Cancellation
+//! A dropped future may have written or not, like an indeterminate error.
+
+use std::sync::Arc;
+
+use eft_domain::{
+    Job, JobId, Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
+    job::{EventKind, JobEvent},
+    message::{RunRequest, WorkMessage},
+    route::RouteTable,
+};
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// Too fast; nothing was done.
+    Throttled,
+    /// Nothing was done, and later it may be.
+    Unavailable,
+    /// It may have been done.
+    Indeterminate,
+    /// Not with these credentials; nothing was done.
+    Denied,
+    /// It will never be done: the request or what is stored is wrong.
+    Permanent,
+}
+
+/// Why a store, queue or topic did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreError {
+    /// What a caller acts on.
+    pub kind: StoreErrorKind,
+    /// What and where; lower case, no full stop.
+    pub message: String,
+}
+
+impl StoreError {
+    /// An error.
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.kind,
+            StoreErrorKind::Throttled | StoreErrorKind::Unavailable | StoreErrorKind::Indeterminate
+        )
+    }
+}
+
+/// The result of a port.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// What became of a conditional write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It stands.
+    Done,
+    /// The condition did not hold; nothing was written.
+    Stale,
+}
+
+/// Some of a list, and where the next of it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// These.
+    pub items: Vec<T>,
+    /// Where to go on; none at the end.
+    pub next: Option<String>,
+}
+
+/// A job that waits for its tenant's share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub job: JobId,
+    /// Bytes of its source.
+    pub size: u64,
+}
+
+/// What of a tenant is in queues and in workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Jobs.
+    pub jobs: u32,
+    /// Bytes of their sources.
+    pub bytes: u64,
+}
+
+/// Shards of [`JobLedger::due`], so that no index key takes all writes: DynamoDB takes 1,000 writes a second a key.
+pub const DUE_SHARDS: u16 = 16;
+
+/// The table `jobs`: one row a job, strongly consistent in both regions.
+pub trait JobLedger: Send + Sync {
+    /// The row now.
+    fn get(&self, id: JobId) -> BoxFuture<'_, StoreResult<Option<Job>>>;
+
+    /// Write the first row of a job; `Stale` where one stands.
+    fn create<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>>;
+
+    /// Write the row over the one with the revision before ([`Job::rev`] − 1); `Stale` where another stands.
+    fn replace<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>>;
+
+    /// Remove the row with this revision; `Stale` where another or none stands.
+    fn remove(&self, id: JobId, rev: u64) -> BoxFuture<'_, StoreResult<Put>>;
+
+    /// Rows of a shard (from 0, less than [`DUE_SHARDS`]) that are due by `now`, those due longest first. What was
+    /// written a moment ago may be missing or stand at its place before.
+    fn due<'a>(
+        &'a self,
+        shard: u16,
+        now: Millis,
+        after: Option<&'a str>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<JobId>>>;
+
+    /// Accepted jobs of a tenant that are in no queue, those that came first first; at most `limit`. As late as
+    /// [`due`](Self::due).
+    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<Waiting>>>;
+
+    /// What of a tenant is in queues and in workers, counted up to `most` jobs. As late as [`due`](Self::due).
+    fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>>;
+
+    /// The unfinished job of a route whose turn is the first. As late as [`due`](Self::due).
+    fn first_turn<'a>(&'a self, route: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<(u64, JobId)>>>;
+}
+
+/// The table `runs`: the history, append-only (G11).
+pub trait Runs: Send + Sync {
+    /// Keep a change, and how its run stands with it. The same again changes nothing.
+    fn record<'a>(&'a self, job: &'a Job, event: &'a JobEvent) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// The changes of a job, in order.
+    fn history(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<JobEvent>>>;
+}
+
+/// The table `config`: tenants, routes and their revisions.
+pub trait Catalog: Send + Sync {
+    /// The active routes; at most a few seconds old.
+    fn routes(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>>;
+
+    /// A revision of a route; revisions never change and are never removed.
+    fn route<'a>(
+        &'a self,
+        id: &'a RouteId,
+        revision: RouteRevision,
+    ) -> BoxFuture<'a, StoreResult<Option<Arc<Route>>>>;
+
+    /// A tenant; at most a few seconds old.
+    fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>>;
+
+    /// All tenants.
+    fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>>;
+
+    /// Store a tenant as it now is.
+    fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// Store a revision of a route and make it the active one, if `before` is active now (none: no route of this id).
+    /// Ties and foreign places were refused by [`admit`](crate::admission::admit_route).
+    fn put_route<'a>(
+        &'a self,
+        route: &'a Route,
+        before: Option<RouteRevision>,
+    ) -> BoxFuture<'a, StoreResult<Put>>;
+}
+
+/// The table `keys`: small facts that are kept for a time, strongly consistent in both regions.
+pub trait Keys: Send + Sync {
+    /// Keep a value under a key unless one that has not expired stands there, which is then given back.
+    fn put_new<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        expires: Millis,
+        now: Millis,
+    ) -> BoxFuture<'a, StoreResult<Option<String>>>;
+
+    /// The value of a key that has not expired.
+    fn get<'a>(&'a self, key: &'a str, now: Millis) -> BoxFuture<'a, StoreResult<Option<String>>>;
+
+    /// The next number of a counter, from 1. No number is given twice; some may be left out.
+    fn next<'a>(&'a self, counter: &'a str) -> BoxFuture<'a, StoreResult<u64>>;
+}
+
+/// The queues and state machines that runs are given to.
+pub trait Dispatch: Send + Sync {
+    /// Put a message into `work.fifo`. The same message again within five minutes is one message.
+    fn send<'a>(&'a self, message: &'a WorkMessage, group: &'a str) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// Start the state machine; fine where an execution of that name was started.
+    fn start<'a>(&'a self, request: &'a RunRequest) -> BoxFuture<'a, StoreResult<()>>;
+}
+
+/// The topics.
+pub trait Notify: Send + Sync {
+    /// Publish a CloudEvent to the topic of all events, and to that of its kind.
+    fn publish<'a>(&'a self, kind: EventKind, event: &'a Value) -> BoxFuture<'a, StoreResult<()>>;
+}
