@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use eft_domain::{
     ByteSize, Class, Code, Failure, ObjectUri, Route,
     receipt::{DeliveryOutcome, SignedReceipt},
-    route::{Profile, did_you_mean},
+    route::{OnExisting, Profile, StorageOptions, did_you_mean},
 };
 use eft_pipeline::{
     budget::Budget,
@@ -27,6 +27,7 @@ use eft_pipeline::{
 };
 use eft_worker::{
     clamd::{Address, Clamd},
+    kept::CheckpointAt,
     keys::Folder,
     place,
     run::Job,
@@ -36,7 +37,10 @@ use eft_worker::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::output::{self, Shown};
+use crate::{
+    output::{self, Shown},
+    service::Service,
+};
 
 /// Moves one object of any size, checked and transformed in one pass, and says in a signed receipt what it did.
 #[derive(Debug, Parser)]
@@ -72,6 +76,8 @@ enum Command {
         /// The receipt.
         receipt: PathBuf,
     },
+    /// Take jobs from the work queue and run them until stopped.
+    Serve(Service),
     /// Say which stages a route may name, or print the page of one of them.
     Stages {
         /// A stage, such as validate.csv; none: the table of all.
@@ -146,14 +152,18 @@ impl What {
             concurrency: usize::from(self.concurrency),
             part_size: self.part_size,
             server_copy: !self.no_server_copy,
-            checkpoint: self.checkpoint,
+            checkpoint: self.checkpoint.map(CheckpointAt::File),
+            on_existing: OnExisting::Fail,
+            storage: StorageOptions::default(),
+            run: None,
+            shared: None,
             interval: self.checkpoint_interval,
         })
     }
 }
 
 /// The scanner that was named, or that the environment names.
-fn scanner(named: Option<Address>) -> Result<Option<Arc<dyn Scanner>>, Failure> {
+pub(crate) fn scanner(named: Option<Address>) -> Result<Option<Arc<dyn Scanner>>, Failure> {
     let address = match (named, variable("EFT_SCANNER")) {
         (Some(address), _) => address,
         (None, None) => return Ok(None),
@@ -162,7 +172,7 @@ fn scanner(named: Option<Address>) -> Result<Option<Arc<dyn Scanner>>, Failure> 
     Ok(Some(Arc::new(Clamd::new(address))))
 }
 
-fn configuration(message: String) -> Failure {
+pub(crate) fn configuration(message: String) -> Failure {
     Failure::new(Code::Configuration, message)
 }
 
@@ -216,6 +226,7 @@ async fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Verify { receipt } => verify(&receipt).await,
+        Command::Serve(service) => service.run().await,
         Command::Stages { name, json } => stages(name.as_deref(), json),
     }
 }
@@ -317,7 +328,7 @@ impl Drop for ReceiptFile {
 }
 
 /// The first SIGINT or SIGTERM ends the transfer in order, the second one the process.
-async fn watch_signals(cancel: CancellationToken) {
+pub(crate) async fn watch_signals(cancel: CancellationToken) {
     interrupted().await;
     cancel.cancel();
     interrupted().await;
@@ -386,12 +397,12 @@ async fn verify(path: &Path) -> Result<(), Failure> {
 
 /// What the environment says. This is the one place that reads ours.
 #[allow(clippy::disallowed_methods)]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Where the signing key is: `EFT_SIGNING_KEY`, or the user's configuration folder.
-fn key_path() -> Result<PathBuf, Failure> {
+pub(crate) fn key_path() -> Result<PathBuf, Failure> {
     if let Some(path) = variable("EFT_SIGNING_KEY") {
         return Ok(path.into());
     }

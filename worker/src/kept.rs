@@ -1,6 +1,6 @@
 //! A run's checkpoint before the run begins: what an earlier run has left, and what becomes of it.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use eft_domain::{Failure, ObjectVersion};
 use eft_pipeline::{
@@ -16,17 +16,38 @@ use crate::{
     place::{Opened, Sink},
 };
 
+/// Where a run's checkpoint is kept.
+#[derive(Clone)]
+pub enum CheckpointAt {
+    /// In a file.
+    File(PathBuf),
+    /// In a store, with what an earlier run has left in it.
+    Store(Arc<dyn CheckpointStore>, Option<Checkpoint>),
+}
+
+impl CheckpointAt {
+    pub(crate) fn open(&self) -> Result<(Arc<dyn CheckpointStore>, Option<Checkpoint>), Failure> {
+        Ok(match self {
+            Self::File(path) => {
+                let (file, earlier) = CheckpointFile::open(path)?;
+                (Arc::new(file), earlier)
+            }
+            Self::Store(store, earlier) => (Arc::clone(store), earlier.clone()),
+        })
+    }
+}
+
 /// A run's checkpoint, before the run begins.
 pub(crate) struct Kept {
     pub(crate) pinned: Pinned,
-    pub(crate) file: Option<Arc<CheckpointFile>>,
+    pub(crate) store: Option<Arc<dyn CheckpointStore>>,
     pub(crate) earlier: Option<Checkpoint>,
 }
 
 impl Kept {
     pub(crate) async fn forget(&self) -> Result<(), Failure> {
-        let Some(file) = &self.file else { return Ok(()) };
-        file.remove().await.map_err(|error| of_checkpoint(&error))
+        let Some(store) = &self.store else { return Ok(()) };
+        store.remove().await.map_err(|error| of_checkpoint(&error))
     }
 
     /// The delivery stands by another run: what this one had begun is of no use.
@@ -44,13 +65,13 @@ impl Kept {
     }
 
     pub(crate) async fn keeper(self, interval: Interval, sink: &Sink) -> Result<Option<Keeper>, Failure> {
-        let Some(file) = self.file else { return Ok(None) };
+        let Some(store) = self.store else { return Ok(None) };
         if let Some(earlier) = self.earlier {
             let found_nothing = earlier.uploads.is_empty();
             if found_nothing {
                 sweep(&[sink.port()], &earlier, &RetryPolicy::DEFAULT).await?;
             }
-            return Ok(Some(Keeper::resume(file, RetryPolicy::DEFAULT, interval, earlier)));
+            return Ok(Some(Keeper::resume(store, RetryPolicy::DEFAULT, interval, earlier)));
         }
         let before = match sink.port().uploads().await {
             Ok(uploads) => uploads,
@@ -58,7 +79,7 @@ impl Kept {
             Err(error) => return Err(of_sink(&error)),
         };
         let checkpoint = Checkpoint::new(self.pinned, vec![before]);
-        Keeper::begin(file, RetryPolicy::DEFAULT, interval, checkpoint).await.map(Some)
+        Keeper::begin(store, RetryPolicy::DEFAULT, interval, checkpoint).await.map(Some)
     }
 }
 

@@ -3,7 +3,7 @@
 pub mod checkpoint;
 pub mod clamd;
 mod input;
-mod kept;
+pub mod kept;
 pub mod keys;
 mod layout;
 pub mod local;
@@ -12,6 +12,7 @@ pub mod receipt;
 pub mod run;
 pub mod s3;
 pub mod secrets;
+pub mod serve;
 pub mod sidecar;
 pub mod sign;
 pub mod stdio;

@@ -2,6 +2,7 @@
 
 mod cli;
 mod output;
+mod service;
 
 use std::process::ExitCode;
 

@@ -75,6 +75,8 @@ pub(crate) struct Series {
     pub(crate) attempt: Option<String>,
     /// With `{n}` or `{entry}` in its name.
     pub(crate) destination: ObjectUri,
+    /// What to do when a name is taken.
+    pub(crate) on_existing: OnExisting,
     /// The names of the entries that `{entry}` stands for.
     pub(crate) entries: Vec<String>,
     pub(crate) attributes: Attributes,
@@ -104,7 +106,8 @@ impl Series {
         let delivery = || self.identity.delivery_to(&self.route, uri).to_string();
         let delivery = self.attempt.clone().unwrap_or_else(delivery);
         // One that stands there already from this delivery is found when it is published, and tells nothing of the others.
-        Ok(Sink::open(&self.client, uri, &delivery, self.attributes.clone(), false).await?.0)
+        let attributes = self.attributes.clone();
+        Ok(Sink::open(&self.client, uri, self.on_existing, &delivery, attributes, false).await?.0)
     }
 }
 
@@ -142,6 +145,7 @@ impl Sink {
     pub async fn open(
         client: &Client,
         uri: &ObjectUri,
+        on_existing: OnExisting,
         delivery: &str,
         attributes: Attributes,
         resumable: bool,
@@ -150,7 +154,7 @@ impl Sink {
             ObjectUri::S3 { .. } => {
                 let target = Target {
                     uri: uri.clone(),
-                    on_existing: OnExisting::Fail,
+                    on_existing,
                     delivery_id: delivery.to_owned(),
                     attributes,
                 };

@@ -37,9 +37,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of a source on a route towards a destination.
-    pub fn of(route: &Route, source: &ObjectVersion, destination: &ObjectUri) -> Self {
-        let run = RunId::first(JobId::of(&route.effective_id(), &Arrival::of(source)));
+    /// The identity of a source on a route towards a destination; of this run, where it has a number.
+    pub fn of(route: &Route, source: &ObjectVersion, destination: &ObjectUri, run: Option<RunId>) -> Self {
+        let first = || RunId::first(JobId::of(&route.effective_id(), &Arrival::of(source)));
+        let run = run.unwrap_or_else(first);
         Self { run, delivery: DeliveryId::of(run, route.revision(), destination), joined: None }
     }
 

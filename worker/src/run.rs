@@ -1,11 +1,11 @@
 //! One transfer from what the user asked to the receipt: open, plan, move, report.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use eft_domain::{
-    ByteSize, Class, Code, Failure, ObjectUri, Route,
+    ByteSize, Class, Code, Failure, ObjectUri, Route, RunId,
     receipt::{Method, Receipt},
-    route::{OnEmpty, StageSpec},
+    route::{OnEmpty, OnExisting, StageSpec, StorageOptions},
 };
 use eft_pipeline::{
     budget::Budget,
@@ -26,16 +26,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    checkpoint::CheckpointFile,
     input::{Found, look_around},
-    kept::{Kept, described},
+    kept::{CheckpointAt, Kept, described},
     place::{self, Opened, Series, Sink},
     receipt::{Ended, Facts, Identity, receipt},
     s3::{self, Client, ServerCopy},
 };
 
 /// What the user asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Job {
     /// The route.
     pub route: Route,
@@ -53,10 +52,27 @@ pub struct Job {
     pub given: Given,
     /// S3 may copy the object itself when no stage reads it.
     pub server_copy: bool,
+    /// What to do when the destination's name is taken.
+    pub on_existing: OnExisting,
+    /// How the object is stored.
+    pub storage: StorageOptions,
+    /// Which run this is, where somebody has numbered it; otherwise the first of its source on its route.
+    pub run: Option<RunId>,
+    /// What the runs of one process have in common; `None`: this one is alone.
+    pub shared: Option<Shared>,
     /// Where to keep what a later run needs to go on, and to find what an earlier one has left.
-    pub checkpoint: Option<PathBuf>,
+    pub checkpoint: Option<CheckpointAt>,
     /// How much of the source a resumed run may read again; `None`: as the memory asks for.
     pub interval: Option<ByteSize>,
+}
+
+/// What the runs of one process have in common.
+#[derive(Clone)]
+pub struct Shared {
+    /// All memory for bytes in flight.
+    pub budget: Budget,
+    /// All threads for stages.
+    pub pool: Pool,
 }
 
 /// A finished job.
@@ -166,7 +182,7 @@ impl Job {
         let client = Client::from_environment(writing.clone()).await;
         let desk = Desk::new(client.clone());
         let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
-        let mut identity = Identity::of(&self.route, &opened.version, &self.destination);
+        let mut identity = Identity::of(&self.route, &opened.version, &self.destination, self.run);
         let apart = self.is_several() && !self.route.splits();
         let found = tokio::select! {
             biased;
@@ -185,7 +201,8 @@ impl Job {
             }
         };
         identity.join(&opened.objects);
-        let pool = Pool::for_this_machine();
+        let shared = self.shared.as_ref();
+        let pool = shared.map_or_else(Pool::for_this_machine, |shared| shared.pool.clone());
         let plan = self.plan(opened.source.size(), &found, pool.threads())?;
         started(opened.source.size(), Arc::clone(&desk.progress));
 
@@ -194,6 +211,7 @@ impl Job {
             true => opened.attributes().of_other_bytes(),
             false => opened.attributes(),
         };
+        let attributes = attributes.stored_as(&self.storage);
         let resumable = self.checkpoint.is_some();
         let series = self.is_several().then(|| {
             Arc::new(Series {
@@ -202,6 +220,7 @@ impl Job {
                 route: self.route.clone(),
                 attempt: (!self.names_delivery(&opened)).then(|| kept.pinned.delivery.clone()),
                 destination: self.destination.clone(),
+                on_existing: self.on_existing,
                 entries: found.names.clone(),
                 attributes: attributes.clone(),
             })
@@ -213,7 +232,10 @@ impl Job {
             series.as_ref().and_then(|series| series.uri(1)).unwrap_or_else(|| self.destination.clone());
         let sink = match &series {
             Some(series) => series.place(&first).await.map(|sink| (sink, None)),
-            None => Sink::open(&client, &first, &kept.pinned.delivery, attributes, resumable).await,
+            None => {
+                let delivery = &kept.pinned.delivery;
+                Sink::open(&client, &first, self.on_existing, delivery, attributes, resumable).await
+            }
         };
         let (sink, done) = match sink {
             Ok(opened) => opened,
@@ -260,7 +282,7 @@ impl Job {
                     source: Arc::clone(&opened.source),
                     sinks: vec![sink.port()],
                     more: series.clone().map(|series| series as Arc<dyn Numbered>),
-                    budget: Budget::new(plan.memory),
+                    budget: shared.map_or_else(|| Budget::new(plan.memory), |shared| shared.budget.clone()),
                     // One window for one endpoint: whichever request it throttles, both directions slow down.
                     reading: writing.clone(),
                     writing,
@@ -329,12 +351,12 @@ impl Job {
             plan: plan.fingerprint(),
             delivery,
         };
-        let Some(path) = &self.checkpoint else { return Ok(Kept { pinned, file: None, earlier: None }) };
+        let Some(place) = &self.checkpoint else { return Ok(Kept { pinned, store: None, earlier: None }) };
         if self.source == ObjectUri::Std || self.destination == ObjectUri::Std {
             let message = "a run from or to - cannot be gone on with: leave out --checkpoint";
             return Err(Failure::new(Code::Configuration, message));
         }
-        let (file, earlier) = CheckpointFile::open(path)?;
+        let (store, earlier) = place.open()?;
         let pinned = match &earlier {
             Some(earlier) => {
                 earlier.admit(&pinned)?;
@@ -342,7 +364,7 @@ impl Job {
             }
             None => pinned,
         };
-        Ok(Kept { pinned, file: Some(Arc::new(file)), earlier })
+        Ok(Kept { pinned, store: Some(store), earlier })
     }
 
     /// Versioned sources name their delivery for ever; a file's or a stream's is this attempt's alone. So is one to a file,

@@ -7,9 +7,14 @@
 use std::collections::HashMap;
 
 use aws_sdk_s3::{
-    operation::head_object::HeadObjectOutput, primitives::DateTime, primitives::DateTimeFormat, types::Tag,
+    operation::head_object::HeadObjectOutput,
+    primitives::{DateTime, DateTimeFormat},
+    types::{ServerSideEncryption, StorageClass, Tag},
 };
-use eft_domain::ObjectUri;
+use eft_domain::{
+    ObjectUri,
+    route::{Encryption, StorageOptions},
+};
 use eft_pipeline::port::{ErrorKind, PortError, PortResult};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -33,6 +38,18 @@ pub struct Attributes {
     pub(super) metadata: HashMap<String, String>,
     /// As in the header `x-amz-tagging`; `None` when there are none.
     pub(super) tagging: Option<String>,
+    /// What the route says of how the object is stored.
+    pub(super) stored: Stored,
+}
+
+/// How an object is stored. What is not said is the bucket's own default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Stored {
+    pub(super) class: Option<StorageClass>,
+    pub(super) encryption: Option<ServerSideEncryption>,
+    pub(super) key: Option<String>,
+    pub(super) bucket_key: Option<bool>,
+    pub(super) owner: Option<String>,
 }
 
 impl Attributes {
@@ -57,7 +74,34 @@ impl Attributes {
                 Some(1..) => tagging(client, uri, head.version_id()).await?,
                 _ => None,
             },
+            stored: Stored::default(),
         })
+    }
+
+    /// As the route wants them: what it says of type, metadata and tags goes before what the source has.
+    #[must_use]
+    pub fn stored_as(mut self, options: &StorageOptions) -> Self {
+        let (encryption, key) = match &options.encryption {
+            None => (None, None),
+            Some(Encryption::S3) => (Some(ServerSideEncryption::Aes256), None),
+            Some(Encryption::Kms(key)) => (Some(ServerSideEncryption::AwsKms), Some(key.clone())),
+        };
+        self.stored = Stored {
+            class: options.storage_class.map(|class| StorageClass::from(class.as_str())),
+            bucket_key: key.is_some().then_some(true),
+            encryption,
+            key,
+            owner: options.expected_owner.clone(),
+        };
+        if options.content_type.is_some() {
+            self.content_type.clone_from(&options.content_type);
+        }
+        self.metadata.extend(options.metadata.clone());
+        if !options.tags.is_empty() {
+            let tags = options.tags.iter().map(|(name, value)| pair(name, value));
+            self.tagging = Some(tags.collect::<Vec<_>>().join("&"));
+        }
+        self
     }
 
     /// What is still true of the object when a stage has made other bytes of it: what its owner said of it, and not what
@@ -92,10 +136,13 @@ async fn tagging(client: &Client, uri: &ObjectUri, version: Option<&str>) -> Por
 
 /// Tags as the header `x-amz-tagging` writes them.
 fn header(tags: &[Tag]) -> Option<String> {
-    let encode = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
-    let tags: Vec<_> =
-        tags.iter().map(|tag| format!("{}={}", encode(tag.key()), encode(tag.value()))).collect();
+    let tags: Vec<_> = tags.iter().map(|tag| pair(tag.key(), tag.value())).collect();
     (!tags.is_empty()).then(|| tags.join("&"))
+}
+
+fn pair(name: &str, value: &str) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
+    format!("{}={}", encode(name), encode(value))
 }
 
 /// Say them in a request. `PutObject`, `CopyObject` and `CreateMultipartUpload` have the same setters and no trait in
@@ -112,6 +159,11 @@ macro_rules! carry {
             .set_expires(attributes.expires)
             .set_metadata(Some(attributes.metadata.clone()))
             .set_tagging(attributes.tagging.clone())
+            .set_storage_class(attributes.stored.class.clone())
+            .set_server_side_encryption(attributes.stored.encryption.clone())
+            .set_ssekms_key_id(attributes.stored.key.clone())
+            .set_bucket_key_enabled(attributes.stored.bucket_key)
+            .set_expected_bucket_owner(attributes.stored.owner.clone())
     }};
 }
 pub(super) use carry;
@@ -126,6 +178,31 @@ mod tests {
         assert_eq!(header(&[]), None);
         let tags = [tag("owner", "acme & sons"), tag("ключ", "a=b+c/~")];
         assert_eq!(header(&tags).unwrap(), "owner=acme%20%26%20sons&%D0%BA%D0%BB%D1%8E%D1%87=a%3Db%2Bc%2F~");
+    }
+
+    #[test]
+    fn the_route_goes_before_the_source() {
+        let source = Attributes {
+            content_type: Some("text/plain".to_owned()),
+            metadata: [("batch".to_owned(), "7".to_owned()), ("kept".to_owned(), "1".to_owned())].into(),
+            tagging: Some("a=b".to_owned()),
+            ..Attributes::default()
+        };
+        let options = StorageOptions {
+            storage_class: Some(eft_domain::route::StorageClass::GlacierIr),
+            encryption: Some(Encryption::Kms("alias/eft".to_owned())),
+            content_type: Some("text/csv".to_owned()),
+            metadata: [("batch".to_owned(), "8".to_owned())].into(),
+            tags: [("team".to_owned(), "a&b".to_owned())].into(),
+            expected_owner: Some("111122223333".to_owned()),
+        };
+        let stored = source.clone().stored_as(&options);
+        assert_eq!(stored.content_type.as_deref(), Some("text/csv"));
+        assert_eq!((stored.metadata["batch"].as_str(), stored.metadata["kept"].as_str()), ("8", "1"));
+        assert_eq!(stored.tagging.as_deref(), Some("team=a%26b"));
+        assert_eq!(stored.stored.class, Some(StorageClass::GlacierIr));
+        assert_eq!(stored.stored.encryption, Some(ServerSideEncryption::AwsKms));
+        assert_eq!(source.clone().stored_as(&StorageOptions::default()), source);
     }
 
     #[test]

@@ -179,8 +179,9 @@ impl Archive {
             let observed = format!("{promised} bytes in {} entries", entries.len());
             return Err(Failure::limit(Code::LimitOutputBytes, observed, limits.max_output_bytes.bytes()));
         }
-        let located: Vec<_> = stream::iter(entries)
-            .map(|entry| self.locate(entry, limits))
+        // A list, because a closure within the stream would keep its caller's future from being `Send`.
+        let lookups: Vec<_> = entries.iter().map(|entry| self.locate(entry, limits)).collect();
+        let located: Vec<_> = stream::iter(lookups)
             .buffered(ahead.max(1))
             .try_collect()
             .await?;

@@ -1,0 +1,86 @@
+//! From a message to a job that is ours, or the reason why it is not.
+
+use std::time::Duration;
+
+use eft_domain::{
+    Command, Job, JobState,
+    job::Refused,
+    message::WorkMessage,
+    route::{HeadOfLine, Ordering},
+};
+use eft_store::ChangeError;
+
+use super::poll::{Turn, Worker};
+
+/// How soon a job whose turn has not come is looked at again.
+const TURN: Duration = Duration::from_secs(5);
+
+/// What a message has led to.
+pub(super) enum Claimed {
+    /// The job, with our token.
+    Ours(Box<Job>),
+    /// Nothing to do, and why.
+    Not(Turn, &'static str),
+}
+
+impl Worker {
+    /// Take the job that a message names.
+    ///
+    /// # Errors
+    /// The ledger was not reached.
+    pub(super) async fn claim(&self, slot: usize, message: &WorkMessage) -> Result<Claimed, ChangeError> {
+        let Some(job) = self.desk.ledger.get(message.run.job()).await? else {
+            return Ok(Claimed::Not(Turn::Leave, "there is no such job"));
+        };
+        if job.generation != message.run.generation() {
+            return Ok(Claimed::Not(Turn::Delete, "the job has another run now"));
+        }
+        if !matches!(job.state, JobState::Accepted | JobState::Running | JobState::Delivering) {
+            return Ok(self.over(&job, "the run has ended, or waits").await);
+        }
+        if self.waits_for_its_turn(&job).await? {
+            return Ok(Claimed::Not(Turn::Again(TURN), "another file of its route is before it"));
+        }
+        let owner = format!("{}/{slot}", self.name);
+        let claim = Command::Claim { owner, lease: self.times.lease };
+        match self.desk.change_from(job, &claim).await {
+            Ok(job) if job.state == JobState::Running => {
+                let job = self.desk.tell(&job).await.unwrap_or(job);
+                Ok(Claimed::Ours(Box::new(job)))
+            }
+            Ok(job) => Ok(self.over(&job, "worker after worker died on it").await),
+            Err(ChangeError::Refused(Refused::Leased { until, .. })) => {
+                let left = until.since(self.desk.clock.now()) + Duration::from_secs(1);
+                Ok(Claimed::Not(Turn::Again(left), "another worker has it"))
+            }
+            Err(ChangeError::Refused(_)) => {
+                Ok(Claimed::Not(Turn::Again(Duration::from_secs(1)), "it has changed meanwhile"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A message about a run that needs nobody; what was not told yet is told.
+    async fn over(&self, job: &Job, why: &'static str) -> Claimed {
+        match self.desk.tell(job).await {
+            Ok(_) => Claimed::Not(Turn::Delete, why),
+            Err(_) => Claimed::Not(Turn::Again(Duration::from_secs(30)), "what has changed could not be told"),
+        }
+    }
+
+    async fn waits_for_its_turn(&self, job: &Job) -> Result<bool, ChangeError> {
+        let (Some(turn), Some(pinned)) = (job.turn, &job.route) else { return Ok(false) };
+        let Some(route) = self.desk.route_of(job).await? else { return Ok(false) };
+        let Ordering::Strict(policy) = route.ordering else { return Ok(false) };
+        let Some((first, before)) = self.desk.ledger.first_turn(&pinned.id).await?.filter(|(at, _)| *at < turn) else {
+            return Ok(false);
+        };
+        if policy == HeadOfLine::Block {
+            return Ok(true);
+        }
+        // One that is held lets the others go by; it is the first all the same, so the ones between are not looked at.
+        let held = self.desk.ledger.get(before).await?.is_some_and(|job| job.state == JobState::Held);
+        debug_assert!(first < turn);
+        Ok(!held)
+    }
+}

@@ -1,0 +1,147 @@
+//! How a run ended, and what the ledger is told of it.
+
+use std::{sync::Arc, time::Duration};
+
+use eft_domain::{
+    Command, Failure, Job,
+    job::{Ending, Remedy, remedy},
+    receipt::FailureNote,
+};
+use eft_store::ChangeError;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    checkpoint::{Owned, is_loss},
+    lease::Stop,
+    poll::{Turn, Worker},
+    queue::Received,
+    report::log,
+    transfer::{Finished, Task},
+};
+
+/// Times the end of a run is written before it is left to whoever finds the message next.
+const TRIES: u32 = 6;
+
+impl Worker {
+    /// Run a job that is ours, to its end or until it has to stop.
+    pub(super) async fn run(&self, slot: usize, job: Job, received: &Received) -> Turn {
+        let id = job.id;
+        let owned = Arc::new(Owned::new(self.desk.clone(), job.clone()));
+        let cancel = CancellationToken::new();
+        let task = match self.task(&owned, job).await {
+            Ok(task) => task,
+            Err(Some(failure)) => return self.finish(&owned, Finished::failed(failure), received).await,
+            Err(None) => return Turn::Again(Duration::from_secs(30)),
+        };
+        let mut transfer = self.transfers.run(task, cancel.clone());
+        let (finished, stop) = tokio::select! {
+            biased;
+            finished = &mut transfer => (Some(finished), None),
+            stop = self.keep(slot, &owned, received) => {
+                log("stop", &[("job", &id), ("why", &format!("{stop:?}"))]);
+                cancel.cancel();
+                (tokio::time::timeout(self.times.stop, transfer).await.ok(), Some(stop))
+            }
+        };
+        match (finished, stop) {
+            (_, Some(Stop::Lost)) => Turn::Leave,
+            // It came to its end although it was asked to stop.
+            (Some(finished), _) if finished.failure.as_ref().is_none_or(|failure| !is_stopped(failure)) => {
+                self.finish(&owned, finished, received).await
+            }
+            (_, Some(Stop::Held)) => self.go_on_later(&owned).await,
+            (_, stop) => self.hand_back(&owned, stop).await,
+        }
+    }
+
+    /// What is to be done, as the row and the catalog say; `Err(None)`: the catalog was not reached.
+    async fn task(&self, owned: &Arc<Owned>, job: Job) -> Result<Task, Option<Failure>> {
+        match self.desk.route_of(&job).await {
+            Ok(Some(route)) => Ok(Task { owned: Arc::clone(owned), job, route }),
+            Ok(None) => Err(Some(Failure::new(
+                eft_domain::Code::RouteInvalid,
+                "the revision of the route that the job is pinned to is not in the catalog",
+            ))),
+            Err(error) => {
+                log("catalog", &[("job", &job.id), ("error", &error)]);
+                drop(owned.ask(&Command::HandBack { fence: owned.fence(), reason: error.message }).await);
+                Err(None)
+            }
+        }
+    }
+
+    /// Write how it ended, tell it, and let the tenant's next jobs in.
+    async fn finish(&self, owned: &Arc<Owned>, finished: Finished, received: &Received) -> Turn {
+        let Finished { failure, receipt, delivered, nothing_left } = finished;
+        let fence = owned.fence();
+        let job = owned.job().await;
+        let command = match failure {
+            None => Command::End { fence, ending: Ending::Succeeded(receipt) },
+            Some(failure) if delivered > 0 => {
+                let receipt = receipt.unwrap_or_default();
+                Command::End { fence, ending: Ending::Partial(FailureNote::from(&failure), receipt) }
+            }
+            Some(failure) => {
+                let ends = remedy(failure.code) == Remedy::End;
+                // What the next owner would go on from is gone: it must not look for it.
+                if nothing_left && !ends && self.write(owned, &Command::Forget { fence }).await.is_err() {
+                    return Turn::Leave;
+                }
+                job.settle(fence, failure, receipt, self.desk.clock.now())
+            }
+        };
+        match self.write(owned, &command).await {
+            Ok(job) => self.report(&job, received).await,
+            Err(error) if is_loss(&error) => Turn::Leave,
+            Err(_) => Turn::Again(self.times.lease),
+        }
+    }
+
+    async fn write(&self, owned: &Owned, command: &Command) -> Result<Job, ChangeError> {
+        let mut wait = Duration::from_millis(200);
+        for turn in 1.. {
+            match owned.ask(command).await {
+                Err(ChangeError::Store(error)) if error.is_transient() && turn < TRIES => {
+                    log("ledger", &[("error", &error), ("command", &command.name())]);
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                other => return other,
+            }
+        }
+        unreachable!("the last try returns")
+    }
+
+    async fn hand_back(&self, owned: &Owned, stop: Option<Stop>) -> Turn {
+        let reason = match stop {
+            Some(Stop::Drain) => "the worker is being stopped",
+            Some(Stop::Unrenewed) => "the lease or the message could not be renewed",
+            _ => "the run was stopped",
+        };
+        let back = Command::HandBack { fence: owned.fence(), reason: reason.to_owned() };
+        match self.write(owned, &back).await {
+            Ok(job) => {
+                drop(self.desk.tell(&job).await);
+                Turn::Again(Duration::ZERO)
+            }
+            Err(_) => Turn::Leave,
+        }
+    }
+
+    /// The run goes on under a new message, because nobody may hold one for more than 12 hours.
+    async fn go_on_later(&self, owned: &Owned) -> Turn {
+        let reason = "its message can be held for 12 h at most: it goes on under another".to_owned();
+        let Ok(job) = self.write(owned, &Command::HandBack { fence: owned.fence(), reason }).await else {
+            return Turn::Leave;
+        };
+        let job = self.desk.tell(&job).await.unwrap_or(job);
+        match self.desk.send(&job).await {
+            Ok(_) => Turn::Delete,
+            Err(_) => Turn::Again(Duration::ZERO),
+        }
+    }
+}
+
+fn is_stopped(failure: &Failure) -> bool {
+    remedy(failure.code) == Remedy::HandBack
+}

@@ -1,0 +1,87 @@
+//! The heartbeat: while a run goes on, its lease, its message and its task's protection are renewed; when one of them
+//! cannot be, the run stops.
+
+use std::time::Duration;
+
+use eft_domain::Command;
+use tokio::time::Instant;
+
+use super::{
+    checkpoint::{Owned, is_loss},
+    poll::Worker,
+    queue::Received,
+    report::log,
+};
+
+/// How soon a heartbeat that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// A lease that has less than this left is not worked under: what is sent in the last moment arrives after it.
+const MARGIN: Duration = Duration::from_secs(20);
+
+/// Why a run is stopped from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The job has another owner, or was cancelled.
+    Lost,
+    /// Its lease or its message could not be renewed.
+    Unrenewed,
+    /// The worker is drained.
+    Drain,
+    /// The message cannot be held much longer.
+    Held,
+}
+
+impl Worker {
+    /// Keep the lease until there is a reason to stop.
+    pub(super) async fn keep(&self, slot: usize, owned: &Owned, received: &Received) -> Stop {
+        let begun = Instant::now();
+        let mut renewed = begun;
+        let mut wait = self.times.heartbeat;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.drain.cancelled() => return Stop::Drain,
+                () = tokio::time::sleep(wait) => {}
+            }
+            self.pulse.beat(slot);
+            if begun.elapsed() >= self.times.held {
+                return Stop::Held;
+            }
+            if owned.is_lost() {
+                return Stop::Lost;
+            }
+            let asked = Instant::now();
+            let renew = Command::Renew { fence: owned.fence(), lease: self.times.lease };
+            let left = (renewed + self.times.lease).saturating_duration_since(asked).saturating_sub(MARGIN);
+            // The lease first: it is the authority, and a message that two have does no harm.
+            let lease = tokio::time::timeout(left, owned.ask(&renew)).await;
+            wait = match lease {
+                Ok(Ok(_)) => {
+                    renewed = asked;
+                    match self.queue.hide(&received.receipt, self.times.visibility).await {
+                        Ok(()) => self.times.heartbeat,
+                        Err(error) if !error.is_transient() => {
+                            log("visibility", &[("error", &error)]);
+                            return Stop::Unrenewed;
+                        }
+                        Err(error) => {
+                            log("visibility", &[("error", &error)]);
+                            AGAIN
+                        }
+                    }
+                }
+                Ok(Err(error)) if is_loss(&error) => return Stop::Lost,
+                Ok(Err(error)) => {
+                    log("lease", &[("error", &error)]);
+                    AGAIN
+                }
+                Err(_) => return Stop::Unrenewed,
+            };
+            if renewed.elapsed() + MARGIN >= self.times.lease {
+                return Stop::Unrenewed;
+            }
+            self.protect(slot, true).await;
+        }
+    }
+}

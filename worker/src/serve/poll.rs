@@ -1,0 +1,136 @@
+//! Slots: each takes one message after the other.
+
+use std::{sync::Arc, time::Duration};
+
+use eft_domain::message::WorkMessage;
+use eft_store::Desk;
+use futures::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Times,
+    claim::Claimed,
+    health::Pulse,
+    protect::Protection,
+    queue::{Received, WorkQueue},
+    report::log,
+    transfer::Transfers,
+};
+
+/// How long a slot waits after the queue was not reached; doubled up to a minute.
+const BACKOFF: Duration = Duration::from_secs(1);
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It has done its duty.
+    Delete,
+    /// It comes back after this time.
+    Again(Duration),
+    /// It comes back when its time is over; after five times the queue sets it aside.
+    Leave,
+}
+
+/// A worker.
+#[derive(Clone)]
+pub struct Worker {
+    /// Where jobs are changed.
+    pub desk: Desk,
+    /// Where work comes from.
+    pub queue: Arc<dyn WorkQueue>,
+    /// What runs a job.
+    pub transfers: Arc<dyn Transfers>,
+    /// Protection from being scaled in.
+    pub protection: Arc<dyn Protection>,
+    /// How long things may take.
+    pub times: Times,
+    /// A name no other process has.
+    pub name: String,
+    /// Shows that it goes on.
+    pub pulse: Arc<Pulse>,
+    /// Ends it.
+    pub drain: CancellationToken,
+}
+
+impl Worker {
+    /// Work in this many slots until drained; every run has been handed back when this returns.
+    pub async fn serve(&self, slots: usize) {
+        join_all((0..slots).map(|slot| self.slot(slot))).await;
+    }
+
+    async fn slot(&self, slot: usize) {
+        let mut backoff = BACKOFF;
+        while !self.drain.is_cancelled() {
+            self.pulse.beat(slot);
+            // Before it is received: a task that is stopped between the two would hide a message for nothing.
+            self.protect(slot, true).await;
+            let received = tokio::select! {
+                biased;
+                () = self.drain.cancelled() => break,
+                received = self.queue.receive(self.times.poll) => received,
+            };
+            match received {
+                Ok(None) => backoff = BACKOFF,
+                Ok(Some(received)) => {
+                    backoff = BACKOFF;
+                    self.pulse.busy(slot, true);
+                    let turn = self.turn(slot, &received).await;
+                    self.end(&received, turn).await;
+                    self.pulse.busy(slot, false);
+                }
+                Err(error) => {
+                    log("queue.receive", &[("error", &error)]);
+                    tokio::select! {
+                        () = self.drain.cancelled() => {}
+                        () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(Duration::from_secs(60)),
+                    }
+                }
+            }
+            self.protect(slot, false).await;
+        }
+        self.protect(slot, false).await;
+    }
+
+    /// The task is protected while any slot works.
+    pub(super) async fn protect(&self, slot: usize, wanted: bool) {
+        if let Some(protected) = self.pulse.protect(slot, wanted)
+            && let Err(error) = self.protection.set(protected).await
+        {
+            log("protection", &[("error", &error)]);
+        }
+    }
+
+    async fn turn(&self, slot: usize, received: &Received) -> Turn {
+        let message = match WorkMessage::parse(&received.body) {
+            Ok(message) => message,
+            Err(error) => {
+                log("message", &[("code", &error.code()), ("error", &error), ("receives", &received.receives)]);
+                return Turn::Leave;
+            }
+        };
+        match self.claim(slot, &message).await {
+            Ok(Claimed::Ours(job)) => self.run(slot, *job, received).await,
+            Ok(Claimed::Not(turn, why)) => {
+                log("claim", &[("run", &message.run), ("not", &why)]);
+                turn
+            }
+            // Nothing runs unclaimed, nothing is acknowledged.
+            Err(error) => {
+                log("claim", &[("run", &message.run), ("error", &error)]);
+                Turn::Again(Duration::from_secs(30))
+            }
+        }
+    }
+
+    async fn end(&self, received: &Received, turn: Turn) {
+        let done = match turn {
+            Turn::Delete => self.queue.delete(&received.receipt).await,
+            Turn::Again(time) => self.queue.hide(&received.receipt, time).await,
+            Turn::Leave => Ok(()),
+        };
+        if let Err(error) = done {
+            // It comes back, and what it asks for is done.
+            log("queue", &[("error", &error)]);
+        }
+    }
+}
