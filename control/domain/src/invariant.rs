@@ -4,11 +4,15 @@
 
 use crate::{
     Receipt,
+    job::{JobEvent, JobState},
     receipt::{DeliveryOutcome, Outcome},
 };
 
 /// Whether a receipt keeps a promise, and if not, what is wrong.
 pub type Predicate = fn(&Receipt) -> Result<(), String>;
+
+/// Whether the history of a job keeps a promise, and if not, what is wrong.
+pub type HistoryPredicate = fn(&[JobEvent]) -> Result<(), String>;
 
 /// One promise.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +25,8 @@ pub struct Invariant {
     pub sentence: &'static str,
     /// What a receipt that keeps it looks like; `None` where one receipt cannot show it.
     pub holds: Option<Predicate>,
+    /// What the history of a job that keeps it looks like; `None` where it cannot show it.
+    pub holds_of_history: Option<HistoryPredicate>,
 }
 
 /// Every promise, in order.
@@ -31,6 +37,7 @@ pub const ALL: &[Invariant] = &[
         sentence: "every object version under an ingest prefix reaches exactly one job per matching route, or an \
                    `UNROUTED` / `INCOMPLETE` record, within one sweep interval, even if every event was lost",
         holds: None,
+        holds_of_history: None,
     },
     Invariant {
         id: "G2",
@@ -38,6 +45,7 @@ pub const ALL: &[Invariant] = &[
         sentence: "any number of duplicate, late or reordered events for one version make one job per route, with \
                    no time window",
         holds: Some(one_job),
+        holds_of_history: Some(one_owner),
     },
     Invariant {
         id: "G3",
@@ -46,6 +54,7 @@ pub const ALL: &[Invariant] = &[
                    `If-None-Match: *`; 412 with our own delivery id = success); SFTP: temporary name then rename; \
                    HTTPS and notifications: at least once with an idempotency key",
         holds: Some(effects),
+        holds_of_history: None,
     },
     Invariant {
         id: "G4",
@@ -53,6 +62,7 @@ pub const ALL: &[Invariant] = &[
         sentence: "a destination object is visible only if every check passed; nothing partial is ever readable \
                    under the final name",
         holds: Some(all_or_nothing),
+        holds_of_history: None,
     },
     Invariant {
         id: "G5",
@@ -60,12 +70,14 @@ pub const ALL: &[Invariant] = &[
         sentence: "the receipt's size, CRC-64/NVME and (if asked) SHA-256 are of the bytes read and written; S3 \
                    verified the CRC on write; the source's own full-object checksum is compared when it has one",
         holds: Some(integrity),
+        holds_of_history: None,
     },
     Invariant {
         id: "G6",
         name: "pinned",
         sentence: "a run uses one route revision from start to end; replay says which revision (same by default)",
         holds: None,
+        holds_of_history: None,
     },
     Invariant {
         id: "G7",
@@ -73,6 +85,7 @@ pub const ALL: &[Invariant] = &[
         sentence: "none across files by default; `ordering: strict` delivers in claim order per route, with an \
                    explicit head-of-line policy (`block` or `hold_and_continue`)",
         holds: None,
+        holds_of_history: None,
     },
     Invariant {
         id: "G8",
@@ -80,24 +93,28 @@ pub const ALL: &[Invariant] = &[
         sentence: "a tenant at its quota, or poisoned, delays no other beyond its share; tenants cannot read, name \
                    or infer each other's objects, jobs or routes",
         holds: None,
+        holds_of_history: None,
     },
     Invariant {
         id: "G9",
         name: "bounded memory",
         sentence: "worker RSS ≤ configured budget + 40 MiB for any input, of any size and shape",
         holds: None,
+        holds_of_history: None,
     },
     Invariant {
         id: "G10",
         name: "bounded rework",
         sentence: "after any single crash an R0–R2 run re-reads at most one checkpoint interval",
         holds: None,
+        holds_of_history: None,
     },
     Invariant {
         id: "G11",
         name: "audit",
         sentence: "every state change carries actor, time, reason, before and after; append-only",
         holds: None,
+        holds_of_history: Some(audit),
     },
     Invariant {
         id: "G12",
@@ -105,12 +122,14 @@ pub const ALL: &[Invariant] = &[
         sentence: "the original is kept until the later of policy, hold, and last acknowledged delivery; the run \
                    record outlives the bytes",
         holds: None,
+        holds_of_history: None,
     },
     Invariant {
         id: "G13",
         name: "DR",
         sentence: "with `rpo: strict`, no acknowledged file is lost when a region is; RTO < 15 min",
         holds: None,
+        holds_of_history: None,
     },
 ];
 
@@ -121,6 +140,34 @@ pub fn violations(receipt: &Receipt) -> Vec<String> {
         Some(format!("{} {}: {fault}", invariant.id, invariant.name))
     };
     ALL.iter().filter_map(broken).collect()
+}
+
+/// Owners follow each other: whoever takes a job has a token greater than everybody before.
+fn one_owner(history: &[JobEvent]) -> Result<(), String> {
+    let broken = history.windows(2).find(|pair| {
+        pair[1].fence < pair[0].fence || (pair[1].after == JobState::Running && pair[1].fence == pair[0].fence)
+    });
+    broken.map_or(Ok(()), |pair| {
+        Err(format!("change {} has token {} after {}", pair[1].sequence, pair[1].fence, pair[0].fence))
+    })
+}
+
+/// Every change is there, each begins where the one before has ended, and says who made it.
+fn audit(history: &[JobEvent]) -> Result<(), String> {
+    let mut stands = JobState::Arrived;
+    for (event, expected) in history.iter().zip(1..) {
+        if event.sequence != expected {
+            return Err(format!("change {expected} is missing"));
+        }
+        if event.before != stands {
+            return Err(format!("change {expected} begins at {}, and {stands} was before", event.before));
+        }
+        if event.actor.is_empty() {
+            return Err(format!("nobody has made change {expected}"));
+        }
+        stands = event.after;
+    }
+    Ok(())
 }
 
 /// The table of the README.

@@ -20,6 +20,9 @@ use super::{
 /// How long a slot waits after the queue was not reached; doubled up to a minute.
 const BACKOFF: Duration = Duration::from_secs(1);
 
+/// Receives after which a message that only waits is given up: one less than the queue's own (5, SEMANTICS).
+const SPARE: u32 = 4;
+
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -112,7 +115,12 @@ impl Worker {
             Ok(Claimed::Ours(job)) => self.run(slot, *job, received).await,
             Ok(Claimed::Not(turn, why)) => {
                 log("claim", &[("run", &message.run), ("not", &why)]);
-                turn
+                match turn {
+                    // Waiting must not use up what is left before it is set aside: the ledger has the job, and the sweep
+                    // sends it again.
+                    Turn::Again(_) if received.receives >= SPARE => Turn::Delete,
+                    turn => turn,
+                }
             }
             // Nothing runs unclaimed, nothing is acknowledged.
             Err(error) => {
