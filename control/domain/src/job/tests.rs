@@ -205,3 +205,24 @@ fn the_documentation_has_every_command_and_code() {
     assert_eq!(transition_table().lines().count(), TRANSITIONS.len() + 2);
     assert_eq!(remedy_table().lines().count(), Code::ALL.len() + 2);
 }
+
+/// `EFT_BLESS=1` writes it anew.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+fn the_page_says_what_the_code_does() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/JOBS.md");
+    let states: String = JobState::ALL.iter().map(|state| format!("`{state}` ")).collect();
+    let page = format!(
+        "# Jobs\n\nOne object version on one route is one job, and a job is one row of the ledger. Made from the code by \
+         `EFT_BLESS=1 cargo test --workspace --lib the_page_says`.\n\nStates: {}\n\n## What may be done\n\nNothing else is \
+         ever written: `eft_domain::job::apply` makes the next row, and a store writes it only over the row it was made \
+         from.\n\n{}\n## What is done about a failure\n\n{}",
+        states.trim_end(),
+        transition_table(),
+        remedy_table()
+    );
+    if std::env::var("EFT_BLESS").is_ok() {
+        std::fs::write(path, &page).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), page, "EFT_BLESS=1 writes it anew");
+}
