@@ -51,6 +51,9 @@ pub(crate) struct Service {
     /// Where the clamd of routes that scan listens [default: what EFT_SCANNER says].
     #[arg(long, value_name = "ADDR")]
     scanner: Option<Address>,
+    /// Seconds for which a claim holds without a sign of its worker: how long a job of a worker that died waits.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(3..=600))]
+    lease: u16,
     /// Where /health and /metrics are answered.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     listen: SocketAddr,
@@ -79,14 +82,15 @@ impl Service {
         let desk = Desk::with_clients(&Clients::new(&config), &settings, Actor::part("worker"));
         let drain = CancellationToken::new();
         let signals = tokio::spawn(watch_signals(drain.clone()));
+        let times = Times::of_lease(Duration::from_secs(u64::from(self.lease)));
         // A slot gives a sign with every poll and every heartbeat.
-        let pulse = Arc::new(Pulse::new(Times::DEFAULT.heartbeat + Duration::from_secs(30)));
+        let pulse = Arc::new(Pulse::new(times.heartbeat.max(times.poll) + Duration::from_secs(30)));
         let worker = Worker {
             desk,
             queue: Arc::new(Sqs::new(aws_sdk_sqs::Client::new(&config), settings.work_queue.clone())),
             transfers: Arc::new(self.engine(&buckets)?),
             protection: protection()?,
-            times: Times::DEFAULT,
+            times,
             name: uuid::Uuid::new_v4().to_string(),
             pulse: Arc::clone(&pulse),
             drain,

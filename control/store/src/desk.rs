@@ -10,10 +10,10 @@
 //! come to stand once another write was made, because it is conditional on the same revision. Changes are told from the
 //! row's outbox; whoever crashes before that leaves them to the sweep.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use eft_domain::{
-    Actor, Command, Job, JobId, JobState, RouteId,
+    Actor, Command, Job, JobId, JobState, RouteId, TenantId,
     job::{Arrived, Refused, Retention, Runner, apply},
     message::{RunRequest, WorkMessage},
     route::{Ordering, Route},
@@ -22,7 +22,10 @@ use eft_domain::{
 use crate::{
     admission::{self, Share},
     clock::{Clock, rfc3339},
-    port::{Catalog, Dispatch, JobLedger, Keys, Notify, Put, Runs, StoreError, StoreErrorKind, StoreResult},
+    port::{
+        Catalog, Dispatch, JobLedger, Keys, Notify, Put, Runs, StoreError, StoreErrorKind, StoreResult,
+        Waiting,
+    },
 };
 
 /// Times a change is tried when others write the same row or an answer is lost, before it is left to the caller's queue.
@@ -204,14 +207,39 @@ impl Desk {
     ///
     /// # Errors
     /// Ledger, catalog or queue were not reached; what was not sent waits.
-    pub async fn release(&self, tenants: &[eft_domain::TenantId]) -> Result<usize, ChangeError> {
+    pub async fn release(&self, tenants: &[TenantId]) -> Result<usize, ChangeError> {
+        self.release_with(tenants, &[]).await
+    }
+
+    /// The same for the tenants of jobs that were just accepted, which the index of those that wait may not show yet: they
+    /// need not wait for the sweep.
+    ///
+    /// # Errors
+    /// As [`Desk::release`].
+    pub async fn release_fresh(&self, fresh: &[Job]) -> Result<usize, ChangeError> {
+        let tenants: BTreeSet<_> = fresh.iter().filter_map(|job| job.tenant.clone()).collect();
+        self.release_with(&tenants.into_iter().collect::<Vec<_>>(), fresh).await
+    }
+
+    async fn release_with(&self, tenants: &[TenantId], fresh: &[Job]) -> Result<usize, ChangeError> {
         let mut shares = Vec::new();
         for id in tenants {
             let Some(tenant) = self.catalog.tenant(id).await? else { continue };
             if tenant.paused {
                 continue;
             }
-            let waiting = self.ledger.waiting(id, admission::LOOK_AHEAD).await?;
+            let mut waiting = self.ledger.waiting(id, admission::LOOK_AHEAD).await?;
+            // Behind a full look-ahead their turn has not come, whatever the index shows.
+            if waiting.len() < usize::from(admission::LOOK_AHEAD) {
+                let unseen: Vec<_> = fresh
+                    .iter()
+                    .filter(|job| {
+                        job.tenant.as_ref() == Some(id) && waiting.iter().all(|other| other.job != job.id)
+                    })
+                    .map(|job| Waiting { job: job.id, size: job.size })
+                    .collect();
+                waiting.extend(unseen);
+            }
             if waiting.is_empty() {
                 continue;
             }

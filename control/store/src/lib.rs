@@ -5,11 +5,16 @@
 //! and telling what has changed.
 
 pub mod admission;
+pub mod aws;
+mod buckets;
 pub mod clock;
 pub mod desk;
+pub mod dynamo;
+pub mod index;
 pub mod memory;
 pub mod port;
 
+pub use buckets::Buckets;
 pub use clock::Clock;
 pub use desk::{ChangeError, Desk};
 pub use port::{

@@ -5,13 +5,14 @@
 //! writer winning. Indexes are as late as [`Region::index_lag`] says.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use eft_domain::{
-    Job, JobId, JobState, Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
+    Job, JobId, Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
     job::{EventKind, JobEvent, Retention},
     message::{RunRequest, WorkMessage},
     route::RouteTable,
@@ -21,9 +22,10 @@ use serde_json::Value;
 
 use crate::{
     clock::Clock,
+    index::{Line, line_of, live_of, place, shard_of, turn_of},
     port::{
-        Catalog, DUE_SHARDS, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreError,
-        StoreErrorKind, StoreResult, Waiting,
+        Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreError, StoreErrorKind,
+        StoreResult, Waiting,
     },
 };
 
@@ -33,6 +35,8 @@ struct Strong {
     jobs: BTreeMap<JobId, Job>,
     /// What indexes show of a job: what it was, and from when on they show what it is.
     indexed: BTreeMap<JobId, VecDeque<(Millis, Option<Job>)>>,
+    /// Jobs of which some version in `indexed` is live: a release must not look at every job there ever was.
+    live: BTreeMap<TenantId, BTreeSet<JobId>>,
     keys: BTreeMap<String, (String, Millis)>,
     counters: BTreeMap<String, u64>,
 }
@@ -121,35 +125,58 @@ impl Region {
     fn index(&self, strong: &mut Strong, id: JobId, now: Option<Job>) {
         let from = self.clock.now().plus(self.lag);
         let versions = strong.indexed.entry(id).or_default();
+        let tenant = now.as_ref().and_then(|job| job.tenant.clone());
         versions.push_back((from, now));
         let shown = self.clock.now();
         while versions.len() > 1 && versions[1].0 <= shown {
             versions.pop_front();
         }
+        if let Some(tenant) = tenant {
+            let may_live = versions.iter().any(|(_, job)| job.as_ref().is_some_and(is_live));
+            let ids = strong.live.entry(tenant).or_default();
+            if may_live {
+                ids.insert(id)
+            } else {
+                ids.remove(&id)
+            };
+        }
     }
 
-    /// The rows as indexes show them.
-    fn indexed(&self) -> Vec<Job> {
+    /// What `pick` takes of the rows as indexes show them.
+    fn indexed<T>(&self, pick: impl FnMut(&Job) -> Option<T>) -> Vec<T> {
         let now = self.clock.now();
         let strong = lock(&self.strong);
-        let shown = strong.indexed.values().filter_map(|versions| {
-            let shown = versions.iter().rev().find(|(from, _)| *from <= now)?;
-            shown.1.clone()
-        });
-        shown.collect()
+        strong.indexed.values().filter_map(|versions| shown(versions, now)).filter_map(pick).collect()
+    }
+
+    /// What `pick` takes, until it breaks off, of the live jobs of a tenant as indexes show them.
+    fn live_of<T>(
+        &self,
+        tenant: &TenantId,
+        mut pick: impl FnMut(&Job) -> ControlFlow<(), Option<T>>,
+    ) -> Vec<T> {
+        let now = self.clock.now();
+        let strong = lock(&self.strong);
+        let ids = strong.live.get(tenant).into_iter().flatten();
+        let jobs = ids.filter_map(|id| shown(strong.indexed.get(id)?, now)).filter(|job| is_live(job));
+        let mut found = Vec::new();
+        for job in jobs {
+            match pick(job) {
+                ControlFlow::Continue(taken) => found.extend(taken),
+                ControlFlow::Break(()) => break,
+            }
+        }
+        found
     }
 }
 
-/// The shard of a job.
-pub fn shard_of(id: JobId) -> u16 {
-    (id.uuid().as_u128() % u128::from(DUE_SHARDS)) as u16
+/// The version that an index shows.
+fn shown(versions: &VecDeque<(Millis, Option<Job>)>, now: Millis) -> Option<&Job> {
+    versions.iter().rev().find(|(from, _)| *from <= now)?.1.as_ref()
 }
 
-fn in_flight(job: &Job) -> bool {
-    match job.state {
-        JobState::Accepted => job.sent_at.is_some(),
-        state => state.is_owned(),
-    }
+fn is_live(job: &Job) -> bool {
+    live_of(job).is_some()
 }
 
 impl JobLedger for Region {
@@ -204,15 +231,12 @@ impl JobLedger for Region {
         limit: u16,
     ) -> BoxFuture<'a, StoreResult<Page<JobId>>> {
         async move {
-            let mut due: Vec<_> = self
-                .indexed()
-                .into_iter()
-                .filter(|job| shard_of(job.id) == shard)
-                .map(|job| (job.due(self.retention), job.id))
-                .filter(|(due, _)| *due <= now)
-                .collect();
+            let mut due = self.indexed(|job| {
+                let due = (shard_of(job.id) == shard).then(|| job.due(self.retention))?;
+                (due <= now).then_some((due, job.id))
+            });
             due.sort_unstable();
-            let place = |(due, id): &(Millis, JobId)| format!("{:016}#{id}", due.0);
+            let place = |(due, id): &(Millis, JobId)| place(*due, *id);
             let from = due.iter().position(|at| after.is_none_or(|after| place(at).as_str() > after));
             let rest = from.map_or(&[][..], |from| &due[from..]);
             let page = &rest[..rest.len().min(usize::from(limit))];
@@ -224,35 +248,60 @@ impl JobLedger for Region {
 
     fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<Waiting>>> {
         async move {
-            let mut waiting = self.indexed();
-            waiting.retain(|job| job.tenant.as_ref() == Some(tenant));
-            waiting.retain(|job| job.state == JobState::Accepted && job.sent_at.is_none());
-            waiting.sort_by_key(|job| (job.arrived_at, job.id));
+            let mut waiting = self.live_of(tenant, |job| {
+                let waits = line_of(job) == Some((tenant, Line::Waiting));
+                ControlFlow::Continue(waits.then_some((job.arrived_at, job.id, job.size)))
+            });
+            waiting.sort_unstable();
             waiting.truncate(usize::from(limit));
-            Ok(waiting.iter().map(|job| Waiting { job: job.id, size: job.size }).collect())
+            Ok(waiting.into_iter().map(|(_, job, size)| Waiting { job, size }).collect())
         }
         .boxed()
     }
 
     fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>> {
         async move {
-            let jobs = self.indexed();
-            let own = jobs.iter().filter(|job| job.tenant.as_ref() == Some(tenant) && in_flight(job));
-            Ok(own.take(most as usize).fold(Load::default(), |load, job| Load {
-                jobs: load.jobs + 1,
-                bytes: load.bytes.saturating_add(job.size),
-            }))
+            let mut load = Load::default();
+            self.live_of(tenant, |job| {
+                if load.jobs >= most {
+                    return ControlFlow::Break(());
+                }
+                if line_of(job) == Some((tenant, Line::InFlight)) {
+                    load = Load { jobs: load.jobs + 1, bytes: load.bytes.saturating_add(job.size) };
+                }
+                ControlFlow::Continue(None::<()>)
+            });
+            Ok(load)
+        }
+        .boxed()
+    }
+
+    fn live<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a str>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<JobId>>> {
+        async move {
+            let mut live = self.live_of(tenant, |job| {
+                let is_after = after.is_none_or(|after| job.id.to_string().as_str() > after);
+                ControlFlow::Continue(is_after.then_some(job.id))
+            });
+            let more = live.len() > usize::from(limit);
+            live.truncate(usize::from(limit));
+            let next = live.last().filter(|_| more).map(ToString::to_string);
+            Ok(Page { items: live, next })
         }
         .boxed()
     }
 
     fn first_turn<'a>(&'a self, route: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<(u64, JobId)>>> {
         async move {
-            let jobs = self.indexed();
-            let turns = jobs.iter().filter(|job| {
-                job.route.as_ref().is_some_and(|pinned| pinned.id == *route) && !job.state.is_terminal()
+            let turns = self.indexed(|job| {
+                let (of, turn) = turn_of(job)?;
+                (of == route).then_some((turn, job.id))
             });
-            Ok(turns.filter_map(|job| Some((job.turn?, job.id))).min())
+            Ok(turns.into_iter().min())
         }
         .boxed()
     }
@@ -350,6 +399,14 @@ impl Keys for Region {
             }
             strong.keys.insert(key.to_owned(), (value.to_owned(), expires));
             Ok(None)
+        }
+        .boxed()
+    }
+
+    fn put<'a>(&'a self, key: &'a str, value: &'a str, expires: Millis) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            lock(&self.strong).keys.insert(key.to_owned(), (value.to_owned(), expires));
+            Ok(())
         }
         .boxed()
     }

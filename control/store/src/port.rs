@@ -131,6 +131,14 @@ pub trait JobLedger: Send + Sync {
     /// What of a tenant is in queues and in workers, counted up to `most` jobs. As late as [`due`](Self::due).
     fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>>;
 
+    /// Jobs of a tenant that are accepted, owned or held: all that may have a checkpoint. As late as [`due`](Self::due).
+    fn live<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a str>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<JobId>>>;
+
     /// The unfinished job of a route whose turn is the first. As late as [`due`](Self::due).
     fn first_turn<'a>(&'a self, route: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<(u64, JobId)>>>;
 }
@@ -184,6 +192,9 @@ pub trait Keys: Send + Sync {
         expires: Millis,
         now: Millis,
     ) -> BoxFuture<'a, StoreResult<Option<String>>>;
+
+    /// Keep a value under a key, whatever stands there.
+    fn put<'a>(&'a self, key: &'a str, value: &'a str, expires: Millis) -> BoxFuture<'a, StoreResult<()>>;
 
     /// The value of a key that has not expired.
     fn get<'a>(&'a self, key: &'a str, now: Millis) -> BoxFuture<'a, StoreResult<Option<String>>>;

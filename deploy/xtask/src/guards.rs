@@ -16,6 +16,9 @@ const TOP: [&str; 13] = [
 
 const MAX_LINES: usize = 500;
 
+/// The one reason for which a test may stand aside: the step `platform` runs it, and counts what it has run.
+const PLATFORM: &str = concat!("#[ign", "ore = \"needs MiniStack: run by cargo xtask test\"]");
+
 /// A crate, and the starts of names of crates it must not depend on, however far down.
 const APART: [(&str, &[&str]); 2] =
     [("eft-domain", &["aws-", "tokio", "hyper"]), ("eft-pipeline", &["aws-"])];
@@ -93,6 +96,9 @@ fn source(path: &str, kind: &str, text: &str) -> Vec<String> {
         complaints.push(format!("{path} has {lines} lines; at most {MAX_LINES}"));
     }
     for (number, line) in (1..).zip(text.lines()) {
+        if line.trim() == PLATFORM {
+            continue;
+        }
         if let Some(word) = banned.iter().find(|word| line.contains(**word)) {
             complaints.push(format!("{path}:{number} holds `{word}`"));
         }
@@ -121,5 +127,6 @@ mod tests {
             format!("fn main() {{\n    {}!()\n}}\n#[{}]\n", concat!("to", "do"), concat!("ign", "ore"));
         assert_eq!(source("a.rs", "rs", &text).len(), 2);
         assert!(source("a.py", "py", &text).is_empty());
+        assert!(source("a.rs", "rs", PLATFORM).is_empty());
     }
 }

@@ -12,6 +12,7 @@ mod bench;
 mod demo;
 mod guards;
 mod interop;
+mod platform;
 mod run;
 mod test;
 mod tools;

@@ -1,29 +1,30 @@
 //! `cargo xtask test`: everything CI runs, cheap checks first, stopping at the first step that fails.
 
 use crate::{
-    guards, interop,
+    guards, interop, platform,
     run::{Outcome, step},
     tools::{self, Places},
 };
 
 pub(crate) fn test() -> Outcome {
     let places = Places::find()?;
-    step("1/7 format", || places.cargo(["fmt", "--all", "--check"]).run())?;
-    step("2/7 layout and dependencies", || guards::guards(&places))?;
-    step("3/7 clippy", || {
+    step("1/8 format", || places.cargo(["fmt", "--all", "--check"]).run())?;
+    step("2/8 layout and dependencies", || guards::guards(&places))?;
+    step("3/8 clippy", || {
         places.cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]).run()
     })?;
-    step("4/7 tests", || {
+    step("4/8 tests", || {
         tools::programs(&places)?;
         tools::nextest(&places, ["run", "--workspace", "--profile", "ci", "--cargo-quiet"])
     })?;
-    step("5/7 examples in the documentation", || {
+    step("5/8 tests on MiniStack", || platform::run(&places))?;
+    step("6/8 examples in the documentation", || {
         places.cargo(["test", "--doc", "--workspace", "--quiet"]).run()
     })?;
-    step("6/7 benches, each once", || {
+    step("7/8 benches, each once", || {
         places.cargo(["bench", "-p", "eft-benches", "--quiet", "--", "--test"]).run()
     })?;
-    step("7/7 gates, and other clients", || interop::run(&places, &[]))?;
+    step("8/8 gates, and other clients", || interop::run(&places, &[]))?;
     println!(
         "\nall steps passed; licences and advisories (cargo-deny) are checked by the GitHub workflow only"
     );

@@ -74,6 +74,7 @@ impl Places {
             .env("PYTHONUNBUFFERED", "1")
             .env("EFT_BIN", self.target.join("release"))
             .env("EFT_DIR", &self.eft)
+            .env("CARGO_TARGET_DIR", &self.target)
     }
 }
 
@@ -154,11 +155,17 @@ pub(crate) fn programs(places: &Places) -> Outcome {
 
 /// Runs `cargo nextest` with these arguments; installs it first if there is none or an older one.
 pub(crate) fn nextest<'a>(places: &Places, args: impl IntoIterator<Item = &'a str>) -> Outcome {
-    let installed = || places.cargo(["nextest", "--version"]).output();
-    if let Ok(version) = installed()
-        && at_least(&version, NEXTEST)
-    {
-        return places.cargo(["nextest"]).args(args).run();
+    let (program, arg) = nextest_program(places)?;
+    let run = Run::new(&places.root, program).arg(arg).args(args);
+    run.env("CARGO_TARGET_DIR", &places.target).run()
+}
+
+/// The program that is nextest, and its first argument.
+pub(crate) fn nextest_program(places: &Places) -> Outcome<(PathBuf, &'static str)> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let installed = places.cargo(["nextest", "--version"]).output();
+    if installed.is_ok_and(|version| at_least(&version, NEXTEST)) {
+        return Ok((cargo.into(), "nextest"));
     }
     let home = places.eft.join("cargo");
     let own = home.join("bin/cargo-nextest");
@@ -177,7 +184,7 @@ pub(crate) fn nextest<'a>(places: &Places, args: impl IntoIterator<Item = &'a st
             .run()?;
         fs::remove_dir_all(places.eft.join("cargo-build")).context("cannot clear .eft/cargo-build")?;
     }
-    Run::new(&places.root, own).arg("nextest").args(args).env("CARGO_TARGET_DIR", &places.target).run()
+    Ok((own, "nextest"))
 }
 
 /// Whether `cargo-nextest 1.2.3 (…)` names at least this version.

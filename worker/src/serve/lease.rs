@@ -1,8 +1,6 @@
 //! The heartbeat: while a run goes on, its lease, its message and its task's protection are renewed; when one of them
 //! cannot be, the run stops.
 
-use std::time::Duration;
-
 use eft_domain::Command;
 use tokio::time::Instant;
 
@@ -12,12 +10,6 @@ use super::{
     queue::Received,
     report::log,
 };
-
-/// How soon a heartbeat that failed is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
-
-/// A lease that has less than this left is not worked under: what is sent in the last moment arrives after it.
-const MARGIN: Duration = Duration::from_secs(20);
 
 /// Why a run is stopped from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +27,9 @@ pub(super) enum Stop {
 impl Worker {
     /// Keep the lease until there is a reason to stop.
     pub(super) async fn keep(&self, slot: usize, owned: &Owned, received: &Received) -> Stop {
+        let margin = self.times.margin();
+        // One that failed is tried again soon.
+        let again = self.times.heartbeat / 12;
         let begun = Instant::now();
         let mut renewed = begun;
         let mut wait = self.times.heartbeat;
@@ -53,7 +48,7 @@ impl Worker {
             }
             let asked = Instant::now();
             let renew = Command::Renew { fence: owned.fence(), lease: self.times.lease };
-            let left = (renewed + self.times.lease).saturating_duration_since(asked).saturating_sub(MARGIN);
+            let left = (renewed + self.times.lease).saturating_duration_since(asked).saturating_sub(margin);
             // The lease first: it is the authority, and a message that two have does no harm.
             let lease = tokio::time::timeout(left, owned.ask(&renew)).await;
             wait = match lease {
@@ -67,18 +62,18 @@ impl Worker {
                         }
                         Err(error) => {
                             log("visibility", &[("error", &error)]);
-                            AGAIN
+                            again
                         }
                     }
                 }
                 Ok(Err(error)) if is_loss(&error) => return Stop::Lost,
                 Ok(Err(error)) => {
                     log("lease", &[("error", &error)]);
-                    AGAIN
+                    again
                 }
                 Err(_) => return Stop::Unrenewed,
             };
-            if renewed.elapsed() + MARGIN >= self.times.lease {
+            if renewed.elapsed() + margin >= self.times.lease {
                 return Stop::Unrenewed;
             }
             self.protect(slot, true).await;

@@ -63,14 +63,25 @@ pub struct Times {
 }
 
 impl Times {
-    /// Lease and heartbeat: AWS-FACTS §2 (heartbeat 60 s, visibility 300 s, lease 120 s). Poll: SQS's longest. Held: an hour
-    /// less than the 12 h SQS allows. Stop: `stopTimeout` is 120 s at most, and what follows takes a few.
-    pub const DEFAULT: Self = Self {
-        lease: Duration::from_secs(120),
-        heartbeat: Duration::from_secs(60),
-        visibility: Duration::from_secs(300),
-        poll: Duration::from_secs(20),
-        held: Duration::from_secs(11 * 3600),
-        stop: Duration::from_secs(90),
-    };
+    /// Lease: AWS-FACTS §2 of the design (lease 120 s, heartbeat 60 s, visibility 300 s).
+    pub const DEFAULT: Self = Self::of_lease(Duration::from_secs(120));
+
+    /// The times that go with a lease: two heartbeats a lease, and a message that stays hidden for longer. Poll: SQS's
+    /// longest. Held: an hour less than the 12 h SQS allows. Stop: `stopTimeout` is 120 s at most, and what follows takes a
+    /// few.
+    pub const fn of_lease(lease: Duration) -> Self {
+        Self {
+            lease,
+            heartbeat: Duration::from_millis((lease.as_millis() / 2) as u64),
+            visibility: Duration::from_millis((lease.as_millis() * 5 / 2) as u64),
+            poll: Duration::from_secs(20),
+            held: Duration::from_secs(11 * 3600),
+            stop: Duration::from_secs(90),
+        }
+    }
+
+    /// A lease that has less than this left is not worked under: what is sent in the last moment arrives after it.
+    const fn margin(self) -> Duration {
+        Duration::from_millis((self.lease.as_millis() / 6) as u64)
+    }
 }

@@ -1,0 +1,62 @@
+//! Where indexes show a job: derived from its row, the same in memory and in DynamoDB.
+
+use eft_domain::{Job, JobId, JobState, Millis, RouteId, TenantId, job::Retention};
+
+use crate::port::DUE_SHARDS;
+
+/// The shard of a job.
+pub fn shard_of(id: JobId) -> u16 {
+    (id.uuid().as_u128() % u128::from(DUE_SHARDS)) as u16
+}
+
+/// In which of its tenant's lines a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Accepted, and in no queue.
+    Waiting,
+    /// In a queue or in a worker.
+    InFlight,
+}
+
+impl Line {
+    /// The key of a tenant's line. No tenant id holds a `#`.
+    pub fn key(self, tenant: &TenantId) -> String {
+        match self {
+            Self::Waiting => format!("{tenant}#W"),
+            Self::InFlight => format!("{tenant}#F"),
+        }
+    }
+}
+
+/// The line of a job; none where it takes nobody's share.
+pub fn line_of(job: &Job) -> Option<(&TenantId, Line)> {
+    let line = match job.state {
+        JobState::Accepted if job.sent_at.is_none() => Line::Waiting,
+        JobState::Accepted => Line::InFlight,
+        state if state.is_owned() => Line::InFlight,
+        _ => return None,
+    };
+    Some((job.tenant.as_ref()?, line))
+}
+
+/// The turn of a job on its route; none where it holds nobody up.
+pub fn turn_of(job: &Job) -> Option<(&RouteId, u64)> {
+    let is_open = !job.state.is_terminal();
+    Some((&job.route.as_ref().filter(|_| is_open)?.id, job.turn?))
+}
+
+/// The tenant of a job that may have a checkpoint: it is accepted, owned or held.
+pub fn live_of(job: &Job) -> Option<&TenantId> {
+    let is_live = matches!(job.state, JobState::Accepted | JobState::Held) || job.state.is_owned();
+    job.tenant.as_ref().filter(|_| is_live)
+}
+
+/// A place in an order of times: sorts as the time and the job do. The digits last for 300,000 years.
+pub fn place(at: Millis, id: JobId) -> String {
+    format!("{:016}#{id}", at.0)
+}
+
+/// The place of a job among those that somebody has to look at.
+pub fn due_place(job: &Job, retention: Retention) -> String {
+    place(job.due(retention), job.id)
+}

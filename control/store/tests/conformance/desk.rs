@@ -1,0 +1,101 @@
+//! The desk over the ports.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use eft_domain::{Command, JobState, Tenant, job::Ending, message::WorkMessage};
+use eft_store::{Desk, Load};
+use futures::future::join_all;
+use serde_json::Value;
+
+use super::{Bed, arrived, before, claim, tenant, until};
+
+pub(crate) async fn a_job_begins_once(bed: &Bed) {
+    let arrived = arrived("a", bed.now());
+    let begins = (0..16).map(|nth| {
+        let (desk, arrived) = (bed.desk_of(nth), arrived.clone());
+        tokio::spawn(async move { desk.begin(&arrived, &Command::Accept).await.unwrap() })
+    });
+    let answers: Vec<_> = join_all(begins).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|(_, is_new)| *is_new).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|(job, _)| *job == answers[0].0));
+    // Late, and when it has long been something else.
+    let sent = bed.desk().change(arrived.job_id(), &Command::Sent).await.unwrap();
+    let late = bed.desk().begin(&arrived, &Command::Accept).await.unwrap();
+    assert_eq!(late, (sent, false));
+}
+
+async fn through(desk: &Desk, name: &str, bed: &Bed) -> eft_domain::Job {
+    let (job, _) = desk.begin(&arrived(name, bed.now()), &Command::Accept).await.unwrap();
+    let job = desk.change(job.id, &claim("a", Duration::from_secs(60))).await.unwrap();
+    let end = Command::End { fence: job.fence, ending: Ending::Succeeded(Some("{}".into())) };
+    desk.change(job.id, &end).await.unwrap()
+}
+
+pub(crate) async fn changes_are_told_at_least_once(bed: &Bed) {
+    let desk = bed.desk();
+    let untold = through(desk, "a", bed).await;
+    let expected: Vec<_> = untold.outbox.iter().map(|event| event.id(&untold)).collect();
+    assert_eq!(expected.len(), 3);
+    let told = desk.tell(&untold).await.unwrap();
+    assert_eq!(told.outbox, []);
+    assert_eq!(desk.runs.history(told.id).await.unwrap(), untold.outbox);
+    // Whoever died after telling and before saying so tells again.
+    desk.tell(&untold).await.unwrap();
+    assert_eq!(desk.runs.history(told.id).await.unwrap(), untold.outbox);
+    let mut heard: Vec<Value> = Vec::new();
+    let mut set = BTreeSet::new();
+    for _ in 0..200 {
+        heard.extend((bed.heard)().await);
+        set = heard.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect();
+        if set.len() == expected.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(set, expected.into_iter().collect());
+    let last = heard.iter().find(|event| event["data"]["state"] == "SUCCEEDED").unwrap();
+    assert_eq!(last["type"], "eft.job.succeeded");
+    assert_eq!(last["data"]["tenant"], "acme");
+}
+
+pub(crate) async fn releases_fill_a_share_and_no_more(bed: &Bed) {
+    let desk = bed.desk();
+    let acme = Tenant { max_jobs: 2, ..Tenant::new(tenant("acme")) };
+    desk.catalog.put_tenant(&acme).await.unwrap();
+    let own = [acme.id.clone()];
+    let mut jobs = Vec::new();
+    for ago in [30, 20, 10] {
+        let mut arrived = arrived(&ago.to_string(), before(bed.now(), ago));
+        arrived.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+        jobs.push(desk.begin(&arrived, &Command::Accept).await.unwrap().0);
+    }
+    let waiting = || async { desk.ledger.waiting(&acme.id, 10).await.unwrap().len() };
+    let load = || async { desk.ledger.load(&acme.id, 10).await.unwrap() };
+    until("three wait", waiting, |found| *found == 3).await;
+    assert_eq!(desk.release(&own).await, Ok(2));
+    until("two are in flight", load, |load| *load == Load { jobs: 2, bytes: 2_000 }).await;
+    until("one waits", waiting, |found| *found == 1).await;
+    assert_eq!(desk.release(&own).await, Ok(0));
+
+    let job = desk.change(jobs[0].id, &claim("a", Duration::from_secs(60))).await.unwrap();
+    let end = Command::End { fence: job.fence, ending: Ending::Succeeded(None) };
+    assert_eq!(desk.change(job.id, &end).await.unwrap().state, JobState::Succeeded);
+    until("one is in flight", load, |load| load.jobs == 1).await;
+    assert_eq!(desk.release(&own).await, Ok(1));
+
+    let mut taken: Vec<(WorkMessage, String)> = Vec::new();
+    for _ in 0..200 {
+        taken.extend((bed.taken)().await);
+        if taken.len() == 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for (message, group) in &taken {
+        assert_eq!(*group, message.run.job().to_string(), "a job blocks only itself");
+        assert_eq!((message.send, message.trace.is_some()), (0, true));
+    }
+    // Groups come in any order.
+    let found: BTreeSet<_> = taken.iter().map(|(message, _)| message.run.job()).collect();
+    assert_eq!((taken.len(), found), (3, jobs.iter().map(|job| job.id).collect()));
+}

@@ -1,0 +1,83 @@
+//! Keys, counters, and the history.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use eft_domain::Command;
+use futures::future::join_all;
+
+use super::{Bed, accepted, arrived, claim, next};
+
+pub(crate) async fn a_key_holds_one_value_until_it_expires(bed: &Bed) {
+    let (keys, now) = (&bed.desk().keys, bed.now());
+    let later = now.plus(Duration::from_secs(60));
+    assert_eq!(keys.get("a", now).await, Ok(None));
+    assert_eq!(keys.put_new("a", "1", later, now).await, Ok(None));
+    assert_eq!(keys.put_new("a", "2", later, now).await, Ok(Some("1".into())));
+    assert_eq!(keys.put_new("b", "3", later, now).await, Ok(None), "another key");
+    for desk in &bed.desks {
+        assert_eq!(desk.keys.get("a", now).await, Ok(Some("1".into())));
+    }
+    assert_eq!(keys.get("a", later).await, Ok(None), "until then, and not then");
+    let last = later.plus(Duration::from_secs(1));
+    assert_eq!(keys.put_new("a", "4", last, later).await, Ok(None));
+    assert_eq!(keys.get("a", later).await, Ok(Some("4".into())));
+    keys.put("a", "5", last).await.unwrap();
+    assert_eq!(keys.put_new("a", "6", last, later).await, Ok(Some("5".into())));
+    // A counter of the same name is another thing.
+    assert_eq!(keys.next("a").await, Ok(1));
+    assert_eq!(keys.get("a", later).await, Ok(Some("5".into())));
+}
+
+pub(crate) async fn one_of_many_puts_wins(bed: &Bed) {
+    let now = bed.now();
+    let puts = (0..16).map(|nth| {
+        let desk = bed.desk_of(nth);
+        tokio::spawn(async move {
+            let value = nth.to_string();
+            let found = desk.keys.put_new("k", &value, now.plus(Duration::from_secs(60)), now).await.unwrap();
+            (value, found)
+        })
+    });
+    let answers: Vec<_> = join_all(puts).await.into_iter().map(Result::unwrap).collect();
+    let won: Vec<_> = answers.iter().filter(|(_, found)| found.is_none()).map(|(value, _)| value).collect();
+    assert_eq!(won.len(), 1, "{answers:?}");
+    let mut others = answers.iter().filter_map(|(_, found)| found.as_ref());
+    assert!(others.all(|found| found == won[0]), "{answers:?}");
+}
+
+pub(crate) async fn no_number_is_given_twice(bed: &Bed) {
+    let counts = (0..16).map(|nth| {
+        let desk = bed.desk_of(nth);
+        tokio::spawn(async move {
+            let mut own = Vec::new();
+            for _ in 0..4 {
+                own.push(desk.keys.next("turns").await.unwrap());
+            }
+            assert!(own.is_sorted(), "{own:?}");
+            own
+        })
+    });
+    let all: Vec<u64> = join_all(counts).await.into_iter().flat_map(Result::unwrap).collect();
+    let set: BTreeSet<_> = all.iter().copied().collect();
+    assert_eq!((all.len(), set.len()), (64, 64), "{all:?}");
+    assert_eq!(set.first(), Some(&1));
+    assert_eq!(bed.desk().keys.next("others").await, Ok(1));
+}
+
+pub(crate) async fn history_is_kept_once_and_in_order(bed: &Bed) {
+    let (runs, now) = (&bed.desk().runs, bed.now());
+    let mut job = accepted(&arrived("a", now));
+    for _ in 0..6 {
+        job = next(&job, &claim("a", Duration::from_secs(1)), now);
+        job = next(&job, &Command::HandBack { fence: job.fence, reason: "test".into() }, now);
+    }
+    let events = job.outbox.clone();
+    assert_eq!(events.len(), 13, "more than nine: 10 comes after 9");
+    for event in events.iter().rev() {
+        runs.record(&job, event).await.unwrap();
+        runs.record(&job, event).await.unwrap();
+    }
+    assert_eq!(runs.history(job.id).await.unwrap(), events);
+    let other = accepted(&arrived("b", now));
+    assert_eq!(runs.history(other.id).await, Ok(vec![]));
+}

@@ -1,0 +1,149 @@
+//! What every store does: one suite over the ports, for memory and for DynamoDB with its neighbours.
+//!
+//! Indexes are late: whoever reads one asks [`until`] it shows what is wanted.
+
+mod catalog;
+mod desk;
+mod facts;
+mod indexes;
+mod rows;
+
+use std::time::Duration;
+
+pub(crate) use catalog::*;
+pub(crate) use desk::*;
+use eft_domain::{
+    Actor, Arrival, Command, Job, JobId, Millis, TenantId,
+    job::{Arrived, PinnedRoute, Runner, apply},
+    message::WorkMessage,
+};
+use eft_store::Desk;
+pub(crate) use facts::*;
+use futures::future::BoxFuture;
+pub(crate) use indexes::*;
+pub(crate) use rows::*;
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// Gives what has come to a queue since it was last asked, or all that ever came.
+pub(crate) type Ask<T> = Box<dyn Fn() -> BoxFuture<'static, Vec<T>> + Send + Sync>;
+
+/// What the suite runs on.
+pub(crate) struct Bed {
+    /// Desks over the same tables.
+    pub(crate) desks: Vec<Desk>,
+    /// What subscribers of the topic of all events are told.
+    pub(crate) heard: Ask<Value>,
+    /// What comes out of `work.fifo`, with its group.
+    pub(crate) taken: Ask<(WorkMessage, String)>,
+}
+
+impl Bed {
+    /// The desk that most is done at.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desks[0]
+    }
+
+    /// The desk of one of many.
+    pub(crate) fn desk_of(&self, nth: usize) -> Desk {
+        self.desks[nth % self.desks.len()].clone()
+    }
+
+    /// Now.
+    pub(crate) fn now(&self) -> Millis {
+        self.desk().clock.now()
+    }
+}
+
+/// Calls a macro with the name of every test.
+macro_rules! each {
+    ($tests:ident) => {
+        $tests! {
+            rows_are_written_on_condition
+            a_row_is_read_as_it_was_written
+            one_of_many_claims_wins
+            what_is_due_comes_in_order_and_in_pages
+            a_tenant_has_its_lines
+            the_first_turn_is_the_oldest_that_is_open
+            a_key_holds_one_value_until_it_expires
+            one_of_many_puts_wins
+            no_number_is_given_twice
+            tenants_are_as_they_were_put_last
+            revisions_stay_and_one_is_active
+            history_is_kept_once_and_in_order
+            a_job_begins_once
+            changes_are_told_at_least_once
+            releases_fill_a_share_and_no_more
+        }
+    };
+}
+pub(crate) use each;
+
+/// Asks until the answer is what is wanted, for twenty seconds.
+pub(crate) async fn until<T: std::fmt::Debug, F: Future<Output = T>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+    is_right: impl Fn(&T) -> bool,
+) -> T {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = ask().await;
+        if is_right(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < end, "waited in vain until {what}; it is {answer:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub(crate) fn tenant(name: &str) -> TenantId {
+    name.parse().unwrap()
+}
+
+pub(crate) fn actor() -> Actor {
+    Actor::part("conformance")
+}
+
+/// A version that has arrived for tenant and route `acme`.
+pub(crate) fn arrived(name: &str, at: Millis) -> Arrived {
+    Arrived {
+        arrival: Arrival {
+            bucket: "ingest".into(),
+            key: format!("tenants/acme/in/{name}"),
+            version_id: "v1".into(),
+        },
+        size: 1_000,
+        etag: Some("\"0\"".into()),
+        at,
+        tenant: Some(tenant("acme")),
+        route: Some(PinnedRoute {
+            id: "acme-in".parse().unwrap(),
+            revision: "0123456789abcdef".parse().unwrap(),
+        }),
+        runner: Runner::Worker,
+        turn: None,
+        trace: None,
+    }
+}
+
+/// The first row of a job that is to be run.
+pub(crate) fn accepted(arrived: &Arrived) -> Job {
+    arrived.begin(&Command::Accept, &actor()).unwrap()
+}
+
+pub(crate) fn next(job: &Job, command: &Command, now: Millis) -> Job {
+    apply(job, command, &actor(), now).unwrap()
+}
+
+pub(crate) fn claim(owner: &str, lease: Duration) -> Command {
+    Command::Claim { owner: owner.to_owned(), lease }
+}
+
+pub(crate) fn ids(jobs: &[Job]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
+}
+
+/// Millis that long before.
+pub(crate) fn before(now: Millis, seconds: u64) -> Millis {
+    Millis(now.0 - 1_000 * seconds)
+}

@@ -1,0 +1,17 @@
+//! What only AWS does, against MiniStack: the tests that need it, with it beside them.
+
+use crate::{
+    run::Outcome,
+    tools::{self, Places},
+};
+
+/// Tests that need MiniStack are set aside by name and reason; the other steps leave them out.
+const TESTS: [&str; 8] =
+    ["run", "--workspace", "--test", "ministack", "--profile", "ci", "--run-ignored", "ignored-only"];
+
+/// Starts MiniStack, runs them, and ends it.
+pub(crate) fn run(places: &Places) -> Outcome {
+    tools::python_environment(places)?;
+    let (program, arg) = tools::nextest_program(places)?;
+    places.python("platform/ministack.py").arg("--").arg(program).arg(arg).args(TESTS).run()
+}
