@@ -152,12 +152,8 @@ impl Sink {
     ) -> PortResult<(Self, Option<Committed>)> {
         Ok(match uri {
             ObjectUri::S3 { .. } => {
-                let target = Target {
-                    uri: uri.clone(),
-                    on_existing,
-                    delivery_id: delivery.to_owned(),
-                    attributes,
-                };
+                let target =
+                    Target { uri: uri.clone(), on_existing, delivery_id: delivery.to_owned(), attributes };
                 let (sink, done) = S3Sink::open(client.clone(), target).await?;
                 (Self::S3(sink), done)
             }

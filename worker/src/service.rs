@@ -77,7 +77,8 @@ impl Service {
             }
         };
         let listener = TcpListener::bind(self.listen).await;
-        let listener = listener.map_err(|error| configuration(format!("--listen {}: {error}", self.listen)))?;
+        let listener =
+            listener.map_err(|error| configuration(format!("--listen {}: {error}", self.listen)))?;
         let config = sdk_config(&settings.region).await;
         let desk = Desk::with_clients(&Clients::new(&config), &settings, Actor::part("worker"));
         let drain = CancellationToken::new();

@@ -8,7 +8,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use eft_domain::{Actor, Job, JobState, Route, Tenant, job::Retention, message::Created, route::Profile, tenant::Output};
+use eft_domain::{
+    Actor, Job, JobState, Route, Tenant, job::Retention, message::Created, route::Profile, tenant::Output,
+};
 use eft_router::{Router, lookup::S3Objects};
 use eft_s3::{Config, Server};
 use eft_store::{
@@ -28,9 +30,11 @@ fn endpoint() -> String {
 }
 
 async fn settings(clients: &Clients) -> Settings {
-    let topic = async |name: &str| clients.sns.create_topic().name(name).send().await.unwrap().topic_arn.unwrap();
+    let topic =
+        async |name: &str| clients.sns.create_topic().name(name).send().await.unwrap().topic_arn.unwrap();
     let queue = clients.sqs.create_queue().queue_name("work.fifo");
-    let queue = queue.attributes(aws_sdk_sqs::types::QueueAttributeName::FifoQueue, "true").send().await.unwrap();
+    let queue =
+        queue.attributes(aws_sdk_sqs::types::QueueAttributeName::FifoQueue, "true").send().await.unwrap();
     let tables = TableNames::with_prefix("eft-");
     create_tables(&clients.dynamo, &tables).await.unwrap();
     Settings {
@@ -154,7 +158,8 @@ async fn workers_that_are_killed_lose_nothing_and_deliver_once() {
         }
         jobs
     };
-    let mut workers: Vec<_> = (0..2).map(|_| Worker::start(&settings, &account, &s3, folder.path())).collect();
+    let mut workers: Vec<_> =
+        (0..2).map(|_| Worker::start(&settings, &account, &s3, folder.path())).collect();
     let mut killed = 0;
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
     // Ten minutes are many times what it takes; this is a bound and not a measurement.

@@ -145,7 +145,8 @@ pub fn violations(receipt: &Receipt) -> Vec<String> {
 /// Owners follow each other: whoever takes a job has a token greater than everybody before.
 fn one_owner(history: &[JobEvent]) -> Result<(), String> {
     let broken = history.windows(2).find(|pair| {
-        pair[1].fence < pair[0].fence || (pair[1].after == JobState::Running && pair[1].fence == pair[0].fence)
+        pair[1].fence < pair[0].fence
+            || (pair[1].after == JobState::Running && pair[1].fence == pair[0].fence)
     });
     broken.map_or(Ok(()), |pair| {
         Err(format!("change {} has token {} after {}", pair[1].sequence, pair[1].fence, pair[0].fence))

@@ -16,6 +16,7 @@ mod archives;
 mod documents;
 mod ebcdic;
 mod fixed_width;
+mod messages;
 mod pgp;
 mod records;
 mod rewrites;
@@ -28,6 +29,7 @@ pub use archives::unzip;
 pub use documents::{edi, jsonl, xml};
 pub use ebcdic::ebcdic;
 pub use fixed_width::fixed_width;
+pub use messages::{ingest, work_message};
 pub use pgp::pgp;
 pub use records::{magic, slices, trailer, unique};
 pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
@@ -57,6 +59,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ebcdic", ebcdic),
     ("edi", edi),
     ("fixed_width", fixed_width),
+    ("ingest", ingest),
     ("jsonl", jsonl),
     ("magic", magic),
     ("manifest", manifest),
@@ -74,5 +77,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("unzip", unzip),
     ("uri", uri),
     ("utf8", utf8),
+    ("work_message", work_message),
     ("xml", xml),
 ];

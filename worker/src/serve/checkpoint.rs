@@ -44,7 +44,11 @@ impl Owned {
     }
 
     /// The checkpoint of the destination with this number, and what an earlier owner has left of it in the row.
-    pub fn checkpoint(self: &Arc<Self>, text: Option<&str>, at: usize) -> (Arc<LedgerCheckpoint>, Option<Checkpoint>) {
+    pub fn checkpoint(
+        self: &Arc<Self>,
+        text: Option<&str>,
+        at: usize,
+    ) -> (Arc<LedgerCheckpoint>, Option<Checkpoint>) {
         LedgerCheckpoint::open(self, text, at)
     }
 

@@ -64,7 +64,9 @@ impl Worker {
     async fn over(&self, job: &Job, why: &'static str) -> Claimed {
         match self.desk.tell(job).await {
             Ok(_) => Claimed::Not(Turn::Delete, why),
-            Err(_) => Claimed::Not(Turn::Again(Duration::from_secs(30)), "what has changed could not be told"),
+            Err(_) => {
+                Claimed::Not(Turn::Again(Duration::from_secs(30)), "what has changed could not be told")
+            }
         }
     }
 
@@ -72,7 +74,9 @@ impl Worker {
         let (Some(turn), Some(pinned)) = (job.turn, &job.route) else { return Ok(false) };
         let Some(route) = self.desk.route_of(job).await? else { return Ok(false) };
         let Ordering::Strict(policy) = route.ordering else { return Ok(false) };
-        let Some((first, before)) = self.desk.ledger.first_turn(&pinned.id).await?.filter(|(at, _)| *at < turn) else {
+        let Some((first, before)) =
+            self.desk.ledger.first_turn(&pinned.id).await?.filter(|(at, _)| *at < turn)
+        else {
             return Ok(false);
         };
         if policy == HeadOfLine::Block {

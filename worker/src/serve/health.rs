@@ -37,7 +37,12 @@ pub struct Pulse {
 impl Pulse {
     /// The pulse of a worker whose slots give a sign at least this often: three of them may be missed.
     pub fn new(every: Duration) -> Self {
-        Self { slots: Mutex::default(), ended: Mutex::default(), polls: AtomicU64::new(0), silence: every * 3 }
+        Self {
+            slots: Mutex::default(),
+            ended: Mutex::default(),
+            polls: AtomicU64::new(0),
+            silence: every * 3,
+        }
     }
 
     fn slots<T>(&self, then: impl FnOnce(&mut BTreeMap<usize, Slot>) -> T) -> T {
@@ -86,7 +91,9 @@ impl Pulse {
     pub fn check(&self) -> Result<(), String> {
         let stuck = |slots: &mut BTreeMap<usize, Slot>| {
             let silent = slots.iter().find(|(_, slot)| slot.beat.elapsed() > self.silence);
-            silent.map(|(at, slot)| format!("slot {at} has given no sign for {} s", slot.beat.elapsed().as_secs()))
+            silent.map(|(at, slot)| {
+                format!("slot {at} has given no sign for {} s", slot.beat.elapsed().as_secs())
+            })
         };
         self.slots(stuck).map_or(Ok(()), Err)
     }
@@ -107,7 +114,10 @@ impl Pulse {
             gauge(&RUNS, &format!("{{state=\"{state}\"}}"), *count);
         }
         let head = METRICS.iter().map(|metric| {
-            format!("# HELP {} {} ({})\n# TYPE {} {}\n", metric.name, metric.help, metric.unit, metric.name, metric.kind)
+            format!(
+                "# HELP {} {} ({})\n# TYPE {} {}\n",
+                metric.name, metric.help, metric.unit, metric.name, metric.kind
+            )
         });
         head.collect::<String>() + &text
     }
@@ -128,12 +138,15 @@ impl Pulse {
         let (status, body) = match &request[..read] {
             request if request.starts_with(b"GET /health ") => match self.check() {
                 Ok(()) => ("200 OK", "{\"status\":\"ok\"}\n".to_owned()),
-                Err(why) => ("503 Service Unavailable", format!("{{\"status\":\"stuck\",\"why\":\"{why}\"}}\n")),
+                Err(why) => {
+                    ("503 Service Unavailable", format!("{{\"status\":\"stuck\",\"why\":\"{why}\"}}\n"))
+                }
             },
             request if request.starts_with(b"GET /metrics ") => ("200 OK", self.metrics()),
             _ => ("404 Not Found", "there are /health and /metrics\n".to_owned()),
         };
-        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes()).await
     }
 }
@@ -150,7 +163,8 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-const SLOTS: Metric = Metric { name: "eft_slots", kind: "gauge", unit: "slots", help: "slots that take work" };
+const SLOTS: Metric =
+    Metric { name: "eft_slots", kind: "gauge", unit: "slots", help: "slots that take work" };
 const SLOTS_BUSY: Metric =
     Metric { name: "eft_slots_busy", kind: "gauge", unit: "slots", help: "slots that run a job" };
 const POLLS: Metric =
@@ -209,8 +223,11 @@ mod tests {
             }
             answers
         };
-        let answers = tokio::select! { answers = ask => answers, () = pulse.answer(listener) => unreachable!() };
-        assert!(answers[0].contains("200 OK") && answers[1].contains("eft_runs_total{state=\"SUCCEEDED\"} 1"));
+        let answers =
+            tokio::select! { answers = ask => answers, () = pulse.answer(listener) => unreachable!() };
+        assert!(
+            answers[0].contains("200 OK") && answers[1].contains("eft_runs_total{state=\"SUCCEEDED\"} 1")
+        );
         assert!(answers[2].contains("404"));
         assert!(METRICS.iter().all(|metric| answers[1].contains(metric.name)));
     }

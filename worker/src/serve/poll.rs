@@ -107,7 +107,10 @@ impl Worker {
         let message = match WorkMessage::parse(&received.body) {
             Ok(message) => message,
             Err(error) => {
-                log("message", &[("code", &error.code()), ("error", &error), ("receives", &received.receives)]);
+                log(
+                    "message",
+                    &[("code", &error.code()), ("error", &error), ("receives", &received.receives)],
+                );
                 return Turn::Leave;
             }
         };

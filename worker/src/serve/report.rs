@@ -13,7 +13,10 @@ impl Worker {
     /// Tell how a run ended. Its message is deleted only when that was told.
     pub(super) async fn report(&self, job: &Job, received: &Received) -> Turn {
         let code = job.failure.as_ref().map_or("", |failure| failure.code.as_str());
-        log("run", &[("job", &job.id), ("state", &job.state), ("code", &code), ("receives", &received.receives)]);
+        log(
+            "run",
+            &[("job", &job.id), ("state", &job.state), ("code", &code), ("receives", &received.receives)],
+        );
         self.pulse.ended(job.state);
         let told = self.desk.tell(job).await;
         if let Some(tenant) = &job.tenant

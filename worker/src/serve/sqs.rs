@@ -56,7 +56,8 @@ impl WorkQueue for Sqs {
 
     fn hide<'a>(&'a self, receipt: &'a str, time: Duration) -> BoxFuture<'a, StoreResult<()>> {
         async move {
-            let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
+            let request =
+                self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
             // SQS: 0 to 43,200 seconds.
             let time = seconds(time.min(Duration::from_secs(43_200)));
             let answer = request.visibility_timeout(time).send().await;
@@ -67,7 +68,8 @@ impl WorkQueue for Sqs {
 
     fn delete<'a>(&'a self, receipt: &'a str) -> BoxFuture<'a, StoreResult<()>> {
         async move {
-            let answer = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt).send().await;
+            let answer =
+                self.client.delete_message().queue_url(&self.url).receipt_handle(receipt).send().await;
             answer.map(|_| ()).map_err(|error| store_error("DeleteMessage", &error))
         }
         .boxed()
@@ -94,11 +96,15 @@ where
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
     let kind = match code {
         "AccessDenied" | "AccessDeniedException" | "KMS.AccessDeniedException" => StoreErrorKind::Denied,
-        "RequestThrottled" | "ThrottlingException" | "KmsThrottled" | "OverLimit" => StoreErrorKind::Throttled,
-        "ReceiptHandleIsInvalid" | "InvalidParameterValue" | "MessageNotInflight" | "QueueDoesNotExist"
-        | "AWS.SimpleQueueService.NonExistentQueue" | "AWS.SimpleQueueService.MessageNotInflight" => {
-            StoreErrorKind::Permanent
+        "RequestThrottled" | "ThrottlingException" | "KmsThrottled" | "OverLimit" => {
+            StoreErrorKind::Throttled
         }
+        "ReceiptHandleIsInvalid"
+        | "InvalidParameterValue"
+        | "MessageNotInflight"
+        | "QueueDoesNotExist"
+        | "AWS.SimpleQueueService.NonExistentQueue"
+        | "AWS.SimpleQueueService.MessageNotInflight" => StoreErrorKind::Permanent,
         _ => StoreErrorKind::Unavailable,
     };
     StoreError::new(kind, format!("{operation}: {}", DisplayErrorContext(error)))

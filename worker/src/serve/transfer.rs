@@ -113,7 +113,8 @@ impl Engine {
         let source = self.source(job)?;
         let goals = self.goals(job, route)?;
         let secrets = Arc::new(secrets::read(self.secrets.as_deref(), route)?);
-        let keys = Keyring::resolve(&route.stages, self.keys.as_ref(), std::time::SystemTime::now()).boxed().await?;
+        let keys =
+            Keyring::resolve(&route.stages, self.keys.as_ref(), std::time::SystemTime::now()).boxed().await?;
         let given = Given { secrets, keys, scanner: self.scanner.clone(), ..Given::default() };
         let mut whole: Option<Receipt> = None;
         let (mut failure, mut delivered, mut nothing_left) = (None, 0, false);
@@ -172,7 +173,8 @@ impl Engine {
     fn source(&self, job: &Job) -> Result<ObjectUri, Failure> {
         let arrival = &job.arrival;
         let bucket = self.buckets.get(&arrival.bucket).unwrap_or(&arrival.bucket);
-        let wrong = |error: &dyn std::fmt::Display| Failure::new(Code::SourceGone, format!("the source: {error}"));
+        let wrong =
+            |error: &dyn std::fmt::Display| Failure::new(Code::SourceGone, format!("the source: {error}"));
         Ok(ObjectUri::S3 {
             bucket: bucket.parse().map_err(|error| wrong(&error))?,
             key: arrival.key.parse().map_err(|error| wrong(&error))?,
@@ -196,17 +198,21 @@ impl Engine {
             run_id: Some(&run_id),
             version_id: Some(&job.arrival.version_id),
         };
-        let goal = |Destination::S3(S3Destination { bucket, key, on_existing, storage, .. }): &Destination| {
-            let key = key.render(&values).map_err(|error| {
-                Failure::new(Code::PlanRefused, format!("destination s3://{bucket}: the key cannot be made: {error}"))
-            })?;
-            Ok(Goal {
-                uri: ObjectUri::s3(bucket.clone(), key),
-                on_existing: *on_existing,
-                storage: storage.clone(),
-                original: false,
-            })
-        };
+        let goal =
+            |Destination::S3(S3Destination { bucket, key, on_existing, storage, .. }): &Destination| {
+                let key = key.render(&values).map_err(|error| {
+                    Failure::new(
+                        Code::PlanRefused,
+                        format!("destination s3://{bucket}: the key cannot be made: {error}"),
+                    )
+                })?;
+                Ok(Goal {
+                    uri: ObjectUri::s3(bucket.clone(), key),
+                    on_existing: *on_existing,
+                    storage: storage.clone(),
+                    original: false,
+                })
+            };
         let mut goals = route.destinations.iter().map(goal).collect::<Result<Vec<_>, Failure>>()?;
         goals.extend(self.archive_of(job, route)?);
         Ok(goals)
@@ -215,11 +221,16 @@ impl Engine {
     /// Where the original is archived: a name that is the job's alone, so that a replay finds it there.
     fn archive_of(&self, job: &Job, route: &Route) -> Result<Option<Goal>, Failure> {
         let Some(Archive { storage_class, original: true }) = &route.archive else { return Ok(None) };
-        let refused = |why: &dyn std::fmt::Display| Failure::new(Code::PlanRefused, format!("archive: {why}"));
-        let bucket = self.archive.as_ref().ok_or_else(|| refused(&"this worker was given no archive bucket"))?;
+        let refused =
+            |why: &dyn std::fmt::Display| Failure::new(Code::PlanRefused, format!("archive: {why}"));
+        let bucket =
+            self.archive.as_ref().ok_or_else(|| refused(&"this worker was given no archive bucket"))?;
         let key = format!("{}/{}", job.id, job.arrival.version_id);
         Ok(Some(Goal {
-            uri: ObjectUri::s3(bucket.parse().map_err(|error| refused(&error))?, key.parse().map_err(|error| refused(&error))?),
+            uri: ObjectUri::s3(
+                bucket.parse().map_err(|error| refused(&error))?,
+                key.parse().map_err(|error| refused(&error))?,
+            ),
             on_existing: OnExisting::Fail,
             storage: StorageOptions { storage_class: Some(*storage_class), ..StorageOptions::default() },
             original: true,

@@ -8,7 +8,8 @@ use eft_domain::{
 };
 use eft_fakes::Pattern;
 use eft_store::{
-    JobLedger, Load, Notify, Page, Put, Runs, StoreError, StoreErrorKind, StoreResult, Waiting, memory::Region,
+    JobLedger, Load, Notify, Page, Put, Runs, StoreError, StoreErrorKind, StoreResult, Waiting,
+    memory::Region,
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;

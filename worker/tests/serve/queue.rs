@@ -122,9 +122,10 @@ impl Fifo {
     fn with<T>(&self, receipt: &str, then: impl FnOnce(&mut VecDeque<Message>, usize) -> T) -> Option<T> {
         let (number, body) = receipt.split_once('/')?;
         let mut inner = self.inner();
-        let at = inner.messages.iter().position(|message| {
-            message.body == body && message.receipt.to_string() == number
-        })?;
+        let at = inner
+            .messages
+            .iter()
+            .position(|message| message.body == body && message.receipt.to_string() == number)?;
         Some(then(&mut inner.messages, at))
     }
 }
@@ -151,7 +152,9 @@ impl WorkQueue for Fifo {
             let hidden = Instant::now() + time;
             let done = self.with(receipt, |messages, at| messages[at].hidden = hidden);
             // An old receipt is refused, as SQS does it.
-            done.ok_or_else(|| StoreError::new(StoreErrorKind::Permanent, "the receipt is not valid any more"))
+            done.ok_or_else(|| {
+                StoreError::new(StoreErrorKind::Permanent, "the receipt is not valid any more")
+            })
         }
         .boxed()
     }

@@ -122,11 +122,14 @@ fn every_file_is_delivered_once_whatever_happens() {
         None => (0, number("EFT_SIM_SEEDS").unwrap_or(SEEDS)),
     };
     for seed in first..first + count {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         match runtime.block_on(one(seed)) {
             Ok(what) if count == 1 => println!("seed {seed}: {what}"),
             Ok(_) => {}
-            Err(why) => panic!("{why}\nEFT_SIM_SEED={seed} cargo test --workspace --test serve every_file -- --nocapture"),
+            Err(why) => panic!(
+                "{why}\nEFT_SIM_SEED={seed} cargo test --workspace --test serve every_file -- --nocapture"
+            ),
         }
     }
     println!("{count} seeds");

@@ -36,7 +36,11 @@ async fn a_killed_worker_is_followed_by_one_that_goes_on() {
     tokio::time::sleep(Duration::from_secs(900)).await;
     let job = world.job(world.jobs[0]).await;
     assert_eq!((job.state, job.fence), (JobState::Succeeded, 2));
-    assert!(world.store.read(job.id) <= 10, "at most one interval is read again: {}", world.store.read(job.id));
+    assert!(
+        world.store.read(job.id) <= 10,
+        "at most one interval is read again: {}",
+        world.store.read(job.id)
+    );
     second.kill();
 }
 
@@ -90,7 +94,11 @@ async fn a_cancelled_job_is_not_published() {
     while world.store.read(world.jobs[0]) < 3 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    world.desk.change_and_tell(world.jobs[0], &Command::Cancel { reason: "wrong file".into() }).await.unwrap();
+    world
+        .desk
+        .change_and_tell(world.jobs[0], &Command::Cancel { reason: "wrong file".into() })
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(900)).await;
     let job = world.job(world.jobs[0]).await;
     assert_eq!((job.state, world.store.published(job.id)), (JobState::Cancelled, 0));

@@ -133,7 +133,10 @@ impl Store {
                 upload
             }
         };
-        let first = earlier.filter(|it| it.uploads == [Some(upload.clone())]).and_then(|it| it.done).map_or(0, |done| done.parts);
+        let first = earlier
+            .filter(|it| it.uploads == [Some(upload.clone())])
+            .and_then(|it| it.done)
+            .map_or(0, |done| done.parts);
         let begun = Checkpoint { uploads: vec![Some(upload.clone())], ..new(run) };
         for part in first + 1..=PARTS {
             let time = Duration::from_millis(100 + self.draws.below(20_000));
@@ -172,7 +175,13 @@ fn failure(error: &PortError) -> Failure {
 
 fn new(run: RunId) -> Checkpoint {
     let text = String::new;
-    let pinned = Pinned { source: text(), route: text(), destination: text(), plan: text(), delivery: run.to_string() };
+    let pinned = Pinned {
+        source: text(),
+        route: text(),
+        destination: text(),
+        plan: text(),
+        delivery: run.to_string(),
+    };
     Checkpoint::new(pinned, vec![Vec::new()])
 }
 
@@ -191,7 +200,12 @@ impl Transfers for Store {
                 Ok(()) => (None, false),
                 Err((failure, nothing_left)) => (Some(failure), nothing_left),
             };
-            Finished { delivered: usize::from(failure.is_none()), failure, receipt: Some("{}".to_owned()), nothing_left }
+            Finished {
+                delivered: usize::from(failure.is_none()),
+                failure,
+                receipt: Some("{}".to_owned()),
+                nothing_left,
+            }
         }
         .boxed()
     }

@@ -93,7 +93,13 @@ fn arrival(number: usize) -> Arrived {
 
 impl World {
     /// With this many jobs of which `bad` break the rules; calls fail once in `once_in` times.
-    pub(crate) async fn new(draws: &Draws, jobs: usize, bad: usize, once_in: u64, doubles: fn(u64) -> bool) -> Self {
+    pub(crate) async fn new(
+        draws: &Draws,
+        jobs: usize,
+        bad: usize,
+        once_in: u64,
+        doubles: fn(u64) -> bool,
+    ) -> Self {
         let region = Region::new(Clock::simulated());
         let mut tenant = Tenant::new("acme".parse().unwrap());
         tenant.max_jobs = 4;
@@ -143,7 +149,8 @@ impl World {
             let mut work = Box::pin(worker.serve(slots));
             poll_fn(|context| {
                 if stopped.now.load(Relaxed) {
-                    *stopped.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+                    *stopped.waker.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(context.waker().clone());
                     return Poll::Pending;
                 }
                 work.as_mut().poll(context)

@@ -181,10 +181,7 @@ impl Archive {
         }
         // A list, because a closure within the stream would keep its caller's future from being `Send`.
         let lookups: Vec<_> = entries.iter().map(|entry| self.locate(entry, limits)).collect();
-        let located: Vec<_> = stream::iter(lookups)
-            .buffered(ahead.max(1))
-            .try_collect()
-            .await?;
+        let located: Vec<_> = stream::iter(lookups).buffered(ahead.max(1)).try_collect().await?;
         let (ranges, packed): (Vec<_>, Vec<Packed>) = located.into_iter().unzip();
         let what = match &packed[..] {
             [packed] => format!("entry {}", packed.name),

@@ -1,0 +1,157 @@
+//! Tenants do not reach each other (G8): every attempt fails.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod kit;
+
+use std::sync::Arc;
+
+use eft_domain::{
+    JobState, Route, Tenant,
+    message::Ingest,
+    route::{Match, Profile, RouteTable},
+    tenant::Output,
+};
+use eft_router::What;
+use eft_store::{Catalog, admission::admit_route};
+use kit::{World, route};
+
+async fn two() -> World {
+    let world = World::new();
+    world.tenant("acme").await;
+    world.tenant("globex").await;
+    world
+}
+
+fn matching(id: &str, tenant: &str, prefix: &str, glob: Option<&str>) -> Route {
+    Route {
+        matches: Some(Match { prefix: prefix.to_owned(), glob: glob.map(ToOwned::to_owned) }),
+        ..route(id, tenant, "")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_outside_its_tenants_prefix_takes_nothing_even_if_it_is_stored() {
+    let world = two().await;
+    for (at, prefix) in
+        ["tenants/globex/", "tenants/", "tenants/g", "", "tenants/acme", "tenants/acme2/"].iter().enumerate()
+    {
+        world.route(matching(&format!("thief-{at}"), "acme", prefix, None)).await;
+    }
+    let event = world.s3.put("tenants/globex/in/secret", "v1", 5);
+    assert_eq!(world.ingest(event).await.what, What::Unrouted);
+    let job = world.job();
+    assert_eq!((job.tenant, job.route, job.state), (None, None, JobState::Unrouted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_glob_reaches_out_of_its_prefix() {
+    let world = two().await;
+    for (at, glob) in ["**", "../globex/**", "*/../../globex/*", "**/globex/**", "?*"].iter().enumerate() {
+        let one = matching(&format!("trick-{at}"), "acme", &format!("tenants/acme/{at}/"), Some(glob));
+        world.route(one).await;
+    }
+    world.route(route("own", "globex", "")).await;
+    for (at, key) in
+        ["tenants/globex/a", "tenants/globex/acme/a", "tenants/acme/../globex/a"].iter().enumerate()
+    {
+        let event = world.s3.put(key, &format!("v{at}"), 5);
+        let job = world.ingest(event).await.job.unwrap();
+        let owner = job.tenant.as_ref().map(eft_domain::TenantId::as_str);
+        // In a key `..` is a name like any other: the last one is a key of acme's, which none of its routes takes.
+        assert_eq!(owner, key.starts_with("tenants/globex/").then_some("globex"), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_with_anothers_name_or_prefix_is_refused_when_it_is_saved() {
+    let world = two().await;
+    let acme = world.region.tenant(&"acme".parse().unwrap()).await.unwrap().unwrap();
+    let table = RouteTable::default();
+    for (bad, says) in [
+        (matching("r", "acme", "tenants/globex/", None), "must start with `tenants/acme/`"),
+        (matching("r", "globex", "tenants/acme/", None), "not of tenant acme"),
+        (matching("r", "acme", "tenants/acme", None), "must start with"),
+    ] {
+        let faults = admit_route(&bad, &acme, &table).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.contains(says)), "{faults:?}");
+    }
+    let saved = RouteTable::new([Arc::new(matching("r", "acme", "tenants/acme/in/", Some("*.csv")))]);
+    let tie = admit_route(&matching("s", "acme", "tenants/acme/in/", Some("a*")), &acme, &saved).unwrap_err();
+    assert!(tie[0].contains("ties with route r"), "{tie:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_that_delivers_into_anothers_place_takes_nothing_even_if_it_is_stored() {
+    let world = two().await;
+    let mut acme = world.tenant("acme").await;
+    acme.outputs = vec![Output { bucket: "acme-out".parse().unwrap(), prefix: "acme/".to_owned() }];
+    world.region.put_tenant(&acme).await.unwrap();
+    let to = |id: &str, folder: &str, bucket: &str, key: &str| {
+        let text = format!(
+            "{{id: {id}, tenant: acme, match: {{prefix: \"tenants/acme/{folder}\"}}, stages: [], \
+             destinations: [{{s3: {{bucket: {bucket}, key: \"{key}\", on_existing: fail}}}}]}}"
+        );
+        Route::parse_yaml(&text, Profile::Platform).unwrap()
+    };
+    world.route(to("good", "good/", "acme-out", "acme/{name}")).await;
+    world.route(to("bucket", "bucket/", "globex-out", "acme/{name}")).await;
+    world.route(to("prefix", "prefix/", "acme-out", "{name}")).await;
+    for (folder, what) in [("good", What::Accepted), ("bucket", What::Unrouted), ("prefix", What::Unrouted)] {
+        let event = world.s3.put(&format!("tenants/acme/{folder}/a"), folder, 5);
+        assert_eq!(world.ingest(event).await.what, what, "{folder}");
+    }
+    let (_, told) = world.region.published().pop().unwrap();
+    assert!(told["data"]["reason"].as_str().unwrap().contains("may not deliver"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_of_a_key_names_no_other_tenant() {
+    let world = two().await;
+    world.route(route("secret-route", "globex", "")).await;
+    let event = world.s3.put("tenants/acme/a", "v1", 5);
+    world.ingest(event).await;
+    let (_, told) = world.region.published().pop().unwrap();
+    assert!(!told.to_string().contains("globex") && !told.to_string().contains("secret-route"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_file_or_report_of_one_tenant_completes_nothing_of_another() {
+    let world = two().await;
+    world.route(kit::when("control_file(\".done\")", route("a", "acme", ""))).await;
+    world.route(kit::when("transfer_event", route("g", "globex", ""))).await;
+    let (one, other) = (world.s3.put("tenants/acme/x", "v1", 5), world.s3.put("tenants/globex/x", "v2", 5));
+    world.ingest(one).await;
+    world.ingest(other).await;
+    let control = world.s3.put("tenants/globex/x.done", "c", 0);
+    world.ingest(control).await;
+    world.message(&kit::uploaded("tenants/acme/x", 5, Some("etag-v2"), true)).await;
+    let waiting = world.region.jobs().into_iter().filter(|job| job.arrival.key.ends_with("/x"));
+    assert!(waiting.into_iter().all(|job| job.state == JobState::Incomplete));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_jobs_of_one_tenant_do_not_delay_ten_of_another() {
+    let world = two().await;
+    world.route(route("a", "acme", "")).await;
+    world.route(route("g", "globex", "")).await;
+    for at in 0..10_000 {
+        let event = world.s3.put(&format!("tenants/acme/{at}"), "v1", 1 << 20);
+        world.router.ingest(&Ingest::Created(event), None).await.unwrap();
+    }
+    let tenants: Vec<_> =
+        world.region.tenants().await.unwrap().into_iter().map(|tenant: Tenant| tenant.id).collect();
+    assert_eq!(world.router.desk.release(&tenants).await, Ok(50), "acme's quota");
+    for at in 0..10 {
+        let event = world.s3.put(&format!("tenants/globex/{at}"), "v1", 1 << 20);
+        world.ingest(event).await;
+    }
+    let waiting = world.region.jobs().into_iter().filter(|job| job.sent_at.is_none());
+    let of_globex = waiting.filter(|job| job.tenant.as_ref().unwrap().as_str() == "globex").count();
+    assert_eq!(of_globex, 0, "all ten are in the queue");
+    let mut groups = 0;
+    while world.region.take_work().is_some() {
+        groups += 1;
+    }
+    assert_eq!(groups, 60);
+}
