@@ -119,9 +119,10 @@ codes! {
     /// An archive has more entries than `limits.max_entries`.
     LimitEntries = "limit.max_entries", Rejected,
         "the sender sends fewer files in one archive, or the route's owner raises `limits.max_entries`";
-    /// Objects, arrays or elements are nested deeper than `limits.max_depth`.
+    /// Objects, arrays or elements are nested deeper than `limits.max_depth`, or compressed packets deeper than any
+    /// program nests them.
     LimitDepth = "limit.max_depth", Rejected,
-        "the sender flattens the data, or the route's owner raises `limits.max_depth` if it is meant to be that deep";
+        "the sender nests the data less, or the route's owner raises `limits.max_depth` if it is that, and meant to be that deep";
     /// A Parquet file would have more row groups than its description may hold.
     LimitRowGroups = "limit.max_row_groups", Rejected,
         "the route's owner raises `row_group_bytes`, or the sender splits the file";

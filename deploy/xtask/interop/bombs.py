@@ -8,6 +8,8 @@ import lzma
 import zipfile
 import zlib
 
+import pgp
+
 import eft
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -146,3 +148,74 @@ def test_zip(bed):
     with zipfile.ZipFile(nested, "w") as archive:
         archive.writestr("inner.zip", packed.getvalue())
     refused(bed, "nested.zip", nested.getvalue(), route, "archive.unsupported", "inner.zip")
+
+
+def packet(tag, body):
+    """RFC 9580, 4.2.1, with a length of four octets."""
+    return bytes([0xC0 | tag, 0xFF]) + len(body).to_bytes(4, "big") + body
+
+
+def exploding(algorithm):
+    """A compressed packet of a literal one of 256 MiB."""
+    times = 256
+    literal = bytes([0xC0 | 11, 0xFF]) + (times * MIB + 6).to_bytes(4, "big") + b"b\0" + bytes(4)
+    if algorithm == 3:
+        packer = bz2.BZ2Compressor()
+        return packet(8, b"\3" + packer.compress(literal) + b"".join(packer.compress(bytes(MIB)) for _ in range(times)) + packer.flush())
+    # Raw, whose blocks can be told again: a checksum could not.
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    first, block = [packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH) for data in (literal, bytes(MIB))]
+    return packet(8, b"\1" + first + block * times + packer.flush())
+
+
+def nested(levels):
+    """A literal packet, compressed so many times over."""
+    data = packet(11, b"b\0" + bytes(4) + b"x")
+    for _ in range(levels):
+        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        data = packet(8, b"\1" + packer.compress(data) + packer.flush())
+    return data
+
+
+def sealed(packets):
+    """These packets in an encrypted message, which GnuPG makes of them as they are."""
+    return pgp.made("--no-literal", "-z", "0", "--encrypt", "-r", "ours@", data=packets)
+
+
+def refused_pgp(bed, name, message, code, *says, limits="max_ratio: 200", stage="pgp_decrypt: { keys: [ours], verify: none }"):
+    flags = [*FLAGS, "--keys", pgp.keys(bed)]
+    refused(bed, name, message, f"limits: {{ {limits} }}\nstages:\n  - {stage}\n", code, *says, flags=flags)
+
+
+def test_openpgp_compressed(bed):
+    """256 MiB of 256 KiB by deflate, of a few hundred bytes by bzip2: encrypted, and as `pgp_verify` reads it; by ratio and by size."""
+    verify = "pgp_verify: { signers: [acme] }"
+    for algorithm in (1, 3):
+        packets = exploding(algorithm)
+        message = sealed(packets)
+        for name, data, stage in [("sealed", message, "pgp_decrypt: { keys: [ours], verify: none }"), ("open", packets, verify)]:
+            refused_pgp(bed, f"ratio-{algorithm}-{name}.pgp", data, "limit.max_ratio", "observed ", "the route allows 200", stage=stage)
+            size = "max_ratio: 1000000, max_output_bytes: 64MiB"
+            refused_pgp(bed, f"size-{algorithm}-{name}.pgp", data, "limit.max_output_bytes", f"at least {64 * MIB + 1} bytes", limits=size, stage=stage)
+
+
+def test_openpgp_nested(bed):
+    for levels in (3, 1000):
+        refused_pgp(bed, f"nested-{levels}.pgp", sealed(nested(levels)), "limit.max_depth", "observed 3 compressed packets within each other, at most 2")
+    refused_pgp(bed, "nested.pgp", nested(1000), "limit.max_depth", "at most 2", stage="pgp_verify: { signers: [acme] }")
+
+
+def test_openpgp_claims(bed):
+    """Packets that say they are of 4 GiB and would be held, chunks longer than may be, packets without end: no limit of the
+    route, for no message is like that. Nobody waits for 4 GiB that do not come."""
+    huge, key = (0xFFFFFFFF).to_bytes(4, "big"), pgp.made("--encrypt", "-r", "ours@", data=b"x")[:399]
+    refused_pgp(bed, "key.pgp", b"\xc1\xff" + huge + bytes(MIB), "format.corrupt", "a packet of type 1 has 4294967295 bytes, at most 16384")
+    refused_pgp(bed, "name.pgp", b"\xcd\xfe" + bytes(MIB), "format.corrupt", "a packet of type 13 has no fixed length")
+    refused_pgp(bed, "keys.pgp", key * 1000, "format.corrupt", "more than 256 packets")
+    for size in (17, 56, 255):
+        chunks = bytes([1, 9, 2, size]) + bytes(15 + 32 * MIB)
+        refused_pgp(bed, f"chunks-{size}.pgp", key + packet(20, chunks), "format.corrupt", "OpenPGP")
+    refused_pgp(bed, "literal.pgp", b"\xcb\xff" + huge + b"b\0" + bytes(4), "format.truncated", "ends within a packet", stage="pgp_verify: { signers: [acme] }")
+    # Argon2 over 2 TiB, for a passphrase nobody looks for.
+    stretched = packet(3, bytes([4, 9, 4]) + bytes(16) + bytes([1, 4, 31]))
+    refused_pgp(bed, "argon2.pgp", stretched + packet(18, b"\1" + bytes(MIB)), "crypto.no_key", "to a passphrase and to no key")

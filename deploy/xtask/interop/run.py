@@ -20,6 +20,7 @@ import indeterminate
 import objects
 import parquet_out
 import pgp
+import real_files
 import records
 import refusals_faults
 import refusals_input
@@ -35,7 +36,7 @@ import eft
 
 MODULES = [
     gates, bombs, catalogue, records, objects, sidecars, scans, splits, archives, concats, codecs_in, codecs_out, zips_out,
-    parquet_out, pgp,
+    parquet_out, pgp, real_files,
     refusals_input, refusals_places, refusals_faults, indeterminate, refusals_usage,
 ]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"

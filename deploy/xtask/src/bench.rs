@@ -12,5 +12,5 @@ pub(crate) fn bench(args: &[String]) -> Outcome {
     })?;
     step("other programs", || tools::programs(&places))?;
     step("Python environment", || tools::python_environment(&places))?;
-    places.python("bench/bench.py").args(args).run()
+    places.python("bench/bench.py", "release").args(args).run()
 }

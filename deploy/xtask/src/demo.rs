@@ -11,5 +11,5 @@ pub(crate) fn demo() -> Outcome {
         places.build_release(["-p", "eft-worker", "-p", "eft-s3"])
     })?;
     step("Python environment", || tools::python_environment(&places))?;
-    places.python("demo/demo.py").run()
+    places.python("demo/demo.py", "release").run()
 }

@@ -1,4 +1,7 @@
 //! `cargo xtask test`: everything CI runs, cheap checks first, stopping at the first step that fails.
+//!
+//! All that runs is built once, in the profile of the tests and of the whole workspace: any other profile, and any choice of
+//! packages, would have cargo build the dependencies again, which takes longer than all tests together.
 
 use crate::{
     guards, interop, platform,
@@ -22,7 +25,7 @@ pub(crate) fn test() -> Outcome {
         places.cargo(["test", "--doc", "--workspace", "--quiet"]).run()
     })?;
     step("7/8 benches, each once", || {
-        places.cargo(["bench", "-p", "eft-benches", "--quiet", "--", "--test"]).run()
+        places.cargo(["test", "--workspace", "--bench", "*", "--quiet"]).run()
     })?;
     step("8/8 gates, and other clients", || interop::run(&places, &[]))?;
     println!(

@@ -65,14 +65,15 @@ impl Places {
         self.cargo(["build", "--release", "--quiet"]).args(what).run()
     }
 
-    /// A script of this crate, in the Python environment.
-    pub(crate) fn python(&self, script: &str) -> Run {
+    /// A script of this crate, in the Python environment, for the programs that cargo has put into this folder of its
+    /// target folder.
+    pub(crate) fn python(&self, script: &str, built: &str) -> Run {
         Run::new(&self.root, self.eft.join("venv/bin/python"))
             .arg(self.own(script))
             .env("PYTHONPATH", self.own("common"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONUNBUFFERED", "1")
-            .env("EFT_BIN", self.target.join("release"))
+            .env("EFT_BIN", self.target.join(built))
             .env("EFT_DIR", &self.eft)
             .env("CARGO_TARGET_DIR", &self.target)
     }

@@ -169,7 +169,14 @@ pub fn decompress_zstd(data: &[u8]) {
     let result = zstd::zstd_safe::decompress(&mut read, &file).map_err(zstd::zstd_safe::get_error_name);
     match (&outcome.verdict, result) {
         (Ok(()), result) => {
-            assert_eq!(result, Ok(read.len()), "libzstd refuses it");
+            // At once it refuses a compressed block of no bytes; read in pieces, as every program does, it makes nothing
+            // of it. The block's header is such a size and type, of the last block or of another.
+            let empty_block = file.windows(3).any(|header| matches!(header, [4 | 5, 0, 0]));
+            if result.is_err() && empty_block {
+                read = zstd::stream::decode_all(&file[..]).expect("libzstd reads it in pieces");
+            } else {
+                assert_eq!(result, Ok(read.len()), "libzstd refuses it");
+            }
             assert!(read == outcome.bytes, "libzstd reads something else");
         }
         (Err(failure), Ok(_)) => {

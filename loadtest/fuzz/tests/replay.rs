@@ -22,6 +22,13 @@ fn every_target_has_a_corpus_and_every_corpus_a_target() {
     assert_eq!(names(corpus()), targets);
     let binaries = names(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets"));
     assert_eq!(binaries, targets.iter().map(|name| format!("{name}.rs")).collect());
+    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let built: BTreeSet<String> = manifest
+        .lines()
+        .filter_map(|line| line.strip_prefix("path = \"fuzz_targets/")?.strip_suffix(".rs\""))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(built, targets, "the binaries in Cargo.toml");
 }
 
 #[test]

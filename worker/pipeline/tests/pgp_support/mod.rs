@@ -4,8 +4,9 @@
 use std::{
     fs,
     io::Write,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::LazyLock,
     time::{Duration, SystemTime},
 };
@@ -23,7 +24,6 @@ use eft_pipeline::{
     stage::AnyStage,
 };
 use futures::{FutureExt, future::BoxFuture};
-use tempfile::TempDir;
 
 /// The committed keys.
 pub(crate) fn folder() -> PathBuf {
@@ -58,7 +58,12 @@ impl Keys for Committed {
 }
 
 /// GnuPG with the committed keys, in a home of its own.
-pub(crate) struct Gpg(TempDir);
+pub(crate) struct Gpg {
+    home: PathBuf,
+    /// Waits for the end of this process, however it ends, and takes the home away with the agent that GnuPG has left
+    /// there: what a static holds is never dropped.
+    _caretaker: Child,
+}
 
 /// One home for all tests of a program: making it takes a second.
 pub(crate) static GPG: LazyLock<Gpg> = LazyLock::new(Gpg::new);
@@ -66,8 +71,20 @@ pub(crate) static GPG: LazyLock<Gpg> = LazyLock::new(Gpg::new);
 impl Gpg {
     fn new() -> Self {
         // The path of an agent's socket may not be long.
-        let gpg = Self(tempfile::Builder::new().prefix("gpg").tempdir_in("/tmp").unwrap());
-        fs::set_permissions(gpg.0.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        let home = tempfile::Builder::new().prefix("gpg").tempdir_in("/tmp").unwrap().keep();
+        let caretaker = Command::new("sh")
+            .args(["-c", r#"read _; gpgconf --homedir "$0" --kill all; rm -rf "$0""#])
+            .arg(&home)
+            // The other end is closed with this process.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // It outlives a signal to the group of the test.
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let gpg = Self { home, _caretaker: caretaker };
+        fs::set_permissions(&gpg.home, PermissionsExt::from_mode(0o700)).unwrap();
         let mut keys: Vec<_> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
         keys.retain(|path| path.extension().is_some_and(|extension| extension == "asc"));
         keys.sort();
@@ -92,7 +109,7 @@ impl Gpg {
     pub(crate) fn attempt(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut child = Command::new("gpg")
             .arg("--homedir")
-            .arg(self.0.path())
+            .arg(&self.home)
             .args(["--batch", "--no-tty", "--quiet", "--yes", "--trust-model", "always"])
             .args(["--pinentry-mode", "loopback", "--passphrase", "sesame"])
             .args(arguments)

@@ -125,10 +125,13 @@ impl Frames {
         let most = if tag == PADDING { MAX_PADDING } else { MAX_SMALL };
         match length {
             Length::Fixed(length) if *length <= most => {}
-            _ => {
+            Length::Fixed(length) => {
                 return corrupt(format!(
-                    "a packet of type {tag} is longer than {most} bytes or of no fixed length"
+                    "a packet of type {tag} has {length} bytes, at most {most} are read"
                 ));
+            }
+            Length::Partial(_) | Length::Rest => {
+                return corrupt(format!("a packet of type {tag} has no fixed length"));
             }
         }
         match tag {

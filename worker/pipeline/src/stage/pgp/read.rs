@@ -163,7 +163,7 @@ impl Reading {
         if depth > MAX_COMPRESSED {
             let observed = format!("{depth} compressed packets within each other");
             return Err(Failure::new(
-                Code::FormatRefused,
+                Code::LimitDepth,
                 format!("observed {observed}, at most {MAX_COMPRESSED} are read"),
             ));
         }
