@@ -22,7 +22,7 @@ pub enum CheckpointAt {
     /// In a file.
     File(PathBuf),
     /// In a store, with what an earlier run has left in it.
-    Store(Arc<dyn CheckpointStore>, Option<Checkpoint>),
+    Store(Arc<dyn CheckpointStore>, Box<Option<Checkpoint>>),
 }
 
 impl CheckpointAt {
@@ -32,7 +32,7 @@ impl CheckpointAt {
                 let (file, earlier) = CheckpointFile::open(path)?;
                 (Arc::new(file), earlier)
             }
-            Self::Store(store, earlier) => (Arc::clone(store), earlier.clone()),
+            Self::Store(store, earlier) => (Arc::clone(store), Option::clone(earlier)),
         })
     }
 }

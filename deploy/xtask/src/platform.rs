@@ -13,5 +13,5 @@ const TESTS: [&str; 8] =
 pub(crate) fn run(places: &Places) -> Outcome {
     tools::python_environment(places)?;
     let (program, arg) = tools::nextest_program(places)?;
-    places.python("platform/ministack.py").arg("--").arg(program).arg(arg).args(TESTS).run()
+    places.python("platform/ministack.py", "debug").arg("--").arg(program).arg(arg).args(TESTS).run()
 }

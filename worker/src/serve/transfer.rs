@@ -137,7 +137,7 @@ impl Engine {
                 storage: goal.storage.clone(),
                 run: Some(job.run()),
                 shared: Some(self.shared.clone()),
-                checkpoint: self.keeps(route).then(|| CheckpointAt::Store(store.clone(), earlier)),
+                checkpoint: self.keeps(route).then(|| CheckpointAt::Store(store.clone(), Box::new(earlier))),
                 interval: None,
             };
             let done = moved(run, cancel.clone()).await;

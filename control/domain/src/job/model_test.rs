@@ -37,6 +37,10 @@ struct World {
     workers: [Option<Worker>; 2],
 }
 
+/// What distinguishes a world from another for everything that can still happen: state, strikes, whether it may be
+/// published, what is left of the lease, whether it was held, S3, and of each worker whether its token is the row's.
+type Canonical = (JobState, u32, bool, Option<u64>, bool, Store, [Option<(bool, bool, u8)>; 2]);
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Time,
@@ -223,8 +227,7 @@ impl World {
         }
     }
 
-    /// What distinguishes it from another for everything that can still happen.
-    fn canonical(&self) -> (JobState, u32, bool, Option<u64>, bool, Store, [Option<(bool, bool, u8)>; 2]) {
+    fn canonical(&self) -> Canonical {
         let lease = self.job.lease.as_ref().map(|lease| lease.until.0.saturating_sub(self.now));
         let workers = self
             .workers
