@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything CI runs, cheap checks first, stopping at the first step that fails.
 //!
-//! All that runs is built once, in the profile of the tests and of the whole workspace: any other profile, and any choice of
-//! packages, would have cargo build the dependencies again, which takes longer than all tests together.
+//! Tests and benches are built once, in the profile of the tests and of the whole workspace: any other profile, and any choice
+//! of packages, would have cargo build the dependencies again, which takes longer than all tests together. Only the programs of
+//! the last step are built as they ship.
 
 use crate::{
     guards, interop, platform,
