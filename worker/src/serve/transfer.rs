@@ -124,7 +124,8 @@ impl Engine {
                 break;
             }
             let (store, earlier) = owned.checkpoint(job.checkpoint.as_deref(), at);
-            let run = run::Job {
+            let begun = earlier.is_some();
+            let mut run = run::Job {
                 route: if goal.original { self.identity(route) } else { Route::clone(route) },
                 source: source.clone(),
                 destination: goal.uri.clone(),
@@ -140,7 +141,13 @@ impl Engine {
                 checkpoint: self.keeps(route).then(|| CheckpointAt::Store(store.clone(), Box::new(earlier))),
                 interval: None,
             };
-            let done = moved(run, cancel.clone()).await;
+            let mut done = moved(run.clone(), cancel.clone()).await;
+            // A checkpoint of another version or size of worker is no fault of the file: it is begun anew, and the sweep
+            // removes the upload that nothing names any more.
+            if begun && matches!(&done, Err(failed) if failed.code == Code::CheckpointRefused) {
+                run.checkpoint = Some(CheckpointAt::Store(store.clone(), Box::new(None)));
+                done = moved(run, cancel.clone()).await;
+            }
             nothing_left |= store.is_removed();
             let (receipt, failed) = match done {
                 Ok(done) => (Some(done.receipt), done.failure),
