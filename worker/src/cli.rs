@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use eft_domain::{
     ByteSize, Class, Code, Failure, ObjectUri, Route,
     receipt::{DeliveryOutcome, SignedReceipt},
-    route::{OnExisting, Profile, StorageOptions, did_you_mean},
+    route::{Profile, did_you_mean},
 };
 use eft_pipeline::{
     budget::Budget,
@@ -29,7 +29,7 @@ use eft_worker::{
     clamd::{Address, Clamd},
     kept::CheckpointAt,
     keys::Folder,
-    place,
+    place::{self, Goal},
     run::Job,
     s3::{Client, crc_to_text},
     secrets,
@@ -147,14 +147,12 @@ impl What {
             route,
             given: Given { secrets, keys, scanner, ..Given::default() },
             source: self.source,
-            destination: self.destination,
+            destinations: vec![Goal::new(self.destination)],
             memory: self.memory,
             concurrency: usize::from(self.concurrency),
             part_size: self.part_size,
             server_copy: !self.no_server_copy,
             checkpoint: self.checkpoint.map(CheckpointAt::File),
-            on_existing: OnExisting::Fail,
-            storage: StorageOptions::default(),
             run: None,
             shared: None,
             interval: self.checkpoint_interval,
@@ -254,7 +252,7 @@ fn stages(name: Option<&str>, json: bool) -> Result<(), Failure> {
 }
 
 async fn transfer(job: Job, receipt: Option<PathBuf>, quiet: bool, json: bool) -> Result<(), Failure> {
-    if json && job.destination == ObjectUri::Std {
+    if json && job.destinations.iter().any(|goal| goal.uri == ObjectUri::Std) {
         let message = "--json and the destination - are both standard output: use --receipt FILE";
         return Err(configuration(message.to_owned()));
     }

@@ -10,12 +10,12 @@ impl Job {
     /// It makes several objects, each with a place of its own.
     pub(crate) fn is_several(&self) -> bool {
         let unpacks = self.route.unpacks_several();
-        self.route.splits() || (unpacks && (self.destination.numbered(1).is_some() || self.is_named()))
+        self.route.splits() || (unpacks && (self.goal().uri.numbered(1).is_some() || self.is_named()))
     }
 
     /// The places are named after the entries of an archive.
     pub(crate) fn is_named(&self) -> bool {
-        self.destination.of_entry("a").is_some()
+        self.goal().uri.of_entry("a").is_some()
     }
 
     /// What cannot be carried out at these places.
@@ -38,11 +38,11 @@ impl Job {
             (true, true) => refused(
                 "`split` numbers its objects: put {n} into the name of the destination, not {entry}".into(),
             ),
-            (true, false) if self.destination.numbered(1).is_none() => refused(
+            (true, false) if self.goal().uri.numbered(1).is_none() => refused(
                 "`split` makes several objects: put {n}, their number, into the name of the destination"
                     .into(),
             ),
-            (false, true) if self.destination.numbered(1).is_some() => {
+            (false, true) if self.goal().uri.numbered(1).is_some() => {
                 refused("the destination has {n} and {entry}: put one of them into its name".into())
             }
             _ => Ok(()),
@@ -54,12 +54,12 @@ impl Job {
         if !self.is_named() {
             return Ok(());
         }
-        let is_local = matches!(self.destination, ObjectUri::Local(_));
+        let is_local = matches!(self.goal().uri, ObjectUri::Local(_));
         let all: HashSet<&str> = names.iter().map(String::as_str).collect();
         for name in names {
             let mut folders = name.match_indices('/').map(|(at, _)| &name[..at]);
             // Of files such names are other names of the same; in S3 each is one of its own.
-            let why = if self.destination.of_entry(name).is_none() {
+            let why = if self.goal().uri.of_entry(name).is_none() {
                 "makes no name of an object"
             } else if is_local && name.split('/').any(|step| matches!(step, "" | ".")) {
                 "has an empty step"
@@ -76,7 +76,7 @@ impl Job {
 
     /// What a file is named in an archive that is made: as the archive, less its `.zip`.
     pub(crate) fn entry_name(&self) -> Option<String> {
-        let name = self.destination.name();
+        let name = self.goal().uri.name();
         let cut = name.len().saturating_sub(4);
         let is_zip = name.get(cut..).is_some_and(|end| end.eq_ignore_ascii_case(".zip"));
         let name = if is_zip { &name[..cut] } else { name };

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use eft_domain::{ObjectUri, ObjectVersion, Route, route::OnExisting};
+use eft_domain::{
+    ObjectUri, ObjectVersion, Route,
+    route::{OnExisting, StorageOptions},
+};
 use eft_pipeline::port::{Committed, ErrorKind, Numbered, ObjectSink, ObjectSource, PortError, PortResult};
 use futures::{FutureExt, future::BoxFuture};
 
@@ -12,6 +15,24 @@ use crate::{
     s3::{Attributes, Client, S3Sink, S3Source, Target},
     stdio::{StdinSource, StdoutSink},
 };
+
+/// Where a job's output goes, and how it is kept there.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// The name, which may stand for several.
+    pub uri: ObjectUri,
+    /// What to do when it is taken.
+    pub on_existing: OnExisting,
+    /// How the object is stored.
+    pub storage: StorageOptions,
+}
+
+impl Goal {
+    /// To a name that has to be free, stored as the place itself says.
+    pub fn new(uri: ObjectUri) -> Self {
+        Self { uri, on_existing: OnExisting::Fail, storage: StorageOptions::default() }
+    }
+}
 
 /// A source with what was pinned.
 pub struct Opened {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eft_domain::{
     ByteSize, Class, Code, Failure, ObjectUri, Route, RunId,
     receipt::{Method, Receipt},
-    route::{OnEmpty, OnExisting, StageSpec, StorageOptions},
+    route::{OnEmpty, StageSpec},
 };
 use eft_pipeline::{
     budget::Budget,
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     input::{Found, look_around},
     kept::{CheckpointAt, Kept, described},
-    place::{self, Opened, Series, Sink},
+    place::{self, Goal, Opened, Series, Sink},
     receipt::{Ended, Facts, Identity, receipt},
     s3::{self, Client, ServerCopy},
 };
@@ -40,8 +40,8 @@ pub struct Job {
     pub route: Route,
     /// Where from.
     pub source: ObjectUri,
-    /// Where to.
-    pub destination: ObjectUri,
+    /// Where to: all get the same bytes, from one pass over the source.
+    pub destinations: Vec<Goal>,
     /// Memory for bytes in flight and stages; `None`: as much as the object's size asks for.
     pub memory: Option<ByteSize>,
     /// Most requests in flight in each direction.
@@ -52,10 +52,6 @@ pub struct Job {
     pub given: Given,
     /// S3 may copy the object itself when no stage reads it.
     pub server_copy: bool,
-    /// What to do when the destination's name is taken.
-    pub on_existing: OnExisting,
-    /// How the object is stored.
-    pub storage: StorageOptions,
     /// Which run this is, where somebody has numbered it; otherwise the first of its source on its route.
     pub run: Option<RunId>,
     /// What the runs of one process have in common; `None`: this one is alone.
@@ -73,6 +69,8 @@ pub struct Shared {
     pub budget: Budget,
     /// All threads for stages.
     pub pool: Pool,
+    /// All connections to S3.
+    pub clients: s3::Clients,
 }
 
 /// A finished job.
@@ -92,6 +90,10 @@ pub struct Preview {
 }
 
 impl Job {
+    pub(crate) fn goal(&self) -> &Goal {
+        &self.destinations[0]
+    }
+
     fn plan(&self, size: Option<u64>, found: &Found, threads: usize) -> Result<Plan, Failure> {
         self.refuse_unproven_output()?;
         self.refuse_places()?;
@@ -128,7 +130,7 @@ impl Job {
             StageSpec::Scan(_) => Some("scanned is clean"),
             _ => None,
         });
-        let Some(what) = what.filter(|_| self.destination == ObjectUri::Std) else { return Ok(()) };
+        let Some(what) = what.filter(|_| self.goal().uri == ObjectUri::Std) else { return Ok(()) };
         let message = format!(
             "what is {what} only once its end was read, and standard output cannot be taken back: name a file or an \
              object"
@@ -138,7 +140,7 @@ impl Job {
 
     /// What the sink takes, without opening it.
     fn sink_limits(&self) -> SinkLimits {
-        match &self.destination {
+        match &self.goal().uri {
             ObjectUri::S3 { .. } => SinkLimits::S3,
             ObjectUri::Local(_) => SinkLimits { min_part: 1, ..SinkLimits::S3 },
             ObjectUri::Std => SinkLimits { min_part: 1, sequential: true, ..SinkLimits::S3 },
@@ -147,10 +149,17 @@ impl Job {
 
     /// Routes that look at no byte move none within S3.
     fn copy_method(&self, opened: &Opened) -> Option<s3::Method> {
-        let asked = self.server_copy && self.route.only_joins() && self.destination.is_s3();
+        let asked = self.server_copy && self.route.only_joins() && self.goal().uri.is_s3();
         let sources: Vec<_> =
             opened.s3.iter().filter(|_| asked).map(|source| source.size_and_crc()).collect();
         s3::Method::of(&sources)
+    }
+
+    async fn client(&self, window: Concurrency) -> Client {
+        match &self.shared {
+            Some(shared) => shared.clients.client(window),
+            None => Client::from_environment(window).await,
+        }
     }
 
     /// Look at the source and plan; no byte is moved.
@@ -158,7 +167,7 @@ impl Job {
     /// # Errors
     /// The source cannot be opened or is not taken, or `plan.refused`.
     pub async fn look(&self, threads: usize) -> Result<Preview, Failure> {
-        let client = Client::from_environment(Concurrency::new(self.concurrency)).await;
+        let client = self.client(Concurrency::new(self.concurrency)).await;
         let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
         let apart = self.is_several() && !self.route.splits();
         let found = look_around(&client, &self.route, self.concurrency, apart, &mut opened).await?;
@@ -179,10 +188,10 @@ impl Job {
         started: impl FnOnce(Option<u64>, Arc<Progress>),
     ) -> Result<Done, Failure> {
         let writing = Concurrency::new(self.concurrency);
-        let client = Client::from_environment(writing.clone()).await;
+        let client = self.client(writing.clone()).await;
         let desk = Desk::new(client.clone());
         let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
-        let mut identity = Identity::of(&self.route, &opened.version, &self.destination, self.run);
+        let mut identity = Identity::of(&self.route, &opened.version, &self.goal().uri, self.run);
         let apart = self.is_several() && !self.route.splits();
         let found = tokio::select! {
             biased;
@@ -211,7 +220,7 @@ impl Job {
             true => opened.attributes().of_other_bytes(),
             false => opened.attributes(),
         };
-        let attributes = attributes.stored_as(&self.storage);
+        let attributes = attributes.stored_as(&self.goal().storage);
         let resumable = self.checkpoint.is_some();
         let series = self.is_several().then(|| {
             Arc::new(Series {
@@ -219,8 +228,8 @@ impl Job {
                 identity: identity.clone(),
                 route: self.route.clone(),
                 attempt: (!self.names_delivery(&opened)).then(|| kept.pinned.delivery.clone()),
-                destination: self.destination.clone(),
-                on_existing: self.on_existing,
+                destination: self.goal().uri.clone(),
+                on_existing: self.goal().on_existing,
                 entries: found.names.clone(),
                 attributes: attributes.clone(),
             })
@@ -229,12 +238,12 @@ impl Job {
             desk.report(self, &identity, &opened, sink, series.as_deref(), ended)
         };
         let first =
-            series.as_ref().and_then(|series| series.uri(1)).unwrap_or_else(|| self.destination.clone());
+            series.as_ref().and_then(|series| series.uri(1)).unwrap_or_else(|| self.goal().uri.clone());
         let sink = match &series {
             Some(series) => series.place(&first).await.map(|sink| (sink, None)),
             None => {
                 let delivery = &kept.pinned.delivery;
-                Sink::open(&client, &first, self.on_existing, delivery, attributes, resumable).await
+                Sink::open(&client, &first, self.goal().on_existing, delivery, attributes, resumable).await
             }
         };
         let (sink, done) = match sink {
@@ -333,7 +342,7 @@ impl Job {
 
     /// The checksum of what stands at the destination, where the store keeps none.
     async fn read_back(&self, client: &Client) -> Result<Crc64, Failure> {
-        let opened = place::source(client, &self.destination).await.map_err(|error| of_sink(&error))?;
+        let opened = place::source(client, &self.goal().uri).await.map_err(|error| of_sink(&error))?;
         let window = Budget::new(self.memory.unwrap_or(DEFAULT_MEMORY).bytes());
         checksum_of(opened.source.as_ref(), window, Concurrency::new(self.concurrency)).await
     }
@@ -347,12 +356,12 @@ impl Job {
         let pinned = Pinned {
             source: described(opened),
             route: self.route.revision().to_string(),
-            destination: self.destination.to_string(),
+            destination: self.goal().uri.to_string(),
             plan: plan.fingerprint(),
             delivery,
         };
         let Some(place) = &self.checkpoint else { return Ok(Kept { pinned, store: None, earlier: None }) };
-        if self.source == ObjectUri::Std || self.destination == ObjectUri::Std {
+        if self.source == ObjectUri::Std || self.goal().uri == ObjectUri::Std {
             let message = "a run from or to - cannot be gone on with: leave out --checkpoint";
             return Err(Failure::new(Code::Configuration, message));
         }
@@ -372,7 +381,7 @@ impl Job {
     fn names_delivery(&self, opened: &Opened) -> bool {
         let versions = || std::iter::once(&opened.version).chain(&opened.objects);
         versions().all(|version| version.version_id.is_some())
-            && !matches!(self.destination, ObjectUri::Local(_))
+            && !matches!(self.goal().uri, ObjectUri::Local(_))
     }
 
     fn interval_for(&self, plan: &Plan) -> Result<Interval, Failure> {
@@ -394,7 +403,7 @@ impl Job {
     /// killed had just these bytes.
     async fn published(&self, client: &Client, kept: &Kept, error: &PortError) -> Option<Committed> {
         let publishing = kept.earlier.as_ref()?.publishing?;
-        let local = matches!(self.destination, ObjectUri::Local(_));
+        let local = matches!(self.goal().uri, ObjectUri::Local(_));
         (local && error.kind == ErrorKind::Exists).then_some(())?;
         let whole = self.read_back(client).await.ok().filter(|whole| *whole == publishing)?;
         Some(Committed {
@@ -440,7 +449,7 @@ impl Desk {
             route: &job.route,
             source: &opened.version,
             objects: &opened.objects,
-            destination: &job.destination,
+            destination: &job.goal().uri,
             sink,
             series,
             client: &self.client,

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoint::Owned;
 use crate::{
     kept::CheckpointAt,
+    place::Goal,
     run::{self, Shared},
     secrets,
     sign::SigningKey,
@@ -98,44 +99,34 @@ impl Transfers for Engine {
     }
 }
 
-/// A place that a run writes to.
-struct Goal {
-    uri: ObjectUri,
-    on_existing: OnExisting,
-    storage: StorageOptions,
-    /// The original as it came.
-    original: bool,
-}
-
 impl Engine {
     async fn all(&self, task: &Task, cancel: &CancellationToken) -> Result<Finished, Failure> {
         let Task { owned, job, route } = task;
         let source = self.source(job)?;
-        let goals = self.goals(job, route)?;
+        let goals = self.goals(job, route)?.into_iter().map(|goal| (goal, false));
+        let goals = goals.chain(self.archive_of(job, route)?.map(|goal| (goal, true)));
         let secrets = Arc::new(secrets::read(self.secrets.as_deref(), route)?);
         let keys =
             Keyring::resolve(&route.stages, self.keys.as_ref(), std::time::SystemTime::now()).boxed().await?;
         let given = Given { secrets, keys, scanner: self.scanner.clone(), ..Given::default() };
         let mut whole: Option<Receipt> = None;
         let (mut failure, mut delivered, mut nothing_left) = (None, 0, false);
-        for (at, goal) in goals.into_iter().enumerate() {
+        for (at, (goal, original)) in goals.enumerate() {
             // What is not delivered is not archived as if it were.
-            if goal.original && failure.is_some() {
+            if original && failure.is_some() {
                 break;
             }
             let (store, earlier) = owned.checkpoint(job.checkpoint.as_deref(), at);
             let begun = earlier.is_some();
             let mut run = run::Job {
-                route: if goal.original { self.identity(route) } else { Route::clone(route) },
+                route: if original { self.identity(route) } else { Route::clone(route) },
                 source: source.clone(),
-                destination: goal.uri.clone(),
+                destinations: vec![goal],
                 memory: self.memory,
                 concurrency: self.concurrency,
                 part_size: None,
                 given: given.clone(),
                 server_copy: true,
-                on_existing: goal.on_existing,
-                storage: goal.storage.clone(),
                 run: Some(job.run()),
                 shared: Some(self.shared.clone()),
                 checkpoint: self.keeps(route).then(|| CheckpointAt::Store(store.clone(), Box::new(earlier))),
@@ -177,7 +168,11 @@ impl Engine {
         !route.splits() && !route.unpacks_several()
     }
 
-    fn source(&self, job: &Job) -> Result<ObjectUri, Failure> {
+    /// The object version that a job is about.
+    ///
+    /// # Errors
+    /// `source.gone`: no object has such a name.
+    pub fn source(&self, job: &Job) -> Result<ObjectUri, Failure> {
         let arrival = &job.arrival;
         let bucket = self.buckets.get(&arrival.bucket).unwrap_or(&arrival.bucket);
         let wrong =
@@ -192,7 +187,11 @@ impl Engine {
         })
     }
 
-    fn goals(&self, job: &Job, route: &Route) -> Result<Vec<Goal>, Failure> {
+    /// The places of a route's destinations, in its order.
+    ///
+    /// # Errors
+    /// `plan.refused`: a name cannot be made.
+    pub fn goals(&self, job: &Job, route: &Route) -> Result<Vec<Goal>, Failure> {
         let arrived = rfc3339(Millis(job.arrived_at.0));
         let (job_id, run_id) = (job.id.to_string(), job.run().to_string());
         let values = TemplateValues {
@@ -217,16 +216,16 @@ impl Engine {
                     uri: ObjectUri::s3(bucket.clone(), key),
                     on_existing: *on_existing,
                     storage: storage.clone(),
-                    original: false,
                 })
             };
-        let mut goals = route.destinations.iter().map(goal).collect::<Result<Vec<_>, Failure>>()?;
-        goals.extend(self.archive_of(job, route)?);
-        Ok(goals)
+        route.destinations.iter().map(goal).collect()
     }
 
     /// Where the original is archived: a name that is the job's alone, so that a replay finds it there.
-    fn archive_of(&self, job: &Job, route: &Route) -> Result<Option<Goal>, Failure> {
+    ///
+    /// # Errors
+    /// `plan.refused`: there is no archive, or no such name.
+    pub fn archive_of(&self, job: &Job, route: &Route) -> Result<Option<Goal>, Failure> {
         let Some(Archive { storage_class, original: true }) = &route.archive else { return Ok(None) };
         let refused =
             |why: &dyn std::fmt::Display| Failure::new(Code::PlanRefused, format!("archive: {why}"));
@@ -240,11 +239,11 @@ impl Engine {
             ),
             on_existing: OnExisting::Fail,
             storage: StorageOptions { storage_class: Some(*storage_class), ..StorageOptions::default() },
-            original: true,
         }))
     }
 
-    fn identity(&self, route: &Route) -> Route {
+    /// The route that copies what a route has made, or the original, as it is.
+    pub fn identity(&self, route: &Route) -> Route {
         Route { id: route.id.clone(), tenant: route.tenant.clone(), ..Route::identity() }
     }
 }
@@ -260,7 +259,7 @@ fn is_of_destination(code: Code) -> bool {
 }
 
 /// One receipt of all destinations.
-fn merged(whole: Option<Receipt>, next: Option<Receipt>) -> Option<Receipt> {
+pub fn merged(whole: Option<Receipt>, next: Option<Receipt>) -> Option<Receipt> {
     let (Some(mut whole), Some(next)) = (whole.clone(), next.clone()) else { return whole.or(next) };
     whole.deliveries.extend(next.deliveries);
     whole.finished_at = next.finished_at;
