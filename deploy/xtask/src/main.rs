@@ -10,6 +10,7 @@
 
 mod bench;
 mod demo;
+mod deploy;
 mod guards;
 mod interop;
 mod platform;

@@ -5,30 +5,31 @@
 //! the last step are built as they ship.
 
 use crate::{
-    guards, interop, platform,
+    deploy, guards, interop, platform,
     run::{Outcome, step},
     tools::{self, Places},
 };
 
 pub(crate) fn test() -> Outcome {
     let places = Places::find()?;
-    step("1/8 format", || places.cargo(["fmt", "--all", "--check"]).run())?;
-    step("2/8 layout and dependencies", || guards::guards(&places))?;
-    step("3/8 clippy", || {
+    step("1/9 format", || places.cargo(["fmt", "--all", "--check"]).run())?;
+    step("2/9 layout and dependencies", || guards::guards(&places))?;
+    step("3/9 templates", || deploy::check(&places))?;
+    step("4/9 clippy", || {
         places.cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]).run()
     })?;
-    step("4/8 tests", || {
+    step("5/9 tests", || {
         tools::programs(&places)?;
         tools::nextest(&places, ["run", "--workspace", "--profile", "ci", "--cargo-quiet"])
     })?;
-    step("5/8 tests on MiniStack", || platform::run(&places))?;
-    step("6/8 examples in the documentation", || {
+    step("6/9 tests on MiniStack", || platform::run(&places))?;
+    step("7/9 examples in the documentation", || {
         places.cargo(["test", "--doc", "--workspace", "--quiet"]).run()
     })?;
-    step("7/8 benches, each once", || {
+    step("8/9 benches, each once", || {
         places.cargo(["test", "--workspace", "--bench", "*", "--quiet"]).run()
     })?;
-    step("8/8 gates, and other clients", || interop::run(&places, &[]))?;
+    step("9/9 gates, and other clients", || interop::run(&places, &[]))?;
     println!(
         "\nall steps passed; licences and advisories (cargo-deny) are checked by the GitHub workflow only"
     );
