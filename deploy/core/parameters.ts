@@ -38,7 +38,7 @@ export class Parameters {
       description: 'Versions of Lambda layers with the files of the next two parameters, which Lambda puts below /opt.',
       default: '',
     }).valueAsList;
-    const hasLayers = new CfnCondition(stack, 'HasStageLayers', { expression: Fn.conditionNot(Fn.conditionEquals(Fn.join('', layers), '')) });
+    const hasLayers = new CfnCondition(stack, 'HasStageLayers', { expression: Fn.conditionNot(Fn.conditionEquals(Fn.select(0, layers), '')) });
     this.stageLayers = Fn.conditionIf(hasLayers.logicalId, layers, Aws.NO_VALUE);
     this.signingKey = text('SigningKey', 'The file with the key that signs receipts (Ed25519, PKCS#8).', '/.+', '/opt/eft/signing.pk8');
     this.keyFolder = text('KeyFolder', 'The folder with the secrets and OpenPGP keys that routes name.', '/.+', '/opt/eft/keys');

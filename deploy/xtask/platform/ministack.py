@@ -53,6 +53,8 @@ def start(folder, log):
     client = {name: value for name, value in eft.environment(endpoint).items() if not name.startswith("AWS_ENDPOINT")}
     env = {
         **client,
+        # What it gives to the Lambda functions it runs.
+        "AWS_ENDPOINT_URL": endpoint,
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",

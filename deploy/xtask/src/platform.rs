@@ -9,9 +9,10 @@ use crate::{
 const TESTS: [&str; 8] =
     ["run", "--workspace", "--test", "ministack", "--profile", "ci", "--run-ignored", "ignored-only"];
 
-/// Starts MiniStack, runs them, and ends it.
+/// Starts MiniStack, runs them, and ends it; then once more, with the core stack deployed on it.
 pub(crate) fn run(places: &Places) -> Outcome {
     tools::python_environment(places)?;
     let (program, arg) = tools::nextest_program(places)?;
-    places.python("platform/ministack.py", "debug").arg("--").arg(program).arg(arg).args(TESTS).run()
+    places.python("platform/ministack.py", "debug").arg("--").arg(program).arg(arg).args(TESTS).run()?;
+    places.python("platform/smoke.py", "debug").run()
 }
