@@ -116,6 +116,27 @@ test('functions have every variable that their programs read', () => {
   }
 });
 
+test('variables name what they should', () => {
+  const variables = one('AWS::Lambda::Function', 'FunctionsStageFunction')[1]['Environment'].Variables as Record<string, unknown>;
+  const plain = (name: string): string => shown(variables[name]).replace(/([A-Za-z])[0-9A-F]{8}\}/, '$1}');
+  assert.deepEqual(Object.fromEntries(Object.keys(variables).filter((name) => name !== 'EFT_STATE_MACHINE').map((name) => [name, plain(name)])), {
+    EFT_TABLE_JOBS: '{Prefix}-jobs',
+    EFT_TABLE_KEYS: '{Prefix}-keys',
+    EFT_TABLE_RUNS: '{Prefix}-runs',
+    EFT_TABLE_CONFIG: '{Prefix}-config',
+    EFT_WORK_QUEUE: '{QueuesWork}',
+    EFT_TOPIC_EVENTS: '{TopicsEvents}',
+    EFT_TOPIC_SUCCESS: '{TopicsSuccess}',
+    EFT_TOPIC_FAILURE: '{TopicsFailure}',
+    EFT_RETENTION_DAYS: '{RetentionDays}',
+    EFT_INGEST_BUCKETS: 'ingest={BucketsIngest}',
+    EFT_STAGING_BUCKET: '{BucketsStaging}',
+    EFT_ARCHIVE_BUCKET: '{BucketsArchive}',
+    EFT_SIGNING_KEY: '{SigningKey}',
+    EFT_KEYS: '{KeyFolder}',
+  });
+});
+
 test('the sweep ends before Lambda ends it, and never runs twice at once', () => {
   const sweep = one('AWS::Lambda::Function', 'FunctionsSweepFunction')[1];
   assert.ok(Number(sweep['Environment'].Variables.EFT_SWEEP_SECONDS) + 30 < sweep['Timeout']);
