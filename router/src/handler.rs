@@ -8,12 +8,14 @@
 //! A message that cannot be read is given back like any other: after five receives the queue sets it aside for a person
 //! (its group is its object version, so it blocks only itself).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use eft_domain::message::{Ingest, MessageError};
+use eft_telemetry::{Context, Kind, log::print};
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::route::{Outcome, RouteError, Router};
 
@@ -92,7 +94,7 @@ pub type Log = Arc<dyn Fn(Value) + Send + Sync>;
 
 /// The log of a Lambda function: a line of JSON on its standard output.
 pub fn stdout() -> Log {
-    Arc::new(|line| println!("{line}"))
+    Arc::new(print)
 }
 
 /// Why a message is given again.
@@ -123,6 +125,7 @@ impl Fault {
 /// # Cancellation
 /// What was done stands; every message may be given again.
 pub async fn handle(router: &Router, batch: Batch, log: &Log) -> BatchResponse {
+    let began = Instant::now();
     let groups = by_group(batch.records);
     let done = stream::iter(groups)
         .map(|group| handle_group(router, group, log))
@@ -137,6 +140,8 @@ pub async fn handle(router: &Router, batch: Batch, log: &Log) -> BatchResponse {
     if let Err(error) = router.release(&outcomes).await {
         log(json!({ "level": "WARN", "event": "release", "error": error.to_string() }));
     }
+    router.metrics.returned.add(failed.len() as u64);
+    router.metrics.batch_seconds.took(began.elapsed());
     let batch_item_failures = failed.into_iter().map(|item_identifier| Failed { item_identifier }).collect();
     BatchResponse { batch_item_failures }
 }
@@ -164,10 +169,12 @@ async fn handle_group(router: &Router, group: Vec<Message>, log: &Log) -> (Vec<O
     while let Some(message) = left.next() {
         match handle_message(router, &message).await {
             Ok(outcome) => {
+                router.metrics.events.count([outcome.what.as_str()]);
                 log(line(&message, &outcome));
                 outcomes.push(outcome);
             }
             Err(fault) => {
+                router.metrics.events.count(["failed"]);
                 log(json!({
                     "level": if fault.is_transient() { "WARN" } else { "ERROR" },
                     "event": "ingest",
@@ -187,10 +194,24 @@ async fn handle_group(router: &Router, group: Vec<Message>, log: &Log) -> (Vec<O
 }
 
 async fn handle_message(router: &Router, message: &Message) -> Result<Outcome, Fault> {
-    let event = Ingest::parse(&message.body)?;
-    let trace =
-        message.message_attributes.traceparent.as_ref().and_then(|trace| trace.string_value.as_deref());
-    Ok(router.ingest(&event, trace).await?)
+    let carried = message.message_attributes.traceparent.as_ref();
+    let carried = carried.and_then(|trace| trace.string_value.as_deref()).and_then(Context::parse);
+    let span = router.tracer.span("router.route", Kind::Consumer, carried, SystemTime::now());
+    let done = async {
+        let event = Ingest::parse(&message.body)?;
+        Ok(router.ingest(&event, Some(&span.context().to_string())).await?)
+    };
+    let done: Result<Outcome, Fault> = done.await;
+    match &done {
+        Ok(outcome) => {
+            span.set("outcome", outcome.what.as_str());
+            if let Some(job) = &outcome.job {
+                span.set("job", job.id);
+            }
+        }
+        Err(fault) => span.fail(fault.code()),
+    }
+    done
 }
 
 fn line(message: &Message, outcome: &Outcome) -> Value {
@@ -209,6 +230,6 @@ fn line(message: &Message, outcome: &Outcome) -> Value {
         "key": job.map(|job| &job.arrival.key),
         "version_id": job.map(|job| &job.arrival.version_id),
         "size": job.map(|job| job.size),
-        "traceparent": job.and_then(|job| job.trace.as_ref()),
+        "trace_id": job.and_then(|job| Context::parse(job.trace.as_ref()?)).map(Context::trace_id),
     })
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use eft_router::{
-    Batch, Config,
+    Batch, Config, Observer,
     handler::{handle, stdout},
 };
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -17,10 +17,20 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let (observer, tracer) = match Observer::new("eft-router", &config.settings.region) {
+        Ok(made) => made,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
     let (router, _) = config.open("router").await;
-    let (router, log) = (&router, &stdout());
+    let (router, observer, log) = (&router.with_tracer(tracer), &observer, &stdout());
     let served = lambda_runtime::run(service_fn(move |event: LambdaEvent<Batch>| async move {
-        Ok::<_, lambda_runtime::Error>(handle(router, event.payload, log).await)
+        let response = handle(router, event.payload, log).await;
+        router.metrics.spans_dropped.raise(router.tracer.dropped());
+        observer.called(&router.metrics, log).await;
+        Ok::<_, lambda_runtime::Error>(response)
     }));
     match served.await {
         Ok(()) => ExitCode::SUCCESS,

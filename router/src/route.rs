@@ -11,6 +11,7 @@ use eft_domain::{
     route::RouteTable,
 };
 use eft_store::{Buckets, ChangeError, Desk, StoreError};
+use eft_telemetry::{Tracer, table};
 
 use crate::{
     complete::is_of,
@@ -156,13 +157,30 @@ pub struct Router {
     pub objects: Arc<dyn Objects>,
     /// Which buckets files arrive in.
     pub buckets: Buckets,
+    /// What it counts.
+    pub metrics: table::Router,
+    /// What makes its spans.
+    pub tracer: Tracer,
     revisions: Mutex<HashMap<RouteId, (Arc<Route>, RouteRevision)>>,
 }
 
 impl Router {
     /// A router at a desk.
     pub fn new(desk: Desk, objects: Arc<dyn Objects>, buckets: Buckets) -> Self {
-        Self { desk, objects, buckets, revisions: Mutex::default() }
+        Self {
+            desk,
+            objects,
+            buckets,
+            metrics: table::Router::default(),
+            tracer: Tracer::default(),
+            revisions: Mutex::default(),
+        }
+    }
+
+    /// With what makes its spans.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Do what an event asks for. The job is a row when this returns, and was told if topics and history were reached;

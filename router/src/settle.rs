@@ -49,27 +49,13 @@ pub fn verdict(route: &Route, size: u64) -> Command {
             OnEmpty::Heartbeat => return Command::Dismiss(Ending::Succeeded(None)),
         }
     }
-    if route.executor == Executor::Steps && size > route.small.0 && !route.is_identity() {
-        let small = route.small.0;
-        return fail(Failure::new(
-            Code::PlanRefused,
-            format!(
-                "{size} bytes are more than the {small} that `executor: steps` takes on this route; set `executor: auto`"
-            ),
-        ));
+    if route.executor == Executor::Steps
+        && let Some(why) = route.refuses_steps(size)
+    {
+        let message = format!("{why}: `executor: steps` cannot run it; set `executor: auto`");
+        return fail(Failure::new(Code::PlanRefused, message));
     }
     Command::Accept
-}
-
-/// Who runs a file of this size.
-pub fn runner(route: &Route, size: u64) -> Runner {
-    // A manifest is small whatever it joins.
-    let is_small = size <= route.small.0 && route.joins().is_none();
-    match route.executor {
-        Executor::Steps => Runner::Steps,
-        Executor::Auto if is_small || route.is_identity() => Runner::Steps,
-        Executor::Auto | Executor::Worker => Runner::Worker,
-    }
 }
 
 impl Router {
@@ -171,7 +157,7 @@ impl Router {
         let pinned = PinnedRoute { id: route.effective_id(), revision: self.revision(route) };
         let mut arrived = Arrived {
             tenant: Some(tenant),
-            runner: runner(route, seen.size),
+            runner: route.runner(seen.size),
             route: Some(pinned),
             ..self.arrived(seen, trace)
         };
@@ -197,7 +183,7 @@ impl Router {
             route: None,
             runner: Runner::default(),
             turn: None,
-            trace: Some(trace::of(trace)),
+            trace: Some(trace::of(trace, &self.tracer)),
         }
     }
 
@@ -264,7 +250,7 @@ impl Router {
             }
             Choice::None(reason) => {
                 let job = self.desk.change_from(record, &Command::Unrouted { reason }).await?;
-                Ok(Outcome::of(job))
+                Ok(Outcome::of(self.told(job).await))
             }
         }
     }

@@ -12,6 +12,22 @@ pub struct Progress {
     parts: AtomicU64,
     retries: AtomicU64,
     copied: AtomicU64,
+    earlier_read: AtomicU64,
+    earlier_written: AtomicU64,
+}
+
+/// What was moved here, not by an earlier run that this one goes on from. It only grows, but for `written` of a source that
+/// has to be read again from its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Bytes read, each time counted.
+    pub read: u64,
+    /// Of those, the ones read again.
+    pub reread: u64,
+    /// Bytes acknowledged by the slowest sink.
+    pub written: u64,
+    /// Requests issued again.
+    pub retries: u64,
 }
 
 /// The counters at one moment.
@@ -44,6 +60,17 @@ impl Progress {
         }
     }
 
+    /// What was moved here.
+    pub fn moved(&self) -> Moved {
+        let now = self.snapshot();
+        Moved {
+            read: (now.read + now.reread).saturating_sub(self.earlier_read.load(Relaxed)),
+            reread: now.reread,
+            written: now.written.saturating_sub(self.earlier_written.load(Relaxed)),
+            retries: now.retries,
+        }
+    }
+
     pub(crate) fn read(&self, bytes: u64) {
         self.read.fetch_add(bytes, Relaxed);
     }
@@ -52,6 +79,7 @@ impl Progress {
     pub fn read_again(&self) {
         self.reread.fetch_add(self.read.swap(0, Relaxed), Relaxed);
         self.written.store(0, Relaxed);
+        self.earlier_written.store(0, Relaxed);
         self.parts.store(0, Relaxed);
     }
 
@@ -63,6 +91,8 @@ impl Progress {
 
     /// An earlier run has done this much.
     pub(crate) fn resumed(&self, read: u64, written: u64, parts: u32) {
+        self.earlier_read.store(read, Relaxed);
+        self.earlier_written.store(written, Relaxed);
         self.read.store(read, Relaxed);
         self.written.store(written, Relaxed);
         self.parts.store(parts.into(), Relaxed);
@@ -75,5 +105,22 @@ impl Progress {
 
     pub(crate) fn copied(&self, bytes: u64) {
         self.copied.fetch_add(bytes, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_run_has_moved_is_not_moved_here() {
+        let progress = Progress::default();
+        progress.resumed(100, 50, 1);
+        progress.read(7);
+        progress.wrote_part(5);
+        assert_eq!(progress.moved(), Moved { read: 7, reread: 0, written: 5, retries: 0 });
+        progress.read_again();
+        progress.read(9);
+        assert_eq!((progress.moved().read, progress.snapshot().reread), (16, 107));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-use eft_domain::{Command, Job, job::Refused};
+use eft_domain::{Code, Command, Failure, Job, Receipt, job::Refused, receipt::SignedReceipt};
 use eft_pipeline::{
     checkpoint::{Checkpoint, CheckpointStore},
     port::{ErrorKind, PortError, PortResult},
@@ -15,17 +15,21 @@ use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use super::watch::Watched;
+
 /// A job that is ours, as long as the ledger says so. Writes are made one after the other.
 pub struct Owned {
     desk: Desk,
     fence: u64,
     row: Mutex<Job>,
     lost: AtomicBool,
+    /// As it is seen from outside.
+    pub watched: Watched,
 }
 
 impl Owned {
-    pub(super) fn new(desk: Desk, job: Job) -> Self {
-        Self { desk, fence: job.fence, row: Mutex::new(job), lost: AtomicBool::new(false) }
+    pub(super) fn new(desk: Desk, job: Job, watched: Watched) -> Self {
+        Self { desk, fence: job.fence, row: Mutex::new(job), lost: AtomicBool::new(false), watched }
     }
 
     /// The owner's token.
@@ -43,13 +47,39 @@ impl Owned {
         self.lost.load(Relaxed)
     }
 
-    /// The checkpoint of the destination with this number, and what an earlier owner has left of it in the row.
+    /// The checkpoint of the pass with this number, and what an earlier owner has left of it in the row.
     pub fn checkpoint(
         self: &Arc<Self>,
         text: Option<&str>,
         at: usize,
     ) -> (Arc<LedgerCheckpoint>, Option<Checkpoint>) {
-        LedgerCheckpoint::open(self, text, at)
+        LedgerCheckpoint::open(self, text, at, Vec::new())
+    }
+
+    /// As [`Owned::checkpoint`], of the pass that follows these, and which keeps their receipts.
+    pub(super) fn checkpoint_after(
+        self: &Arc<Self>,
+        text: Option<&str>,
+        at: usize,
+        passed: Vec<Receipt>,
+    ) -> (Arc<LedgerCheckpoint>, Option<Checkpoint>) {
+        LedgerCheckpoint::open(self, text, at, passed)
+    }
+
+    /// The receipt of an earlier attempt of this very run, which ended without all that was asked of it.
+    ///
+    /// # Errors
+    /// `checkpoint.unavailable`: it was not to be read, and what stands already must not be delivered again.
+    pub(super) async fn earlier(&self) -> Result<Option<SignedReceipt>, Failure> {
+        let job = self.job().await;
+        if job.receipt.is_none_or(|key| key.generation != job.generation) {
+            return Ok(None);
+        }
+        let unread = |why: &dyn std::fmt::Display| {
+            Failure::new(Code::CheckpointUnavailable, format!("the receipt of the attempt before: {why}"))
+        };
+        let text = self.desk.receipt(&job).await.map_err(|error| unread(&error))?;
+        text.map(|text| SignedReceipt::parse(&text)).transpose().map_err(|error| unread(&error))
     }
 
     /// Ask for a change.
@@ -66,6 +96,7 @@ impl Owned {
             Err(error) => {
                 if is_loss(&error) {
                     self.lost.store(true, Relaxed);
+                    self.watched.pulse().metrics.fenced.add(1);
                 }
                 Err(error)
             }
@@ -81,27 +112,49 @@ pub(super) fn is_loss(error: &ChangeError) -> bool {
     )
 }
 
-/// What stands in the row: a run has several checkpoints one after the other, a destination each.
+/// What stands in the row: a run has a checkpoint for each pass, one after the other.
 #[derive(Serialize, Deserialize)]
 struct Place {
     at: usize,
     checkpoint: Checkpoint,
+    /// What the passes before it have done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    passed: Vec<Receipt>,
 }
 
-/// The checkpoint of an owned job for its destination with this number.
+impl Place {
+    /// As a row says; none where it is not of this program.
+    fn parse(text: Option<&str>) -> Option<Self> {
+        serde_json::from_str(text?).ok()
+    }
+}
+
+/// The passes that were carried out before the one that the text is a checkpoint of.
+pub(super) fn passed(text: Option<&str>) -> Vec<Receipt> {
+    Place::parse(text).map_or_else(Vec::new, |place| place.passed)
+}
+
+/// The checkpoint of an owned job for one pass.
 pub struct LedgerCheckpoint {
     owned: Arc<Owned>,
     at: usize,
+    passed: Vec<Receipt>,
     parts: AtomicU64,
     removed: AtomicBool,
 }
 
 impl LedgerCheckpoint {
-    fn open(owned: &Arc<Owned>, text: Option<&str>, at: usize) -> (Arc<Self>, Option<Checkpoint>) {
-        let place = text.and_then(|text| serde_json::from_str::<Place>(text).ok());
-        let earlier = place.filter(|place| place.at == at).map(|place| place.checkpoint);
+    fn open(
+        owned: &Arc<Owned>,
+        text: Option<&str>,
+        at: usize,
+        passed: Vec<Receipt>,
+    ) -> (Arc<Self>, Option<Checkpoint>) {
+        let place = Place::parse(text).filter(|place| place.at == at);
+        let earlier = place.map(|place| place.checkpoint);
         let parts = AtomicU64::new(earlier.as_ref().map_or(0, reached));
-        (Arc::new(Self { owned: Arc::clone(owned), at, parts, removed: AtomicBool::new(false) }), earlier)
+        let removed = AtomicBool::new(false);
+        (Arc::new(Self { owned: Arc::clone(owned), at, passed, parts, removed }), earlier)
     }
 
     /// Whether the run has said that nothing is left to go on from.
@@ -118,7 +171,8 @@ fn reached(checkpoint: &Checkpoint) -> u64 {
 impl CheckpointStore for LedgerCheckpoint {
     fn save<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, PortResult<()>> {
         async move {
-            let place = Place { at: self.at, checkpoint: checkpoint.clone() };
+            let (at, passed) = (self.at, self.passed.clone());
+            let place = Place { at, checkpoint: checkpoint.clone(), passed };
             let text = serde_json::to_string(&place)
                 .map_err(|error| PortError::new(ErrorKind::Permanent, format!("checkpoint: {error}")))?;
             let parts = reached(checkpoint);
@@ -129,6 +183,7 @@ impl CheckpointStore for LedgerCheckpoint {
                 publishing: checkpoint.publishing.is_some(),
             };
             self.owned.ask(&save).await.map_err(|error| port_error(&error))?;
+            self.owned.watched.pulse().metrics.checkpoints.add(1);
             self.parts.store(parts, Relaxed);
             self.removed.store(false, Relaxed);
             Ok(())

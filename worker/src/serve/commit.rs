@@ -8,15 +8,18 @@ use eft_domain::{
     receipt::FailureNote,
 };
 use eft_store::ChangeError;
+use eft_telemetry::Level;
 use tokio_util::sync::CancellationToken;
+
+use crate::delivery::is_of_destination;
 
 use super::{
     checkpoint::{Owned, is_loss},
     lease::Stop,
     poll::{Turn, Worker},
     queue::Received,
-    report::log,
     transfer::{Finished, Task},
+    watch::Watched,
 };
 
 /// Times the end of a run is written before it is left to whoever finds the message next.
@@ -24,25 +27,26 @@ const TRIES: u32 = 6;
 
 impl Worker {
     /// Run a job that is ours, to its end or until it has to stop.
-    pub(super) async fn run(&self, slot: usize, job: Job, received: &Received) -> Turn {
-        let id = job.id;
-        let owned = Arc::new(Owned::new(self.desk.clone(), job.clone()));
+    pub(super) async fn run(&self, slot: usize, job: Job, watched: Watched, received: &Received) -> Turn {
+        let owned = Arc::new(Owned::new(self.desk.clone(), job.clone(), watched));
         let cancel = CancellationToken::new();
         let task = match self.task(&owned, job).await {
             Ok(task) => task,
             Err(Some(failure)) => return self.finish(&owned, Finished::failed(failure), received).await,
             Err(None) => return Turn::Again(Duration::from_secs(30)),
         };
+        let phase = owned.watched.phase("transfer");
         let mut transfer = self.transfers.run(task, cancel.clone());
         let (finished, stop) = tokio::select! {
             biased;
             finished = &mut transfer => (Some(finished), None),
             stop = self.keep(slot, &owned, received) => {
-                log("stop", &[("job", &id), ("why", &format!("{stop:?}"))]);
+                owned.watched.stopped(stop.as_str());
                 cancel.cancel();
                 (tokio::time::timeout(self.times.stop, transfer).await.ok(), Some(stop))
             }
         };
+        drop(phase);
         match (finished, stop) {
             (_, Some(Stop::Lost)) => Turn::Leave,
             // It came to its end although it was asked to stop.
@@ -63,7 +67,7 @@ impl Worker {
                 "the revision of the route that the job is pinned to is not in the catalog",
             ))),
             Err(error) => {
-                log("catalog", &[("job", &job.id), ("error", &error)]);
+                owned.watched.log(Level::Warn, "catalog", &[("error", &error)]);
                 drop(owned.ask(&Command::HandBack { fence: owned.fence(), reason: error.message }).await);
                 Err(None)
             }
@@ -77,7 +81,8 @@ impl Worker {
         let job = owned.job().await;
         let command = match failure {
             None => Command::End { fence, ending: Ending::Succeeded(receipt) },
-            Some(failure) if delivered > 0 => {
+            // What is delivered stays delivered. A destination is not waited for while others have the file; a source is.
+            Some(failure) if delivered > 0 && self.ends(&job, &failure) => {
                 let receipt = receipt.unwrap_or_default();
                 Command::End { fence, ending: Ending::Partial(FailureNote::from(&failure), receipt) }
             }
@@ -90,11 +95,20 @@ impl Worker {
                 job.settle(fence, failure, receipt, self.desk.clock.now())
             }
         };
-        match self.write(owned, &command).await {
-            Ok(job) => self.report(&job, received).await,
+        let phase = owned.watched.phase("commit");
+        let written = self.write(owned, &command).await;
+        drop(phase);
+        match written {
+            Ok(job) => self.report(&job, owned, received).await,
             Err(error) if is_loss(&error) => Turn::Leave,
             Err(_) => Turn::Again(self.times.lease),
         }
+    }
+
+    /// Whether a run that has delivered to some destinations ends with this failure.
+    fn ends(&self, job: &Job, failure: &Failure) -> bool {
+        let settled = job.settle(job.fence, failure.clone(), None, self.desk.clock.now());
+        is_of_destination(failure.code) || matches!(settled, Command::End { .. })
     }
 
     async fn write(&self, owned: &Owned, command: &Command) -> Result<Job, ChangeError> {
@@ -102,7 +116,11 @@ impl Worker {
         for turn in 1.. {
             match owned.ask(command).await {
                 Err(ChangeError::Store(error)) if error.is_transient() && turn < TRIES => {
-                    log("ledger", &[("error", &error), ("command", &command.name())]);
+                    owned.watched.log(
+                        Level::Warn,
+                        "ledger",
+                        &[("error", &error), ("command", &command.name())],
+                    );
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }

@@ -1,37 +1,54 @@
-//! Whether the worker goes on, and what it has done: for whoever watches it.
+//! The pulse of a worker: what its slots do, whether they go on, and what it counts.
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use eft_domain::JobState;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    time::{Instant, timeout},
-};
+use eft_pipeline::budget::Budget;
+use eft_telemetry::{Tracer, table};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{Times, watch::Meter};
+
+/// Rounds of waiting for a message that may be missed.
+const ROUNDS: u32 = 3;
+
+/// Longest time of a round while the queue cannot be reached: both attempts of a receive, and then the wait until the next.
+const UNREACHED: Duration = Duration::from_secs(120);
+
+/// What an owner writes after its run has stopped, each write tried for a time.
+const WRITING: Duration = Duration::from_secs(180);
 
 /// What a slot does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Slot {
+    /// When it last got further.
     beat: Instant,
     busy: bool,
     protected: bool,
+    /// The run it has.
+    meter: Option<Arc<Meter>>,
 }
 
 /// The pulse of a worker.
 pub struct Pulse {
     slots: Mutex<BTreeMap<usize, Slot>>,
-    ended: Mutex<BTreeMap<JobState, u64>>,
-    polls: AtomicU64,
-    /// A slot that gives no sign for this long is stuck.
-    silence: Duration,
+    /// A slot that waits for messages and gives no sign for this long is stuck.
+    idle: Duration,
+    /// A run that moves no byte and renews nothing for this long is stuck.
+    busy: Duration,
+    budget: Option<Budget>,
+    draining: AtomicBool,
+    /// What is counted.
+    pub metrics: table::Worker,
+    /// What makes spans.
+    pub tracer: Tracer,
 }
 
 impl Pulse {
@@ -39,29 +56,58 @@ impl Pulse {
     pub fn new(every: Duration) -> Self {
         Self {
             slots: Mutex::default(),
-            ended: Mutex::default(),
-            polls: AtomicU64::new(0),
-            silence: every * 3,
+            idle: every * ROUNDS,
+            busy: every * ROUNDS,
+            budget: None,
+            draining: AtomicBool::new(false),
+            metrics: table::Worker::default(),
+            tracer: Tracer::default(),
         }
+    }
+
+    /// The pulse of a worker with these times. A run that cannot renew its lease stops within one, and what is written then
+    /// has its own bound.
+    pub fn of(times: &Times) -> Self {
+        let idle = times.poll.max(UNREACHED) * ROUNDS;
+        Self { idle, busy: times.lease + times.stop + WRITING, ..Self::new(Duration::ZERO) }
+    }
+
+    /// Whose memory is shown as well.
+    #[must_use]
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget: Some(budget), ..self }
+    }
+
+    /// With what makes its spans.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     fn slots<T>(&self, then: impl FnOnce(&mut BTreeMap<usize, Slot>) -> T) -> T {
         then(&mut self.slots.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A slot gives a sign.
+    /// A slot has got further: a round of waiting is over, a phase of a run begins, a lease was renewed.
     pub fn beat(&self, slot: usize) {
-        self.polls.fetch_add(1, Relaxed);
-        self.slots(|slots| {
-            let new = Slot { beat: Instant::now(), busy: false, protected: false };
-            slots.entry(slot).or_insert(new).beat = Instant::now();
-        });
+        let new = Slot { beat: Instant::now(), busy: false, protected: false, meter: None };
+        self.slots(|slots| slots.entry(slot).or_insert(new).beat = Instant::now());
     }
 
     pub(super) fn busy(&self, slot: usize, busy: bool) {
         self.slots(|slots| {
             if let Some(slot) = slots.get_mut(&slot) {
                 slot.busy = busy;
+                slot.meter = None;
+            }
+        });
+    }
+
+    /// The bytes of a slot's run are progress as well.
+    pub(super) fn watch(&self, slot: usize, meter: &Arc<Meter>) {
+        self.slots(|slots| {
+            if let Some(slot) = slots.get_mut(&slot) {
+                slot.meter = Some(Arc::clone(meter));
             }
         });
     }
@@ -80,115 +126,96 @@ impl Pulse {
         })
     }
 
-    pub(super) fn ended(&self, state: JobState) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner).entry(state).or_default() += 1;
+    /// No more work is taken.
+    pub(super) fn drains(&self) {
+        self.draining.store(true, Relaxed);
     }
 
-    /// Whether every slot has given a sign lately.
+    /// Whether it takes work: some slot has begun, and it is not being stopped.
+    pub fn is_ready(&self) -> bool {
+        !self.draining.load(Relaxed) && self.slots(|slots| !slots.is_empty())
+    }
+
+    /// Count what runs have moved since the last time, and set what is now.
+    pub fn observe(&self) {
+        let now = Instant::now();
+        let slots = self.slots(|slots| {
+            for slot in slots.values_mut() {
+                if slot.meter.as_ref().is_some_and(|meter| meter.count(self)) {
+                    slot.beat = now;
+                }
+            }
+            slots.values().cloned().collect::<Vec<_>>()
+        });
+        let metrics = &self.metrics;
+        metrics.slots.set(slots.len() as u64);
+        metrics.slots_busy.set(slots.iter().filter(|slot| slot.busy).count() as u64);
+        metrics.protected.set(u64::from(slots.iter().any(|slot| slot.protected)));
+        let oldest = slots.iter().map(|slot| slot.beat.elapsed()).max().unwrap_or_default();
+        metrics.progress_age.set(oldest.as_secs());
+        metrics.spans_dropped.raise(self.tracer.dropped());
+        if let Some(budget) = &self.budget {
+            metrics.budget.set(budget.bytes());
+            metrics.budget_used.set(budget.bytes().saturating_sub(budget.available()));
+        }
+    }
+
+    /// Whether every slot goes on.
     ///
     /// # Errors
-    /// Which has not.
+    /// Which does not.
     pub fn check(&self) -> Result<(), String> {
-        let stuck = |slots: &mut BTreeMap<usize, Slot>| {
-            let silent = slots.iter().find(|(_, slot)| slot.beat.elapsed() > self.silence);
-            silent.map(|(at, slot)| {
-                format!("slot {at} has given no sign for {} s", slot.beat.elapsed().as_secs())
+        self.observe();
+        let stuck = |(at, slot): (&usize, &Slot)| {
+            let (silence, bound) = (slot.beat.elapsed(), if slot.busy { self.busy } else { self.idle });
+            let what = if slot.busy { "moved no byte and renewed nothing" } else { "not come round" };
+            (silence > bound).then(|| format!("slot {at} has {what} for {} s", silence.as_secs()))
+        };
+        self.slots(|slots| slots.iter().find_map(stuck)).map_or(Ok(()), Err)
+    }
+
+    /// The state of the worker for people and programs, and whether it goes on.
+    pub fn health(&self) -> (bool, Value) {
+        let checked = self.check();
+        let mut body = self.slots(|slots| {
+            json!({
+                "status": if checked.is_ok() { "ok" } else { "stuck" },
+                "ready": !self.draining.load(Relaxed) && !slots.is_empty(),
+                "slots": slots.len(),
+                "busy": slots.values().filter(|slot| slot.busy).count(),
+                "last_progress_seconds": slots.values().map(|slot| slot.beat.elapsed().as_secs()).max(),
             })
-        };
-        self.slots(stuck).map_or(Ok(()), Err)
-    }
-
-    /// The metrics, in the text format of Prometheus.
-    pub fn metrics(&self) -> String {
-        let busy = self.slots(|slots| slots.values().filter(|slot| slot.busy).count());
-        let slots = self.slots(|slots| slots.len());
-        let mut text = String::new();
-        let mut gauge = |metric: &Metric, label: &str, value: u64| {
-            // Writing to a String does not fail.
-            let _written = writeln!(text, "{}{label} {value}", metric.name);
-        };
-        gauge(&SLOTS, "", slots as u64);
-        gauge(&SLOTS_BUSY, "", busy as u64);
-        gauge(&POLLS, "", self.polls.load(Relaxed));
-        for (state, count) in self.ended.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            gauge(&RUNS, &format!("{{state=\"{state}\"}}"), *count);
-        }
-        let head = METRICS.iter().map(|metric| {
-            format!(
-                "# HELP {} {} ({})\n# TYPE {} {}\n",
-                metric.name, metric.help, metric.unit, metric.name, metric.kind
-            )
         });
-        head.collect::<String>() + &text
-    }
-
-    /// Answer `GET /health` and `GET /metrics` for ever.
-    pub async fn answer(&self, listener: TcpListener) {
-        loop {
-            if let Ok((stream, _)) = listener.accept().await {
-                // One after the other: there are two who ask, and neither may hold up the other for long.
-                drop(timeout(Duration::from_secs(2), self.one(stream)).await);
-            }
+        if let Err(why) = &checked {
+            body["why"] = why.as_str().into();
         }
-    }
-
-    async fn one(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let mut request = [0; 1024];
-        let read = stream.read(&mut request).await?;
-        let (status, body) = match &request[..read] {
-            request if request.starts_with(b"GET /health ") => match self.check() {
-                Ok(()) => ("200 OK", "{\"status\":\"ok\"}\n".to_owned()),
-                Err(why) => {
-                    ("503 Service Unavailable", format!("{{\"status\":\"stuck\",\"why\":\"{why}\"}}\n"))
-                }
-            },
-            request if request.starts_with(b"GET /metrics ") => ("200 OK", self.metrics()),
-            _ => ("404 Not Found", "there are /health and /metrics\n".to_owned()),
-        };
-        let head =
-            format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-        stream.write_all((head + &body).as_bytes()).await
+        (checked.is_ok(), body)
     }
 }
-
-/// A metric.
-pub struct Metric {
-    /// Its name.
-    pub name: &'static str,
-    /// `gauge` or `counter`.
-    pub kind: &'static str,
-    /// What it counts.
-    pub unit: &'static str,
-    /// What it says.
-    pub help: &'static str,
-}
-
-const SLOTS: Metric =
-    Metric { name: "eft_slots", kind: "gauge", unit: "slots", help: "slots that take work" };
-const SLOTS_BUSY: Metric =
-    Metric { name: "eft_slots_busy", kind: "gauge", unit: "slots", help: "slots that run a job" };
-const POLLS: Metric =
-    Metric { name: "eft_signs_total", kind: "counter", unit: "signs", help: "signs of life of all slots" };
-const RUNS: Metric =
-    Metric { name: "eft_runs_total", kind: "counter", unit: "runs", help: "runs that ended, by their end" };
-
-/// Every metric of the worker.
-pub const METRICS: &[&Metric] = &[&SLOTS, &SLOTS_BUSY, &POLLS, &RUNS];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_slot_without_a_sign_is_stuck() {
-        let pulse = Pulse::new(Duration::from_secs(60));
+    async fn a_slot_that_does_not_come_round_is_stuck() {
+        let pulse = Pulse::of(&Times::DEFAULT);
+        assert!(!pulse.is_ready());
         pulse.beat(0);
         pulse.beat(1);
-        tokio::time::advance(Duration::from_secs(170)).await;
+        assert!(pulse.is_ready());
+        tokio::time::advance(Duration::from_secs(350)).await;
         pulse.beat(1);
         assert_eq!(pulse.check(), Ok(()));
         tokio::time::advance(Duration::from_secs(20)).await;
-        assert_eq!(pulse.check(), Err("slot 0 has given no sign for 190 s".to_owned()));
+        let (goes_on, body) = pulse.health();
+        assert!(!goes_on);
+        assert_eq!((&body["status"], &body["last_progress_seconds"]), (&json!("stuck"), &json!(370)));
+        assert_eq!(body["why"], "slot 0 has not come round for 370 s");
+        pulse.beat(0);
+        assert_eq!(pulse.check(), Ok(()), "it goes on");
+        pulse.drains();
+        assert!(!pulse.is_ready());
     }
 
     #[tokio::test]
@@ -203,32 +230,5 @@ mod tests {
         assert_eq!(pulse.protect(1, true), Some(true), "renewed");
         pulse.busy(1, false);
         assert_eq!(pulse.protect(1, false), Some(false));
-    }
-
-    #[tokio::test]
-    async fn whoever_asks_is_answered() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let pulse = Pulse::new(Duration::from_secs(60));
-        pulse.beat(0);
-        pulse.ended(JobState::Succeeded);
-        let ask = async {
-            let mut answers = Vec::new();
-            for path in ["/health", "/metrics", "/x"] {
-                let mut stream = TcpStream::connect(at).await.unwrap();
-                stream.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
-                let mut answer = String::new();
-                stream.read_to_string(&mut answer).await.unwrap();
-                answers.push(answer);
-            }
-            answers
-        };
-        let answers =
-            tokio::select! { answers = ask => answers, () = pulse.answer(listener) => unreachable!() };
-        assert!(
-            answers[0].contains("200 OK") && answers[1].contains("eft_runs_total{state=\"SUCCEEDED\"} 1")
-        );
-        assert!(answers[2].contains("404"));
-        assert!(METRICS.iter().all(|metric| answers[1].contains(metric.name)));
     }
 }

@@ -1,14 +1,16 @@
 //! The heartbeat: while a run goes on, its lease, its message and its task's protection are renewed; when one of them
 //! cannot be, the run stops.
 
+use std::fmt::Display;
+
 use eft_domain::Command;
+use eft_telemetry::Level;
 use tokio::time::Instant;
 
 use super::{
     checkpoint::{Owned, is_loss},
     poll::Worker,
     queue::Received,
-    report::log,
 };
 
 /// Why a run is stopped from outside.
@@ -22,6 +24,18 @@ pub(super) enum Stop {
     Drain,
     /// The message cannot be held much longer.
     Held,
+}
+
+impl Stop {
+    /// The word of log and metrics.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Unrenewed => "unrenewed",
+            Self::Drain => "drain",
+            Self::Held => "held",
+        }
+    }
 }
 
 impl Worker {
@@ -39,7 +53,6 @@ impl Worker {
                 () = self.drain.cancelled() => return Stop::Drain,
                 () = tokio::time::sleep(wait) => {}
             }
-            self.pulse.beat(slot);
             if begun.elapsed() >= self.times.held {
                 return Stop::Held;
             }
@@ -54,29 +67,37 @@ impl Worker {
             wait = match lease {
                 Ok(Ok(_)) => {
                     renewed = asked;
+                    self.pulse.beat(slot);
                     match self.queue.hide(&received.receipt, self.times.visibility).await {
                         Ok(()) => self.times.heartbeat,
-                        Err(error) if !error.is_transient() => {
-                            log("visibility", &[("error", &error)]);
-                            return Stop::Unrenewed;
-                        }
                         Err(error) => {
-                            log("visibility", &[("error", &error)]);
+                            self.unrenewed(owned, "message", &error);
+                            if !error.is_transient() {
+                                return Stop::Unrenewed;
+                            }
                             again
                         }
                     }
                 }
                 Ok(Err(error)) if is_loss(&error) => return Stop::Lost,
                 Ok(Err(error)) => {
-                    log("lease", &[("error", &error)]);
+                    self.unrenewed(owned, "lease", &error);
                     again
                 }
-                Err(_) => return Stop::Unrenewed,
+                Err(_) => {
+                    self.unrenewed(owned, "lease", &"no answer in its time");
+                    return Stop::Unrenewed;
+                }
             };
             if renewed.elapsed() + margin >= self.times.lease {
                 return Stop::Unrenewed;
             }
             self.protect(slot, true).await;
         }
+    }
+
+    fn unrenewed(&self, owned: &Owned, what: &'static str, error: &dyn Display) {
+        self.pulse.metrics.renewals_failed.count([what]);
+        owned.watched.log(Level::Warn, "renew", &[("of", &what), ("error", error)]);
     }
 }

@@ -30,9 +30,12 @@ mod checkpoint;
 mod claim;
 mod commit;
 mod lease;
+mod pass;
 mod poll;
 mod report;
+mod watch;
 
+pub mod endpoint;
 pub mod health;
 pub mod protect;
 pub mod queue;
@@ -40,8 +43,10 @@ pub mod sqs;
 pub mod transfer;
 
 pub use checkpoint::{LedgerCheckpoint, Owned};
+pub use pass::Pass;
 pub use poll::{Turn, Worker};
 pub use transfer::{Finished, Task, Transfers};
+pub use watch::Watched;
 
 use std::time::Duration;
 

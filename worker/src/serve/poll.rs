@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use eft_domain::message::WorkMessage;
 use eft_store::Desk;
-use futures::future::join_all;
+use eft_telemetry::{Level, log};
+use futures::future::{join, join_all};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -13,8 +14,8 @@ use super::{
     health::Pulse,
     protect::Protection,
     queue::{Received, WorkQueue},
-    report::log,
     transfer::Transfers,
+    watch::{Began, Watched},
 };
 
 /// How long a slot waits after the queue was not reached; doubled up to a minute.
@@ -58,7 +59,12 @@ pub struct Worker {
 impl Worker {
     /// Work in this many slots until drained; every run has been handed back when this returns.
     pub async fn serve(&self, slots: usize) {
-        join_all((0..slots).map(|slot| self.slot(slot))).await;
+        let work = join_all((0..slots).map(|slot| self.slot(slot)));
+        let drain = async {
+            self.drain.cancelled().await;
+            self.pulse.drains();
+        };
+        join(work, drain).await;
     }
 
     async fn slot(&self, slot: usize) {
@@ -82,7 +88,8 @@ impl Worker {
                     self.pulse.busy(slot, false);
                 }
                 Err(error) => {
-                    log("queue.receive", &[("error", &error)]);
+                    self.pulse.metrics.receive_errors.add(1);
+                    log(Level::Warn, "receive", &[("error", &error)]);
                     tokio::select! {
                         () = self.drain.cancelled() => {}
                         () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(Duration::from_secs(60)),
@@ -99,15 +106,19 @@ impl Worker {
         if let Some(protected) = self.pulse.protect(slot, wanted)
             && let Err(error) = self.protection.set(protected).await
         {
-            log("protection", &[("error", &error)]);
+            self.pulse.metrics.renewals_failed.count(["protection"]);
+            log(Level::Warn, "protection", &[("error", &error)]);
         }
     }
 
     async fn turn(&self, slot: usize, received: &Received) -> Turn {
+        let began = Began::now();
         let message = match WorkMessage::parse(&received.body) {
             Ok(message) => message,
             Err(error) => {
+                self.pulse.metrics.unknown_messages.add(1);
                 log(
+                    Level::Error,
                     "message",
                     &[("code", &error.code()), ("error", &error), ("receives", &received.receives)],
                 );
@@ -115,9 +126,18 @@ impl Worker {
             }
         };
         match self.claim(slot, &message).await {
-            Ok(Claimed::Ours(job)) => self.run(slot, *job, received).await,
+            Ok(Claimed::Ours(job)) => {
+                let watched = Watched::new(&self.pulse, slot, &job, message.trace.as_deref(), began);
+                if let Some(sent) = job.sent_at {
+                    self.pulse.metrics.queue_seconds.took(self.desk.clock.now().since(sent));
+                }
+                self.run(slot, *job, watched, received).await
+            }
             Ok(Claimed::Not(turn, why)) => {
-                log("claim", &[("run", &message.run), ("not", &why)]);
+                log(Level::Info, "claim", &[("run", &message.run), ("not", &why)]);
+                if turn == Turn::Leave {
+                    self.pulse.metrics.unknown_messages.add(1);
+                }
                 match turn {
                     // Waiting must not use up what is left before it is set aside: the ledger has the job, and the sweep
                     // sends it again.
@@ -127,21 +147,22 @@ impl Worker {
             }
             // Nothing runs unclaimed, nothing is acknowledged.
             Err(error) => {
-                log("claim", &[("run", &message.run), ("error", &error)]);
+                log(Level::Warn, "claim", &[("run", &message.run), ("error", &error)]);
                 Turn::Again(Duration::from_secs(30))
             }
         }
     }
 
     async fn end(&self, received: &Received, turn: Turn) {
-        let done = match turn {
-            Turn::Delete => self.queue.delete(&received.receipt).await,
-            Turn::Again(time) => self.queue.hide(&received.receipt, time).await,
-            Turn::Leave => Ok(()),
+        let (end, done) = match turn {
+            Turn::Delete => ("deleted", self.queue.delete(&received.receipt).await),
+            Turn::Again(time) => ("again", self.queue.hide(&received.receipt, time).await),
+            Turn::Leave => ("left", Ok(())),
         };
+        self.pulse.metrics.messages.count([end]);
         if let Err(error) = done {
             // It comes back, and what it asks for is done.
-            log("queue", &[("error", &error)]);
+            log(Level::Warn, "queue", &[("error", &error)]);
         }
     }
 }

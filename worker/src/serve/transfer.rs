@@ -1,31 +1,28 @@
-//! What a run does: one destination of the route after the other, then the archive.
+//! What a run does: all destinations of the route from one pass over the source, then the archive.
 //!
-//! Destinations are written one after the other, each from a pass of its own over the source, so that each has its own
-//! checkpoint and its own outcome.
+//! Only destinations that get other bytes than the others, because their names are in them, have a pass of their own. A
+//! destination that an earlier attempt of the run has delivered to keeps what it has.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use eft_domain::{
     ByteSize, Code, Failure, Job, ObjectUri, Receipt, Route,
     job::Millis,
-    receipt::{DeliveryOutcome, Outcome},
+    receipt::{Delivery, DeliveryOutcome, Outcome},
     route::{Archive, Destination, OnExisting, S3Destination, StorageOptions, TemplateValues},
 };
-use eft_pipeline::{
-    given::Given,
-    keys::{Keyring, Keys},
-    scanner::Scanner,
-};
+use eft_pipeline::{keys::Keys, scanner::Scanner};
 use eft_store::clock::rfc3339;
 use futures::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::Owned;
+use super::checkpoint::{Owned, passed};
 use crate::{
+    delivery::is_of_destination,
     kept::CheckpointAt,
+    layout::Layout,
     place::Goal,
     run::{self, Shared},
-    secrets,
     sign::SigningKey,
 };
 
@@ -73,6 +70,8 @@ pub struct Engine {
     pub memory: Option<ByteSize>,
     /// Most requests of a run in flight in each direction.
     pub concurrency: usize,
+    /// How much of a source the next owner may have to read again; `None`: as the memory asks for.
+    pub interval: Option<ByteSize>,
     /// The bucket of this region behind each logical name.
     pub buckets: BTreeMap<String, String>,
     /// Where originals are archived.
@@ -103,25 +102,34 @@ impl Engine {
     async fn all(&self, task: &Task, cancel: &CancellationToken) -> Result<Finished, Failure> {
         let Task { owned, job, route } = task;
         let source = self.source(job)?;
-        let goals = self.goals(job, route)?.into_iter().map(|goal| (goal, false));
-        let goals = goals.chain(self.archive_of(job, route)?.map(|goal| (goal, true)));
-        let secrets = Arc::new(secrets::read(self.secrets.as_deref(), route)?);
-        let keys =
-            Keyring::resolve(&route.stages, self.keys.as_ref(), std::time::SystemTime::now()).boxed().await?;
-        let given = Given { secrets, keys, scanner: self.scanner.clone(), ..Given::default() };
-        let mut whole: Option<Receipt> = None;
-        let (mut failure, mut delivered, mut nothing_left) = (None, 0, false);
-        for (at, (goal, original)) in goals.enumerate() {
+        let goals = self.goals(job, route)?;
+        let archive = self.archive_of(job, route)?;
+        let order: Vec<_> = goals.iter().chain(&archive).map(|goal| goal.uri.clone()).collect();
+        let earlier = owned.earlier().await?;
+        let had = earlier.as_ref().map_or_else(Vec::new, |earlier| delivered_by(&earlier.receipt));
+        let missing = |goal: &Goal| had.iter().all(|delivery| delivery.uri != goal.uri);
+        let mut passes: Vec<_> = passes(route, goals).into_iter().map(|goals| (goals, false)).collect();
+        passes.extend(archive.map(|goal| (vec![goal], true)));
+
+        let given = self.given(route).await?;
+        let mut passed = passed(job.checkpoint.as_deref());
+        let (mut whole, mut failure, mut nothing_left) = (None, None, false);
+        for (at, (mut goals, original)) in passes.into_iter().enumerate() {
+            goals.retain(missing);
+            if at < passed.len() || goals.is_empty() {
+                continue;
+            }
             // What is not delivered is not archived as if it were.
             if original && failure.is_some() {
                 break;
             }
-            let (store, earlier) = owned.checkpoint(job.checkpoint.as_deref(), at);
+            let text = owned.job().await.checkpoint;
+            let (store, earlier) = owned.checkpoint_after(text.as_deref(), at, passed.clone());
             let begun = earlier.is_some();
             let mut run = run::Job {
                 route: if original { self.identity(route) } else { Route::clone(route) },
                 source: source.clone(),
-                destinations: vec![goal],
+                destinations: goals,
                 memory: self.memory,
                 concurrency: self.concurrency,
                 part_size: None,
@@ -130,36 +138,44 @@ impl Engine {
                 run: Some(job.run()),
                 shared: Some(self.shared.clone()),
                 checkpoint: self.keeps(route).then(|| CheckpointAt::Store(store.clone(), Box::new(earlier))),
-                interval: None,
+                interval: self.interval,
             };
-            let mut done = moved(run.clone(), cancel.clone()).await;
+            let mut done = moved(run.clone(), cancel.clone(), owned).await;
             // A checkpoint of another version or size of worker is no fault of the file: it is begun anew, and the sweep
             // removes the upload that nothing names any more.
             if begun && matches!(&done, Err(failed) if failed.code == Code::CheckpointRefused) {
                 run.checkpoint = Some(CheckpointAt::Store(store.clone(), Box::new(None)));
-                done = moved(run, cancel.clone()).await;
+                done = moved(run, cancel.clone(), owned).await;
             }
             nothing_left |= store.is_removed();
             let (receipt, failed) = match done {
                 Ok(done) => (Some(done.receipt), done.failure),
                 Err(failed) => (None, Some(failed)),
             };
-            delivered += usize::from(failed.is_none());
-            whole = merged(whole, receipt);
-            let ends_all = failed.as_ref().is_some_and(|failed| {
-                // The file's own fault is every destination's, and a stop is a stop.
-                failed.code == Code::Interrupted || !is_of_destination(failed.code)
-            });
+            match (&failed, receipt) {
+                (None, Some(receipt)) if passed.len() == at => passed.push(receipt),
+                (_, receipt) => whole = merged(whole, receipt),
+            }
+            // The file's own fault is every destination's, and a stop is a stop.
+            let ends_all = failed.as_ref().is_some_and(|failed| !is_of_destination(failed.code));
             failure = failure.or(failed);
             if ends_all {
                 break;
             }
         }
+        let passed = passed.into_iter().fold(None, |whole, next| merged(whole, Some(next)));
+        let whole = merged(passed, whole).map(|receipt| {
+            let mut deliveries = [had.clone(), receipt.deliveries].concat();
+            deliveries.sort_by_key(|one| order.iter().position(|uri| *uri == one.uri).unwrap_or(order.len()));
+            Receipt { deliveries, ..receipt }
+        });
+        let delivered = whole.as_ref().map_or(had.len(), |receipt| delivered_by(receipt).len());
         let receipt = whole.map(|receipt| {
             let outcome = outcome(failure.as_ref(), delivered, &receipt);
             self.signing.sign(Receipt { outcome, ..receipt })
         });
-        let receipt = receipt.transpose()?.map(|signed| signed.to_json());
+        // Where there is nothing to tell, what was told stands.
+        let receipt = receipt.transpose()?.or(earlier).map(|signed| signed.to_json());
         Ok(Finished { failure, receipt, delivered, nothing_left })
     }
 
@@ -248,14 +264,38 @@ impl Engine {
     }
 }
 
-/// The run as a future of its own: what it borrows are only its own parts.
-fn moved(run: run::Job, cancel: CancellationToken) -> BoxFuture<'static, Result<run::Done, Failure>> {
-    async move { run.run(cancel, |_, _| ()).await }.boxed()
+/// Goals by what they get: those that get the same bytes get them from one pass.
+fn passes(route: &Route, goals: Vec<Goal>) -> Vec<Vec<Goal>> {
+    let mut passes: Vec<(Layout, Vec<Goal>)> = Vec::new();
+    for goal in goals {
+        let layout = Layout::of(route, &goal.uri);
+        match passes.iter_mut().find(|(of, _)| *of == layout) {
+            Some((_, goals)) => goals.push(goal),
+            None => passes.push((layout, vec![goal])),
+        }
+    }
+    passes.into_iter().map(|(_, goals)| goals).collect()
 }
 
-/// Whether a failure is one destination's alone.
-fn is_of_destination(code: Code) -> bool {
-    code.as_str().starts_with("destination.") || code == Code::IntegrityDestination
+/// What stands by a receipt.
+fn delivered_by(receipt: &Receipt) -> Vec<Delivery> {
+    let stands = receipt.deliveries.iter().filter(|one| one.outcome == DeliveryOutcome::Delivered);
+    stands.map(|one| Delivery { already_delivered: true, ..one.clone() }).collect()
+}
+
+/// The run as a future of its own: what it borrows are only its own parts.
+fn moved(
+    run: run::Job,
+    cancel: CancellationToken,
+    owned: &Arc<Owned>,
+) -> BoxFuture<'static, Result<run::Done, Failure>> {
+    let owned = Arc::clone(owned);
+    async move {
+        let done = run.run(cancel, |_, progress| owned.watched.moves(progress)).await;
+        owned.watched.moved(done.as_ref().map_or(0, |done| done.receipt.totals.throttles));
+        done
+    }
+    .boxed()
 }
 
 /// One receipt of all destinations.
