@@ -16,7 +16,7 @@ const MAX_SECRET: u64 = 64 << 10;
 /// Without a folder there are none.
 ///
 /// # Errors
-/// `configuration` when one cannot be read.
+/// `keys.unusable` when one cannot be read.
 pub fn read(folder: Option<&Path>, route: &Route) -> Result<HeldSecrets, Failure> {
     let Some(folder) = folder else { return Ok(HeldSecrets::default()) };
     let secrets: Result<Vec<_>, Failure> = named(&route.stages)
@@ -26,7 +26,7 @@ pub fn read(folder: Option<&Path>, route: &Route) -> Result<HeldSecrets, Failure
 }
 
 fn read_one(path: PathBuf) -> Result<Vec<u8>, Failure> {
-    let bad = |what: String| Failure::new(Code::Configuration, format!("secret {}: {what}", path.display()));
+    let bad = |what: String| Failure::new(Code::KeysUnusable, format!("secret {}: {what}", path.display()));
     let mut bytes = Vec::new();
     File::open(&path)
         .and_then(|file| file.take(MAX_SECRET + 1).read_to_end(&mut bytes))

@@ -195,6 +195,9 @@ codes! {
     /// The plan cannot work: refused before the first byte.
     PlanRefused = "plan.refused", Usage,
         "change the route or the request as the message says; no byte was moved";
+    /// A key or secret that the route names is not there, cannot be opened, or is not good for what it is named for.
+    KeysUnusable = "keys.unusable", Usage,
+        "put a key or secret that is good for it where the worker keeps them, or correct the route, and resume or run it again";
     /// A flag, file or environment value is wrong.
     Configuration = "configuration", Usage,
         "correct the flag, file or environment value named and start again";

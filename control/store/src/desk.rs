@@ -6,11 +6,17 @@
 //! desk, and nothing else writes a job.
 //!
 //! # Crash consistency
-//! A write whose answer is lost is looked up: the row it would have made either stands, or it does not and can no longer
-//! come to stand once another write was made, because it is conditional on the same revision. Changes are told from the
-//! row's outbox; whoever crashes before that leaves them to the sweep.
+//! A write whose answer is lost is looked up: its mark either stands in the row, also when others have written since, or
+//! it does not and can no longer come to stand once another write was made, because it is conditional on the same
+//! revision. Changes are told from the row's outbox; whoever crashes before that leaves them to the sweep. A receipt is kept
+//! before the row that names it.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use eft_domain::{
     Actor, Command, Job, JobId, JobState, RouteId, TenantId,
@@ -76,7 +82,7 @@ impl Desk {
     /// # Errors
     /// The command begins no job, or the ledger was not reached.
     pub async fn begin(&self, arrived: &Arrived, command: &Command) -> Result<(Job, bool), ChangeError> {
-        let job = arrived.begin(command, &self.actor)?;
+        let job = arrived.begin(command, &self.actor)?.marked(mark());
         let mut lost = None;
         for _ in 0..TRIES {
             match self.ledger.create(&job).await {
@@ -87,7 +93,7 @@ impl Desk {
             }
             // What stands there is ours if it is what we wrote.
             if let Some(found) = self.ledger.get(job.id).await? {
-                let is_ours = lost.is_some() && found == job;
+                let is_ours = has_mark_of(&found, &job);
                 return Ok((found, is_ours));
             }
         }
@@ -111,9 +117,10 @@ impl Desk {
         let id = job.id;
         let mut job = job;
         let mut lost = None;
+        let mut tried: Vec<Job> = Vec::new();
         for turn in 0..TRIES {
             let next = match apply(&job, command, &self.actor, self.clock.now()) {
-                Ok(next) => next,
+                Ok(next) => next.marked(mark()),
                 // It may be refused of a row that somebody has changed since, or that an answer we lost has changed.
                 Err(refused) if turn == 0 => {
                     let found = self.ledger.get(id).await?.ok_or(ChangeError::Unknown(id))?;
@@ -125,21 +132,37 @@ impl Desk {
                 }
                 Err(refused) => return Err(refused.into()),
             };
+            if let (Some(text), Some(key)) = (command.receipt(), next.receipt) {
+                self.runs.keep_receipt(id, key, text).await?;
+            }
             match self.ledger.replace(&next).await {
                 Ok(Put::Done) => return Ok(next),
                 Ok(Put::Stale) => {}
                 Err(error) if error.kind == StoreErrorKind::Indeterminate => lost = Some(error),
                 Err(error) => return Err(error.into()),
             }
+            tried.push(next);
             let found = self.ledger.get(id).await?.ok_or(ChangeError::Unknown(id))?;
-            if lost.is_some() && found == next {
-                return Ok(next);
+            // What this was, and not what others may have made of it: a token of theirs is not ours.
+            if let Some(at) = tried.iter().position(|next| has_mark_of(&found, next)) {
+                return Ok(tried.swap_remove(at));
             }
             job = found;
             // Two that write one row take turns; the time is far below any lease.
             tokio::time::sleep(Duration::from_millis(u64::from(10 * turn))).await;
         }
         Err(lost.unwrap_or_else(|| contended(id)).into())
+    }
+
+    /// The text of the receipt of the run that ended last.
+    ///
+    /// # Errors
+    /// The history was not reached.
+    pub async fn receipt(&self, job: &Job) -> StoreResult<Option<String>> {
+        match job.receipt {
+            Some(key) => self.runs.receipt(job.id, key).await,
+            None => Ok(None),
+        }
     }
 
     /// Tell what was not told yet, oldest first: the history, then the topics.
@@ -257,6 +280,16 @@ impl Desk {
         }
         Ok(sent)
     }
+}
+
+/// A number that no other write has: the standard library seeds its hashers at random.
+fn mark() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Whether the last write of `next` is one of those that have made `found`.
+fn has_mark_of(found: &Job, next: &Job) -> bool {
+    next.marks.last().is_some_and(|mark| found.marks.contains(mark))
 }
 
 fn order_of(route: Option<&RouteId>, job: &Job) -> String {

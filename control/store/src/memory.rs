@@ -13,7 +13,7 @@ use std::{
 
 use eft_domain::{
     Job, JobId, Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
-    job::{EventKind, JobEvent, Retention},
+    job::{EventKind, JobEvent, ReceiptKey, Retention},
     message::{RunRequest, WorkMessage},
     route::RouteTable,
 };
@@ -47,7 +47,10 @@ struct Own {
     tenants: BTreeMap<TenantId, Tenant>,
     routes: BTreeMap<(RouteId, RouteRevision), Arc<Route>>,
     active: BTreeMap<RouteId, RouteRevision>,
+    /// The active routes, made when they are asked for.
+    table: Option<Arc<RouteTable>>,
     history: BTreeMap<JobId, BTreeMap<u64, JobEvent>>,
+    receipts: BTreeMap<(JobId, ReceiptKey), String>,
     work: VecDeque<(WorkMessage, String)>,
     started: VecDeque<RunRequest>,
     published: Vec<(EventKind, Value)>,
@@ -97,6 +100,8 @@ impl Region {
         to.tenants.extend(from.tenants);
         to.routes.extend(from.routes);
         to.active.extend(from.active);
+        to.table = None;
+        to.receipts.extend(from.receipts);
         for (job, events) in from.history {
             to.history.entry(job).or_default().extend(events);
         }
@@ -323,16 +328,31 @@ impl Runs for Region {
         }
         .boxed()
     }
+
+    fn keep_receipt<'a>(
+        &'a self,
+        job: JobId,
+        key: ReceiptKey,
+        text: &'a str,
+    ) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            lock(&self.own).receipts.insert((job, key), text.to_owned());
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn receipt(&self, job: JobId, key: ReceiptKey) -> BoxFuture<'_, StoreResult<Option<String>>> {
+        async move { Ok(lock(&self.own).receipts.get(&(job, key)).cloned()) }.boxed()
+    }
 }
 
 impl Catalog for Region {
     fn routes(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>> {
         async move {
-            let own = lock(&self.own);
-            let active = own.active.iter();
-            let routes =
-                active.filter_map(|(id, revision)| own.routes.get(&(id.clone(), *revision)).cloned());
-            Ok(Arc::new(RouteTable::new(routes)))
+            let Own { active, routes, table, .. } = &mut *lock(&self.own);
+            let routes = || active.iter().filter_map(|(id, rev)| routes.get(&(id.clone(), *rev)).cloned());
+            Ok(Arc::clone(table.get_or_insert_with(|| Arc::new(RouteTable::new(routes())))))
         }
         .boxed()
     }
@@ -376,6 +396,7 @@ impl Catalog for Region {
             }
             own.routes.insert((id.clone(), route.revision()), Arc::new(route.clone()));
             own.active.insert(id, route.revision());
+            own.table = None;
             Ok(Put::Done)
         }
         .boxed()
@@ -425,6 +446,16 @@ impl Keys for Region {
             let count = strong.counters.entry(counter.to_owned()).or_default();
             *count += 1;
             Ok(*count)
+        }
+        .boxed()
+    }
+
+    fn remove_expired(&self, now: Millis) -> BoxFuture<'_, StoreResult<usize>> {
+        async move {
+            let mut strong = lock(&self.strong);
+            let before = strong.keys.len();
+            strong.keys.retain(|_, (_, until)| *until > now);
+            Ok(before - strong.keys.len())
         }
         .boxed()
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use eft_domain::{
     Job, JobId, Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
-    job::{EventKind, JobEvent},
+    job::{EventKind, JobEvent, ReceiptKey},
     message::{RunRequest, WorkMessage},
     route::RouteTable,
 };
@@ -143,13 +143,25 @@ pub trait JobLedger: Send + Sync {
     fn first_turn<'a>(&'a self, route: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<(u64, JobId)>>>;
 }
 
-/// The table `runs`: the history, append-only (G11).
+/// The table `runs`: the history, append-only (G11), and the receipts.
 pub trait Runs: Send + Sync {
     /// Keep a change, and how its run stands with it. The same again changes nothing.
     fn record<'a>(&'a self, job: &'a Job, event: &'a JobEvent) -> BoxFuture<'a, StoreResult<()>>;
 
     /// The changes of a job, in order.
     fn history(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<JobEvent>>>;
+
+    /// Keep the text of a receipt, of any length. It stands before the row says so; one that no row names is of an owner
+    /// that was one no more.
+    fn keep_receipt<'a>(
+        &'a self,
+        job: JobId,
+        key: ReceiptKey,
+        text: &'a str,
+    ) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// The text of a receipt; none where none is kept, or where it has not come to this region yet.
+    fn receipt(&self, job: JobId, key: ReceiptKey) -> BoxFuture<'_, StoreResult<Option<String>>>;
 }
 
 /// The table `config`: tenants, routes and their revisions.
@@ -201,6 +213,10 @@ pub trait Keys: Send + Sync {
 
     /// The next number of a counter, from 1. No number is given twice; some may be left out.
     fn next<'a>(&'a self, counter: &'a str) -> BoxFuture<'a, StoreResult<u64>>;
+
+    /// Remove some keys that have expired, those that did first first; returns how many. Where none was, there are no
+    /// more to be seen. Nobody is given such a key any more: they are removed only to make room.
+    fn remove_expired(&self, now: Millis) -> BoxFuture<'_, StoreResult<usize>>;
 }
 
 /// The queues and state machines that runs are given to.

@@ -23,7 +23,7 @@ use eft_domain::{
 use eft_store::{
     Desk, Put, StoreErrorKind,
     aws::{Clients, Settings, TRACE_ATTRIBUTE, Topics},
-    dynamo::{DynamoKeys, DynamoRuns, RunSummary, TABLES, TableNames, create_tables},
+    dynamo::{DynamoRuns, RunSummary, TABLES, TableNames, create_tables},
 };
 use futures::FutureExt;
 use serde_json::{Value, json};
@@ -328,7 +328,7 @@ async fn what_is_not_there_is_permanent() {
 async fn an_item_that_is_too_large_is_refused_for_good() {
     let desk = Account::new().await.desk();
     let mut job = accepted(&arrived("a", desk.clock.now()));
-    job.receipt = Some("x".repeat(400 * 1024));
+    job.checkpoint = Some("x".repeat(400 * 1024));
     let error = desk.ledger.create(&job).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Permanent, "{error}");
     assert_eq!(desk.ledger.get(job.id).await, Ok(None));
@@ -382,7 +382,6 @@ async fn runs_of_a_tenant_are_listed_newest_first() {
 #[ignore = "needs MiniStack: run by cargo xtask test"]
 async fn expired_keys_are_removed_and_others_stay() {
     let own = Account::new().await;
-    let keys = DynamoKeys::new(&own.clients.dynamo, &own.settings.tables.keys);
     let desk = own.desk();
     let now = desk.clock.now();
     let later = now.plus(Duration::from_secs(60));
@@ -397,7 +396,7 @@ async fn expired_keys_are_removed_and_others_stay() {
     };
     assert_eq!(count().await, 7);
     let remove =
-        || async { keys.remove_expired(now).await.unwrap() + usize::try_from(count().await).unwrap() };
+        || async { desk.keys.remove_expired(now).await.unwrap() + usize::try_from(count().await).unwrap() };
     until("five are removed", remove, |left| *left == 2).await;
     assert_eq!(desk.keys.get("kept", now).await, Ok(Some("x".into())));
     assert_eq!(desk.keys.next("counter").await, Ok(2));

@@ -22,8 +22,10 @@ type Shards = Vec<(u16, Option<String>)>;
 /// What has to be done about a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Nothing any more: somebody has done it, or it waits for its tenant's share, which is given to all tenants at once.
+    /// Nothing any more: somebody has done it.
     Nothing,
+    /// Nothing but count it: it has waited long for its tenant's share, which is given to all tenants at once.
+    Count,
     /// Its time is over.
     Remove,
     /// Put it into its queue again: its message, or its owner, was lost.
@@ -45,7 +47,8 @@ pub fn action(job: &Job, retention: Retention, now: Millis) -> Action {
         return Action::Nothing;
     }
     match job.state {
-        JobState::Accepted if job.sent_at.is_some() => Action::Send,
+        JobState::Accepted if job.sent_at.is_none() => Action::Count,
+        JobState::Accepted => Action::Send,
         JobState::Running | JobState::Delivering => Action::Send,
         JobState::Held => Action::Resume,
         JobState::Incomplete => Action::Recheck,
@@ -56,7 +59,7 @@ pub fn action(job: &Job, retention: Retention, now: Millis) -> Action {
 
 impl Sweep {
     /// Look at every row that is due, some of each shard in turn. Where the time does not suffice the next sweep goes on: a
-    /// tenant with a million rows that wait, and are due for ever, must not hide the others'.
+    /// tenant with a million rows that have waited long, and are due for ever, must not hide the others'.
     pub(crate) async fn due(&self, deadline: Deadline, report: &mut Report) {
         let stopped: Shards = match self.place(PLACE).await {
             Ok(stopped) => stopped,
@@ -138,6 +141,7 @@ impl Sweep {
         }
         let counted = match action(&job, desk.retention, desk.clock.now()) {
             Action::Nothing => None,
+            Action::Count => Some(long_waits as Counted),
             Action::Remove => match desk.ledger.remove(id, job.rev).await.map_err(RouteError::Store)? {
                 Put::Done => Some(expired as Counted),
                 Put::Stale => None,
@@ -182,4 +186,4 @@ macro_rules! counted {
     )*};
 }
 
-counted!(expired resent resumed completed incomplete unrouted rerouted);
+counted!(expired resent resumed completed incomplete long_waits unrouted rerouted);

@@ -3,7 +3,7 @@
 //! # Overview
 //! Queues and events are doorbells; the ledger is the truth. The sweep is what makes that so: it looks at every row that is
 //! due ([`due`]), at every object version under the ingest buckets that has no row ([`versions`]), puts into queues what
-//! waits ([`Sweep::run`]), and ends uploads that nobody will ([`uploads`]). It does nothing that the router, a worker or
+//! waits ([`Sweep::run`]), removes facts that have expired, and ends uploads that nobody will ([`uploads`]). It does nothing that the router, a worker or
 //! another sweep does not do in the same way, so any number of them may run at once.
 //!
 //! # Failure handling
@@ -86,6 +86,7 @@ impl Sweep {
         self.release(Deadline::share(start, whole, 50), &mut report).await;
         self.versions(Deadline::share(start, whole, 80), &mut report).await;
         self.release(Deadline::share(start, whole, 90), &mut report).await;
+        self.forget(Deadline::share(start, whole, 95), &mut report).await;
         self.end_uploads(Deadline::share(start, whole, 100), &mut report).await;
         report.millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         report
@@ -110,6 +111,23 @@ impl Sweep {
             if deadline.is_over() {
                 report.out_of_time = true;
                 break;
+            }
+        }
+    }
+
+    /// Remove facts that have expired, until none is left or the time is over: the next sweep goes on with those that have
+    /// expired first.
+    async fn forget(&self, deadline: Deadline, report: &mut Report) {
+        let desk = &self.router.desk;
+        loop {
+            match desk.keys.remove_expired(desk.clock.now()).await {
+                Ok(0) => return,
+                Ok(removed) => report.forgotten += removed as u64,
+                Err(error) => return self.failed(report, "keys", "", &error),
+            }
+            if deadline.is_over() {
+                report.out_of_time = true;
+                return;
             }
         }
     }

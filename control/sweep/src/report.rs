@@ -40,6 +40,9 @@ counts! {
     rerouted: "Count",
     /// Records that still no route takes.
     unrouted: "Count",
+    /// Jobs that have waited for a week for their tenant's share: it is paused, is no tenant any more, or its quota is too
+    /// small.
+    long_waits: "Count",
     /// Jobs whose changes were told late.
     told: "Count",
     /// Rows that were removed because their time was over.
@@ -56,6 +59,8 @@ counts! {
     uploads: "Count",
     /// Uploads that were aborted.
     aborted: "Count",
+    /// Facts that had expired and were removed.
+    forgotten: "Count",
     /// What could not be done; the next sweep tries again.
     errors: "Count",
     /// How long it took.
@@ -98,7 +103,7 @@ mod tests {
         let line = Report { found: 3, ..Report::default() }.to_line("eu-west-1", Millis(7));
         assert_eq!(line["sweep_found"], 3);
         let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
-        assert_eq!(metrics.len(), 18);
+        assert_eq!(metrics.len(), 20);
         assert!(metrics.len() <= 100, "CloudWatch takes 100 metrics a line");
         for metric in metrics {
             assert!(line[metric["Name"].as_str().unwrap()].is_u64(), "{metric}");

@@ -41,7 +41,7 @@ def same(what, got, wanted):
 def exits(code):
     """The exit code that goes with a failure code."""
     group = code.partition(".")[0]
-    if code in ("route.invalid", "plan.refused", "configuration", "checkpoint.refused"):
+    if code in ("route.invalid", "plan.refused", "keys.unusable", "configuration", "checkpoint.refused"):
         return eft.USAGE
     if group in ("validation", "format", "limit", "archive", "sidecar", "manifest", "crypto") or code in ("source.empty", "scan.infected"):
         return eft.REJECTED

@@ -153,8 +153,8 @@ def test_keys_are_looked_for_first(bed):
     folder = keys(bed)
     (folder / "locked.pass").write_text("wrong\n")
     says = ["secret key `nobody`", "the passphrase does not unlock it", "public key `none`"]
-    bed.refused("plan.refused", "--keys", folder, *places, route=route, says=says, receipt=False)
-    bed.refused("plan.refused", *places, route=DECRYPT, says=["no place of keys was given"], receipt=False)
+    bed.refused("keys.unusable", "--keys", folder, *places, route=route, says=says, receipt=False)
+    bed.refused("keys.unusable", *places, route=DECRYPT, says=["no place of keys was given"], receipt=False)
     says = ["standard output cannot be taken back"]
     bed.refused("plan.refused", "--keys", folder, places[0], "-", route=DECRYPT, says=says, receipt=False)
 

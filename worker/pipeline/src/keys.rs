@@ -132,7 +132,7 @@ impl Keyring {
     /// at the time `now`.
     ///
     /// # Errors
-    /// `plan.refused` with every fault.
+    /// `keys.unusable` with every fault.
     pub async fn resolve(stages: &[StageSpec], keys: &dyn Keys, now: SystemTime) -> Result<Self, Failure> {
         let now = Timestamp::try_from(now)
             .map_err(|error| Failure::new(Code::Configuration, format!("the clock: {error}")))?;
@@ -253,5 +253,5 @@ fn sized(bytes: &[u8]) -> Result<(), String> {
 }
 
 fn refused(message: String) -> Failure {
-    Failure::new(Code::PlanRefused, message)
+    Failure::new(Code::KeysUnusable, message)
 }

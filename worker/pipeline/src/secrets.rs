@@ -12,7 +12,7 @@ pub trait Secrets: fmt::Debug + Send + Sync {
     /// The bytes of a secret.
     ///
     /// # Errors
-    /// `configuration` when there is none of this name.
+    /// `keys.unusable` when there is none of this name.
     fn secret_bytes(&self, name: &str) -> Result<&[u8], Failure>;
 }
 
@@ -65,5 +65,5 @@ fn missing(name: &str) -> Failure {
     let message = format!(
         "the route uses the secret `{name}`, and it is not there: put it into `{name}.key` of the folder given with --keys"
     );
-    Failure::new(Code::Configuration, message)
+    Failure::new(Code::KeysUnusable, message)
 }

@@ -233,7 +233,7 @@ fn limits_hold_while_records_are_read() {
 fn a_key_is_there_and_long_enough() {
     let asked = StageSpec::CsvProject(spec(vec![changed("a", hash())]));
     let failure = AnyStage::new(&asked, &Limits::default()).err().unwrap();
-    assert_eq!(failure.code, Code::Configuration);
+    assert_eq!(failure.code, Code::KeysUnusable);
     assert_eq!(
         failure.message,
         "the route uses the secret `pepper`, and it is not there: put it into `pepper.key` of the folder given with --keys"

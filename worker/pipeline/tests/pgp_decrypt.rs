@@ -187,7 +187,7 @@ fn what_is_missing_is_said_when_planning() {
         decrypt_by(&["locked"], PgpVerify::None, &[]),
     ];
     let failure = ring(&stages).unwrap_err();
-    assert_eq!(failure.code, Code::PlanRefused);
+    assert_eq!(failure.code, Code::KeysUnusable);
     let expected = "secret key `nobody`: no file nobody.sec.asc; public key `none`: no file none.pub.asc";
     assert_eq!(failure.message, expected);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Actor, Command, Ending, Hold, Job, JobEvent, JobState, Lease, MAX_CHECKPOINT_BYTES, MAX_STRIKES, Millis,
-    due::UNROUTED_EVERY, note,
+    ReceiptKey, due::UNROUTED_EVERY, note,
 };
 use crate::{Class, Code, Failure, receipt::FailureNote};
 
@@ -199,19 +199,19 @@ fn admit(job: &Job, command: &Command, now: Millis) -> Result<(), Refused> {
 /// Why the row stays as it is.
 pub fn apply(job: &Job, command: &Command, actor: &Actor, now: Millis) -> Result<Job, Refused> {
     admit(job, command, now)?;
-    let mut next = Job { rev: job.rev + 1, ..job.clone() };
+    let mut next = Job { rev: job.rev + 1, reason: None, ..job.clone() };
     let mut reason = None;
     let mut code = None;
     match command {
         Command::Unrouted { reason: why } => {
             next.state = Unrouted;
             next.hold = Some(waiting(job, now, Some(UNROUTED_EVERY)));
-            reason = Some(why.clone());
+            next.reason = Some(why.clone());
         }
         Command::Wait { reason: why, until } => {
             next.state = Incomplete;
             next.hold = Some(waiting(job, now, Some(*until)));
-            reason = Some(why.clone());
+            next.reason = Some(why.clone());
         }
         Command::Accept => {
             next.state = Accepted;
@@ -322,14 +322,22 @@ pub fn apply(job: &Job, command: &Command, actor: &Actor, now: Millis) -> Result
             next.hold = None;
             reason = Some(why.clone());
         }
-        Command::Told { sequence } => next.outbox.retain(|event| event.sequence > *sequence),
+        Command::Told { sequence } => {
+            next.reason = job.reason.clone();
+            next.outbox.retain(|event| event.sequence > *sequence);
+        }
     }
     let is_adopted = matches!(command, Command::Claim { .. });
+    // Another reason to wait is no other state, and is told as well.
+    let is_news = next.reason.is_some() && next.reason != job.reason;
     if next.state != job.state || is_adopted {
         next.changed_at = now;
+    }
+    if next.state != job.state || is_adopted || is_news {
         next.sequence += 1;
-        let reason =
-            reason.or_else(|| next.failure.as_ref().filter(|_| code.is_some()).map(|it| it.message.clone()));
+        let reason = reason
+            .or_else(|| next.reason.clone())
+            .or_else(|| next.failure.as_ref().filter(|_| code.is_some()).map(|it| it.message.clone()));
         next.outbox.push(JobEvent {
             sequence: next.sequence,
             generation: next.generation,
@@ -367,20 +375,16 @@ fn end(job: &mut Job, ending: &Ending) -> Option<String> {
     job.publishing = false;
     job.checkpoint = None;
     job.hold = None;
-    let (state, failure, receipt) = match ending {
-        Ending::Succeeded(receipt) => (Succeeded, None, receipt.clone()),
-        Ending::Partial(failure, receipt) => {
-            (PartiallyDelivered, Some(failure.clone()), Some(receipt.clone()))
-        }
-        Ending::Failed(failure, receipt) => {
+    (job.state, job.failure) = match ending {
+        Ending::Succeeded(_) => (Succeeded, None),
+        Ending::Partial(failure, _) => (PartiallyDelivered, Some(failure.clone())),
+        Ending::Failed(failure, _) => {
             let state = if failure.code.class() == Class::Rejected { Rejected } else { Failed };
-            (state, Some(note(failure)), receipt.clone())
+            (state, Some(note(failure)))
         }
     };
-    job.state = state;
-    job.failure = failure;
-    if receipt.is_some() {
-        job.receipt = receipt;
+    if ending.receipt().is_some() {
+        job.receipt = Some(ReceiptKey { generation: job.generation, fence: job.fence });
     }
     job.failure.as_ref().map(|FailureNote { code, .. }| code.clone())
 }

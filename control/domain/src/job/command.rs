@@ -127,6 +127,17 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The text of the receipt that comes with it: it is kept under the key in the row that [`apply`](super::apply) makes,
+    /// before that row is written.
+    pub fn receipt(&self) -> Option<&str> {
+        match self {
+            Self::Dismiss(ending) | Self::End { ending, .. } => ending.receipt(),
+            _ => None,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -136,4 +147,14 @@ pub enum Ending {
     Partial(FailureNote, String),
     /// None has it: rejected or failed, as the code says.
     Failed(Failure, Option<String>),
+}
+
+impl Ending {
+    /// The text of the receipt.
+    pub fn receipt(&self) -> Option<&str> {
+        match self {
+            Self::Succeeded(receipt) | Self::Failed(_, receipt) => receipt.as_deref(),
+            Self::Partial(_, receipt) => Some(receipt),
+        }
+    }
 }

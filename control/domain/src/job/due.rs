@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::{Job, JobState, Millis};
 
-/// How long a job may be accepted and not in a queue before the sweep sends it: long enough that the router, which
-/// does it at once, has done it.
-pub const ACCEPT_GRACE: Duration = Duration::from_secs(60);
+/// How long a job may wait for its tenant's share before somebody looks why. It is put into its queue by whoever lets its
+/// tenant's next jobs in, which the sweep does with every turn, and not because it is due. A week: longer than any quota
+/// should keep a file, and than a tenant is paused by mistake.
+pub const LONG_WAIT: Duration = Duration::from_secs(7 * 86_400);
 
 /// How long a job may be in a queue before the sweep sends it again: longer than a queue takes to give a message, whose
 /// owner was lost before it could claim, to the next one (visibility 5 minutes) and shorter than anybody wants to wait.
@@ -36,7 +37,7 @@ impl Job {
         let own = match self.state {
             JobState::Arrived | JobState::Accepted => match self.sent_at {
                 Some(at) => at.plus(RESEND_AFTER),
-                None => self.changed_at.plus(ACCEPT_GRACE),
+                None => self.changed_at.plus(LONG_WAIT),
             },
             JobState::Running | JobState::Delivering => {
                 let lapses = self.lease.as_ref().map_or(self.changed_at, |lease| lease.until);

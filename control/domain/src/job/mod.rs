@@ -27,7 +27,7 @@ mod tests;
 
 pub use apply::{Needs, Refused, TRANSITIONS, Transition, apply, transition_table};
 pub use command::{Actor, Command, Ending};
-pub use due::{ACCEPT_GRACE, OUTBOX_GRACE, RESEND_AFTER, Retention, UNROUTED_EVERY};
+pub use due::{LONG_WAIT, OUTBOX_GRACE, RESEND_AFTER, Retention, UNROUTED_EVERY};
 pub use event::{EventKind, JobEvent};
 pub use remedy::{HOLD_CUTOFF, Remedy, remedy, remedy_table, retry_delay};
 pub use state::JobState;
@@ -59,6 +59,10 @@ pub const MAX_STRIKES: u32 = 5;
 
 /// The largest checkpoint that stands in a row. DynamoDB holds 400 KB an item; the rest of a row is a few KB.
 pub const MAX_CHECKPOINT_BYTES: usize = 256 * 1024;
+
+/// Marks of writes that a row keeps: a writer whose answer was lost looks for its own at once, and others write a row far
+/// more slowly than that.
+const KEPT_MARKS: usize = 8;
 
 /// A job, as its row says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,9 +125,12 @@ pub struct Job {
     /// Since when it waits, and until when by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
-    /// The text of the receipt of the run that ended last.
+    /// What it waits for, or why no route takes it, as it was said last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub receipt: Option<String>,
+    pub reason: Option<String>,
+    /// Which receipt is that of the run that ended last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<ReceiptKey>,
     /// W3C `traceparent` of what started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
@@ -134,6 +141,20 @@ pub struct Job {
     pub outbox: Vec<JobEvent>,
     /// Writes to the row so far: what a write is conditional on.
     pub rev: u64,
+    /// Marks of the last writes, the newest last: whoever made one knows by it that it stands, although the answer was
+    /// lost and others have written since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<u64>,
+}
+
+/// Where a receipt is kept: its text, which may be long, stands beside the history, and this in the row. No two owners
+/// have one key, so that what a zombie writes is not taken for the owner's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReceiptKey {
+    /// The run.
+    pub generation: u32,
+    /// The token of the owner that has ended it.
+    pub fence: u64,
 }
 
 /// Which text of which route.
@@ -209,12 +230,23 @@ impl Job {
             checkpoint: None,
             failure: None,
             hold: None,
+            reason: None,
             receipt: None,
             trace: arrived.trace.clone(),
             sequence: 0,
             outbox: Vec::new(),
             rev: 0,
+            marks: Vec::new(),
         }
+    }
+
+    /// The row with the mark of the write that is to make it.
+    #[must_use]
+    pub fn marked(mut self, mark: u64) -> Self {
+        let kept = self.marks.len().saturating_sub(KEPT_MARKS - 1);
+        self.marks.drain(..kept);
+        self.marks.push(mark);
+        self
     }
 
     /// Whether this owner may act at this time.

@@ -30,8 +30,8 @@ pub const fn remedy(code: Code) -> Remedy {
         | Code::DestinationIndeterminate
         | Code::ScanUnavailable
         | Code::CheckpointUnavailable => Remedy::Retry,
-        // A bucket that is not there yet is made; what was read is not lost.
-        Code::DestinationMissing => Remedy::Hold,
+        // A bucket that is not there yet is made, and a key is brought: the file is not at fault.
+        Code::DestinationMissing | Code::KeysUnusable => Remedy::Hold,
         _ => match code.class() {
             Class::Rejected | Class::Failed | Class::Usage => Remedy::End,
             Class::Held => Remedy::Hold,

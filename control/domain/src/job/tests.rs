@@ -155,7 +155,9 @@ fn a_replay_is_another_run_and_a_redelivery_the_same() {
 fn every_row_is_looked_at_some_time() {
     let retention = Retention::default();
     let mut job = accepted();
-    assert_eq!(job.due(retention), Millis(61_000), "not in a queue after a minute");
+    assert_eq!(job.due(retention), Millis(61_000), "untold");
+    let waiting = at(&job, &Command::Told { sequence: 1 }, 2_000).unwrap();
+    assert_eq!(waiting.due(retention), Millis(1_000).plus(LONG_WAIT), "for its tenant's share");
     job = at(&job, &Command::Sent, 2_000).unwrap();
     job = at(&job, &Command::Told { sequence: 1 }, 2_000).unwrap();
     assert_eq!(job.due(retention), Millis(2_000).plus(RESEND_AFTER));
@@ -170,6 +172,40 @@ fn every_row_is_looked_at_some_time() {
     assert_eq!(done.due(retention), Millis(4_000).plus(retention.0));
     assert!(!done.is_expired(retention, Millis(5_000)));
     assert!(done.is_expired(retention, Millis(4_000).plus(retention.0)));
+}
+
+#[test]
+fn another_reason_to_wait_is_kept_and_told() {
+    let wait = |reason: &str| Command::Wait { reason: reason.to_owned(), until: Duration::from_secs(60) };
+    let first = arrived().begin(&wait("no control file"), &actor()).unwrap();
+    let same = at(&first, &wait("no control file"), 2_000).unwrap();
+    assert_eq!(same.outbox, first.outbox, "said before");
+    let told = at(&same, &Command::Told { sequence: 1 }, 2_500).unwrap();
+    let other = at(&told, &wait("superseded"), 3_000).unwrap();
+    assert_eq!(other.reason.as_deref(), Some("superseded"));
+    let event = &other.outbox[0];
+    assert_eq!((event.sequence, event.before, event.after), (2, JobState::Incomplete, JobState::Incomplete));
+    assert_eq!(event.reason.as_deref(), Some("superseded"));
+    assert_eq!(other.changed_at, first.changed_at, "its state has not changed");
+    let accepted = at(&other, &Command::Accept, 4_000).unwrap();
+    assert_eq!((accepted.reason, accepted.outbox[1].sequence), (None, 3));
+}
+
+#[test]
+fn a_receipt_is_of_the_owner_that_has_ended_the_run() {
+    let running = at(&at(&accepted(), &claim("a"), 0).unwrap(), &claim("b"), 130_000).unwrap();
+    let end = Command::End { fence: 2, ending: Ending::Succeeded(Some("{}".into())) };
+    assert_eq!(end.receipt(), Some("{}"));
+    let done = at(&running, &end, 130_001).unwrap();
+    assert_eq!(done.receipt, Some(ReceiptKey { generation: 1, fence: 2 }));
+    let replayed = at(&done, &Command::Replay { reason: "again".into(), route: None }, 130_002).unwrap();
+    assert_eq!(replayed.receipt, done.receipt, "until the next run has ended");
+}
+
+#[test]
+fn a_row_keeps_the_last_marks() {
+    let marked = (0..20).fold(accepted(), |job, mark| job.marked(mark));
+    assert_eq!(marked.marks, (12..20).collect::<Vec<_>>());
 }
 
 #[test]

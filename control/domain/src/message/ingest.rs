@@ -75,7 +75,7 @@ fn envelope(value: &Value) -> Result<Created, MessageError> {
         bucket: parsed(needed(value, "detail.bucket.name")?, "detail.bucket.name")?,
         key: parsed(needed(value, "detail.object.key")?, "detail.object.key")?,
         version_id: version_id(text(value, "detail.object.version-id"), "detail.object.version-id")?,
-        etag: text(value, "detail.object.etag").map(plain),
+        etag: etag(value, "detail.object.etag"),
         size: bytes(value, "detail.object.size")?,
         sequencer: text(value, "detail.object.sequencer").map(ToOwned::to_owned),
         reason: text(value, "detail.reason").map(ToOwned::to_owned),
@@ -88,7 +88,7 @@ fn canonical(value: &Value) -> Result<Created, MessageError> {
         bucket: parsed(needed(value, "bucket")?, "bucket")?,
         key: parsed(needed(value, "key")?, "key")?,
         version_id: version_id(text(value, "version_id"), "version_id")?,
-        etag: text(value, "etag").map(plain),
+        etag: etag(value, "etag"),
         size: bytes(value, "size")?,
         sequencer: text(value, "sequencer").map(ToOwned::to_owned),
         reason: text(value, "reason").map(ToOwned::to_owned),
@@ -105,7 +105,7 @@ fn uploaded(value: &Value, complete: bool) -> Result<Uploaded, MessageError> {
         bucket: parsed(bucket, "detail.file-path")?,
         key: parsed(key, "detail.file-path")?,
         bytes: bytes(value, "detail.bytes")?,
-        etag: text(value, "detail.etag").map(plain),
+        etag: etag(value, "detail.etag"),
         complete,
     })
 }
@@ -115,8 +115,10 @@ fn version_id(text: Option<&str>, field: &'static str) -> Result<Option<VersionI
     text.map(|text| parsed(text, field)).transpose()
 }
 
-fn plain(etag: &str) -> String {
-    etag.trim_matches('"').to_owned()
+/// Without its quotes; none where there is nothing between them.
+fn etag(value: &Value, path: &str) -> Option<String> {
+    let etag = text(value, path)?.trim_matches('"');
+    (!etag.is_empty()).then(|| etag.to_owned())
 }
 
 impl Created {
@@ -180,6 +182,8 @@ mod tests {
         assert_eq!((read.version_id, read.etag, read.size), (None, None, None));
         let read = created(r#"{"v":1,"bucket":"bucket","key":"k","version_id":"","etag":"","size":""}"#);
         assert_eq!((read.version_id, read.etag, read.size), (None, None, None));
+        let read = created(&event(json!({ "key": "k", "etag": "\"\"" })));
+        assert_eq!(read.etag, None);
         let read = created(r#"{"v":1,"bucket":"bucket","key":"k","size":"12","new":{"a":1}}"#);
         assert_eq!(read.size, Some(12));
     }

@@ -1,26 +1,26 @@
 //! A job as an item.
 //!
-//! The row is one text, so that a field more is no new attribute; checkpoint and receipt stand beside it, because they
-//! are texts of JSON themselves and quoting them would take a row of 256 KiB beyond the 400 KB that an item may have.
+//! The row is one text, so that a field more is no new attribute; the checkpoint stands beside it, because it is a text of
+//! JSON itself and quoting it would take a row of 256 KiB beyond the 400 KB that an item may have. Receipts are items of
+//! their own in the table of the history: a row is written many times, and they may be long.
 //! Everything else is there for the indexes and is derived anew with every write.
 
 use eft_domain::{Job, job::Retention};
 
 use super::{Item, number, text, text_of, wrong};
 use crate::{
-    index::{due_place, line_of, live_of, place, shard_of, turn_of},
+    index::{due_place, line_of, line_shard_of, live_of, place, shard_of, turn_of},
     port::StoreResult,
 };
 
 pub(super) const ROW: &str = "row";
 pub(super) const REV: &str = "rev";
 const CHECKPOINT: &str = "checkpoint";
-const RECEIPT: &str = "receipt";
 
 /// The item of a job.
 pub(super) fn item_of(job: &Job, retention: Retention) -> StoreResult<Item> {
     let mut row = job.clone();
-    let (checkpoint, receipt) = (row.checkpoint.take(), row.receipt.take());
+    let checkpoint = row.checkpoint.take();
     let row = serde_json::to_string(&row)
         .map_err(|error| wrong(format_args!("job {} cannot be written as JSON: {error}", job.id)))?;
     let mut item = Item::new();
@@ -33,11 +33,8 @@ pub(super) fn item_of(job: &Job, retention: Retention) -> StoreResult<Item> {
     if let Some(checkpoint) = checkpoint {
         set(CHECKPOINT, text(checkpoint));
     }
-    if let Some(receipt) = receipt {
-        set(RECEIPT, text(receipt));
-    }
     if let Some((tenant, line)) = line_of(job) {
-        set("line", text(line.key(tenant)));
+        set("line", text(line.key(tenant, line_shard_of(job.id))));
         set("line_at", text(place(job.arrived_at, job.id)));
         set("size", number(job.size));
     }
@@ -56,9 +53,7 @@ pub(super) fn job_of(item: &Item) -> StoreResult<Job> {
     let id = text_of(item, "pk")?;
     let mut job: Job = serde_json::from_str(text_of(item, ROW)?)
         .map_err(|error| wrong(format_args!("the row of job {id} cannot be read: {error}")))?;
-    let beside = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-    job.checkpoint = beside(CHECKPOINT);
-    job.receipt = beside(RECEIPT);
+    job.checkpoint = item.get(CHECKPOINT).and_then(|value| value.as_s().ok()).cloned();
     Ok(job)
 }
 
@@ -115,7 +110,7 @@ mod tests {
             ("rev", number(1)),
             ("due_shard", number(u64::from(shard_of(id)))),
             ("due_at", text(format!("0000000000061000#{id}"))),
-            ("line", text("acme#W")),
+            ("line", text(format!("acme#W{}", line_shard_of(id)))),
             ("line_at", text(format!("0000000000001000#{id}"))),
             ("size", number(7)),
             ("live_of", text("acme")),
@@ -125,12 +120,13 @@ mod tests {
             assert_eq!(item.get(name), Some(&value), "{name}");
         }
         let sent = next(&job, &Command::Sent);
-        assert_eq!(item_of(&sent, Retention::default()).unwrap()["line"], text("acme#F"));
+        let in_flight = text(format!("acme#F{}", line_shard_of(id)));
+        assert_eq!(item_of(&sent, Retention::default()).unwrap()["line"], in_flight);
         let claim = Command::Claim { owner: "a".into(), lease: Duration::from_secs(1) };
         let running = next(&sent, &claim);
-        assert_eq!(item_of(&running, Retention::default()).unwrap()["line"], text("acme#F"));
+        assert_eq!(item_of(&running, Retention::default()).unwrap()["line"], in_flight);
         let ended = next(&running, &Command::End { fence: 1, ending: Ending::Succeeded(Some("{}".into())) });
-        assert_eq!(attributes(&ended), ["due_at", "due_shard", "pk", "receipt", "rev", "row"]);
+        assert_eq!(attributes(&ended), ["due_at", "due_shard", "pk", "rev", "row"]);
     }
 
     #[test]

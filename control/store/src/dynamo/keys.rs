@@ -5,7 +5,11 @@ use aws_sdk_dynamodb::{
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use eft_domain::Millis;
-use futures::{FutureExt, future::BoxFuture};
+use futures::{
+    FutureExt, StreamExt, TryStreamExt,
+    future::{BoxFuture, try_join_all},
+    stream,
+};
 
 use super::{Item, number, number_of, once, text, text_of};
 use crate::{
@@ -13,7 +17,7 @@ use crate::{
         error::{Deed, conditional, is_stale, store_error},
         retry::again,
     },
-    port::{Keys, StoreError, StoreErrorKind, StoreResult},
+    port::{Keys, Put, StoreError, StoreErrorKind, StoreResult},
 };
 
 /// Times a key is tried that expires or changes under our hands.
@@ -22,8 +26,11 @@ const TRIES: u32 = 3;
 /// Shards of the index of what expires.
 const SHARDS: u64 = 4;
 
-/// Keys that are removed in one go of [`DynamoKeys::remove_expired`].
+/// Keys of each shard that are removed in one go.
 const BATCH: i32 = 100;
+
+/// Requests at once.
+const CONCURRENT: usize = 16;
 
 /// Small facts on DynamoDB.
 #[derive(Clone, Debug)]
@@ -87,39 +94,35 @@ impl DynamoKeys {
         .await
     }
 
-    /// Remove keys that have expired, up to a few hundred; returns how many. Tables with multi-region strong consistency
-    /// have no TTL, and a key that nobody asks for again would stay for ever. For the sweep.
-    ///
-    /// # Errors
-    /// The table was not reached.
-    pub async fn remove_expired(&self, now: Millis) -> StoreResult<usize> {
-        let mut removed = 0;
-        for shard in 0..SHARDS {
+    /// Keys of a shard that have expired, as the index shows them.
+    async fn expired(&self, shard: u64, now: Millis) -> StoreResult<Vec<String>> {
+        let request = self
+            .reads
+            .query()
+            .table_name(&self.table)
+            .index_name("expiry")
+            .key_condition_expression("expiry_shard = :shard AND expires <= :now")
+            .expression_attribute_values(":shard", number(shard))
+            .expression_attribute_values(":now", number(now.0))
+            .limit(BATCH);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| store_error("list expired keys", Deed::Read, &error))?;
+        answer.items().iter().map(|item| text_of(item, "pk").map(ToOwned::to_owned)).collect()
+    }
+
+    /// It may have been kept anew, or removed, since the index was written.
+    async fn remove(&self, pk: String, now: Millis) -> StoreResult<Put> {
+        again(|| async {
             let request = self
-                .reads
-                .query()
+                .writes
+                .delete_item()
                 .table_name(&self.table)
-                .index_name("expiry")
-                .key_condition_expression("expiry_shard = :shard AND expires <= :now")
-                .expression_attribute_values(":shard", number(shard))
-                .expression_attribute_values(":now", number(now.0))
-                .limit(BATCH);
-            let answer = request.send().await;
-            let answer = answer.map_err(|error| store_error("list expired keys", Deed::Read, &error))?;
-            for item in answer.items() {
-                // It may have been kept anew since the index was written.
-                let request = self
-                    .writes
-                    .delete_item()
-                    .table_name(&self.table)
-                    .key("pk", text(text_of(item, "pk")?))
-                    .condition_expression("expires <= :now")
-                    .expression_attribute_values(":now", number(now.0));
-                conditional("remove an expired key", request.send().await)?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
+                .key("pk", text(&pk))
+                .condition_expression("expires <= :now")
+                .expression_attribute_values(":now", number(now.0));
+            conditional("remove an expired key", request.send().await)
+        })
+        .await
     }
 }
 
@@ -197,6 +200,17 @@ impl Keys for DynamoKeys {
                 answer.map_err(|error| store_error(&format!("count {counter}"), Deed::Write, &error))
             });
             number_of(&answer.await?.attributes.unwrap_or_default(), "count")
+        }
+        .boxed()
+    }
+
+    /// Tables with multi-region strong consistency have no TTL: a key that nobody asks for again would stay for ever.
+    fn remove_expired(&self, now: Millis) -> BoxFuture<'_, StoreResult<usize>> {
+        async move {
+            let shards = try_join_all((0..SHARDS).map(|shard| self.expired(shard, now))).await?;
+            let removals = stream::iter(shards.into_iter().flatten()).map(|pk| self.remove(pk, now));
+            let puts: Vec<Put> = removals.buffer_unordered(CONCURRENT).try_collect().await?;
+            Ok(puts.into_iter().filter(|put| *put == Put::Done).count())
         }
         .boxed()
     }

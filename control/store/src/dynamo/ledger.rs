@@ -2,7 +2,10 @@
 
 use aws_sdk_dynamodb::{Client, operation::query::builders::QueryFluentBuilder};
 use eft_domain::{Job, JobId, Millis, RouteId, TenantId, job::Retention};
-use futures::{FutureExt, future::BoxFuture};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, try_join_all},
+};
 
 use super::{
     Item,
@@ -14,7 +17,7 @@ use crate::{
         error::{Deed, conditional, store_error},
         retry::again,
     },
-    index::Line,
+    index::{LINE_SHARDS, Line},
     port::{JobLedger, Load, Page, Put, StoreResult, Waiting},
 };
 
@@ -63,12 +66,18 @@ impl DynamoLedger {
             .expression_attribute_values(":value", text(value))
     }
 
-    /// A line of a tenant, up to `most` jobs.
+    /// A line of a tenant in its order, up to `most` jobs: all its shards are asked at once, and merged.
     async fn line(&self, tenant: &TenantId, line: Line, most: u32) -> StoreResult<Vec<Waiting>> {
-        let key = line.key(tenant);
-        let mut jobs: Vec<Waiting> = Vec::new();
+        let shards = (0..LINE_SHARDS).map(|shard| self.shard_of_line(line.key(tenant, shard), most as usize));
+        let mut jobs: Vec<_> = try_join_all(shards).await?.into_iter().flatten().collect();
+        jobs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        jobs.truncate(most as usize);
+        Ok(jobs.into_iter().map(|(_, job)| job).collect())
+    }
+
+    async fn shard_of_line(&self, key: String, most: usize) -> StoreResult<Vec<(String, Waiting)>> {
+        let mut jobs = Vec::new();
         let mut start = None;
-        let most = most as usize;
         while jobs.len() < most {
             let request = self.index("line", "line", &key).set_exclusive_start_key(start);
             // One page holds 1 MB, which is about 5,000 of them.
@@ -76,7 +85,8 @@ impl DynamoLedger {
             let answer = request.send().await;
             let answer = answer.map_err(|error| store_error(&format!("list {key}"), Deed::Read, &error))?;
             for item in answer.items() {
-                jobs.push(Waiting { job: parsed(item, "pk")?, size: number_of(item, "size")? });
+                let job = Waiting { job: parsed(item, "pk")?, size: number_of(item, "size")? };
+                jobs.push((text_of(item, "line_at")?.to_owned(), job));
             }
             start = answer.last_evaluated_key;
             if start.is_none() {

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::Client;
 use eft_domain::{
     Arrival, Job, JobId, JobState, Millis, RunId, TenantId,
-    job::{JobEvent, PinnedRoute},
+    job::{JobEvent, PinnedRoute, ReceiptKey},
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,10 @@ use crate::{
 
 /// The tenant of what nobody's prefix has. No tenant id begins so.
 const NOBODY: &str = "-";
+
+/// Bytes of a receipt in one item: DynamoDB takes 400 KB, names and keys included. A receipt with more deliveries and
+/// rejects than that has several.
+const RECEIPT_BYTES: usize = 350_000;
 
 /// How a run stands, as the status API lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +102,24 @@ fn partition(job: JobId) -> String {
     format!("job#{job}")
 }
 
+/// What the sort keys of a receipt begin with.
+fn receipt_prefix(key: ReceiptKey) -> String {
+    format!("receipt#{:010}#{:020}#", key.generation, key.fence)
+}
+
+/// A text in pieces of so many bytes at most, each of whole characters.
+fn pieces(text: &str, most: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while rest.len() > most {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(most));
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
+}
+
 impl DynamoRuns {
     /// The history in this table.
     pub fn new(client: &Client, table: &str) -> Self {
@@ -120,6 +142,31 @@ impl DynamoRuns {
             conditional("keep a change", request.send().await)
         })
         .await
+    }
+
+    /// Items of a job whose sort keys begin so, in their order.
+    async fn of_job(&self, job: JobId, prefix: &str) -> StoreResult<Vec<Item>> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let request = self
+                .reads
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":pk", text(partition(job)))
+                .expression_attribute_values(":prefix", text(prefix))
+                .consistent_read(true)
+                .set_exclusive_start_key(start);
+            let answer = request.send().await;
+            let what = format!("read the history of job {job}");
+            let answer = answer.map_err(|error| store_error(&what, Deed::Read, &error))?;
+            items.extend(answer.items.unwrap_or_default());
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
     }
 
     /// Runs of a tenant, or of nobody, those that changed last first. As late as every index.
@@ -181,31 +228,57 @@ impl Runs for DynamoRuns {
     }
 
     fn history(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<JobEvent>>> {
+        async move { self.of_job(job, "event#").await?.iter().map(read).collect() }.boxed()
+    }
+
+    fn keep_receipt<'a>(
+        &'a self,
+        job: JobId,
+        key: ReceiptKey,
+        receipt: &'a str,
+    ) -> BoxFuture<'a, StoreResult<()>> {
         async move {
-            let mut events = Vec::new();
-            let mut start = None;
-            loop {
+            for (at, piece) in pieces(receipt, RECEIPT_BYTES).into_iter().enumerate() {
+                // Without a condition: the same owner keeps the same again.
                 let request = self
                     .reads
-                    .query()
+                    .put_item()
                     .table_name(&self.table)
-                    .key_condition_expression("pk = :pk AND begins_with(sk, :event)")
-                    .expression_attribute_values(":pk", text(partition(job)))
-                    .expression_attribute_values(":event", text("event#"))
-                    .consistent_read(true)
-                    .set_exclusive_start_key(start);
-                let answer = request.send().await;
-                let what = format!("read the history of job {job}");
-                let answer = answer.map_err(|error| store_error(&what, Deed::Read, &error))?;
-                for item in answer.items() {
-                    events.push(read(item)?);
-                }
-                start = answer.last_evaluated_key;
-                if start.is_none() {
-                    return Ok(events);
-                }
+                    .item("pk", text(partition(job)))
+                    .item("sk", text(format!("{}{at:04}", receipt_prefix(key))))
+                    .item("receipt", text(piece));
+                let what = format!("keep a receipt of job {job}");
+                again(|| async {
+                    let answer = request.clone().send().await;
+                    answer.map(drop).map_err(|error| store_error(&what, Deed::Write, &error))
+                })
+                .await?;
             }
+            Ok(())
         }
         .boxed()
+    }
+
+    fn receipt(&self, job: JobId, key: ReceiptKey) -> BoxFuture<'_, StoreResult<Option<String>>> {
+        async move {
+            let items = self.of_job(job, &receipt_prefix(key)).await?;
+            let pieces =
+                items.iter().map(|item| text_of(item, "receipt")).collect::<StoreResult<String>>()?;
+            Ok((!items.is_empty()).then_some(pieces))
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_kept_in_pieces_of_whole_characters() {
+        assert_eq!(pieces("", 4), [""]);
+        assert_eq!(pieces("abcd", 4), ["abcd"]);
+        assert_eq!(pieces("abcdé", 5), ["abcd", "é"]);
+        assert_eq!(pieces("ééé", 4), ["éé", "é"]);
     }
 }

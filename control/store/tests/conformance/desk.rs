@@ -58,6 +58,17 @@ pub(crate) async fn changes_are_told_at_least_once(bed: &Bed) {
     assert_eq!(last["data"]["tenant"], "acme");
 }
 
+pub(crate) async fn a_receipt_is_kept_with_the_end_of_its_run(bed: &Bed) {
+    let desk = bed.desk();
+    let job = through(desk, "a", bed).await;
+    assert_eq!(desk.receipt(&job).await, Ok(Some("{}".into())));
+    let found = desk.ledger.get(job.id).await.unwrap().unwrap();
+    assert_eq!(found, job);
+    let zombie = Command::End { fence: 0, ending: Ending::Succeeded(Some("zombie".into())) };
+    assert!(desk.change(job.id, &zombie).await.is_err());
+    assert_eq!(desk.receipt(&found).await, Ok(Some("{}".into())));
+}
+
 pub(crate) async fn releases_fill_a_share_and_no_more(bed: &Bed) {
     let desk = bed.desk();
     let acme = Tenant { max_jobs: 2, ..Tenant::new(tenant("acme")) };

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use eft_domain::Command;
+use eft_domain::{Command, job::ReceiptKey};
 use futures::future::join_all;
 
-use super::{Bed, accepted, arrived, claim, next};
+use super::{Bed, accepted, arrived, claim, next, until};
 
 pub(crate) async fn a_key_holds_one_value_until_it_expires(bed: &Bed) {
     let (keys, now) = (&bed.desk().keys, bed.now());
@@ -80,4 +80,39 @@ pub(crate) async fn history_is_kept_once_and_in_order(bed: &Bed) {
     assert_eq!(runs.history(job.id).await.unwrap(), events);
     let other = accepted(&arrived("b", now));
     assert_eq!(runs.history(other.id).await, Ok(vec![]));
+}
+
+pub(crate) async fn what_has_expired_is_removed(bed: &Bed) {
+    let (keys, now) = (&bed.desk().keys, bed.now());
+    for nth in 0..5 {
+        keys.put(&format!("gone-{nth}"), "x", now).await.unwrap();
+    }
+    keys.put("kept", "x", now.plus(Duration::from_secs(60))).await.unwrap();
+    keys.next("counter").await.unwrap();
+    let removed = std::cell::Cell::new(0);
+    let remove = || async {
+        removed.set(removed.get() + keys.remove_expired(now).await.unwrap());
+        removed.get()
+    };
+    until("five are removed", remove, |removed| *removed == 5).await;
+    assert_eq!(keys.remove_expired(now).await, Ok(0));
+    assert_eq!(keys.get("kept", now).await, Ok(Some("x".into())));
+    assert_eq!(keys.next("counter").await, Ok(2));
+}
+
+pub(crate) async fn a_receipt_is_kept_whatever_its_length(bed: &Bed) {
+    let (runs, job) = (&bed.desk().runs, accepted(&arrived("a", bed.now())).id);
+    // Longer than an item of DynamoDB, and of characters that may not be cut.
+    let texts = ["{}".to_owned(), "é".repeat(400_001)];
+    let keys = [(1, 2), (1, 3)].map(|(generation, fence)| ReceiptKey { generation, fence });
+    for (key, text) in keys.iter().zip(&texts) {
+        assert_eq!(runs.receipt(job, *key).await, Ok(None));
+        runs.keep_receipt(job, *key, text).await.unwrap();
+        runs.keep_receipt(job, *key, text).await.unwrap();
+    }
+    for (key, text) in keys.iter().zip(&texts) {
+        assert!(runs.receipt(job, *key).await.unwrap().as_ref() == Some(text), "{key:?}");
+    }
+    assert_eq!(runs.receipt(job, ReceiptKey { generation: 2, fence: 2 }).await, Ok(None));
+    assert_eq!(runs.history(job).await, Ok(vec![]), "a receipt is no change");
 }

@@ -70,9 +70,12 @@ macro_rules! each {
             no_number_is_given_twice
             tenants_are_as_they_were_put_last
             revisions_stay_and_one_is_active
+            what_has_expired_is_removed
             history_is_kept_once_and_in_order
+            a_receipt_is_kept_whatever_its_length
             a_job_begins_once
             changes_are_told_at_least_once
+            a_receipt_is_kept_with_the_end_of_its_run
             releases_fill_a_share_and_no_more
         }
     };

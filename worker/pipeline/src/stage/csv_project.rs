@@ -38,7 +38,7 @@ impl CsvProject {
     ///
     /// # Errors
     /// [`Code::RouteInvalid`] when the spec contradicts itself, as [`CsvValidate::new`](super::CsvValidate::new);
-    /// [`Code::Configuration`] when a secret is missing or too short.
+    /// [`Code::KeysUnusable`] when a secret is missing or too short.
     pub fn new(spec: CsvProjectSpec, limits: &Limits, secrets: &dyn Secrets) -> Result<Self, Failure> {
         let records = Records::new(NAME, &spec.input, spec.on_error, limits)?;
         let memory = records.memory() + memory(&spec, records.max_record());
@@ -273,7 +273,7 @@ impl Made {
                     let message = format!(
                         "{NAME}: the secret `{key}` has {n} bytes, a hash takes at least {MIN_KEY}; make it of 32 random bytes"
                     );
-                    return Err(Failure::new(Code::Configuration, message));
+                    return Err(Failure::new(Code::KeysUnusable, message));
                 }
                 Self::Hash(Box::new(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
             }

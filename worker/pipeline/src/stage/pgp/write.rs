@@ -132,7 +132,7 @@ fn compression(asked: PgpCompression) -> Option<CompressionAlgorithm> {
 
 /// The keyring has looked at every key already.
 fn unusable(name: &str, why: &str) -> Failure {
-    Failure::new(Code::PlanRefused, format!("key `{name}`: {why}"))
+    Failure::new(Code::KeysUnusable, format!("key `{name}`: {why}"))
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {
