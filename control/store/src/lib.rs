@@ -10,6 +10,7 @@ mod buckets;
 pub mod clock;
 pub mod desk;
 pub mod dynamo;
+pub mod faulty;
 pub mod index;
 pub mod memory;
 pub mod port;

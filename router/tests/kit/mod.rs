@@ -10,7 +10,7 @@ use std::{
 };
 
 use eft_domain::{
-    Actor, BucketName, Command, Job, JobId, Millis, ObjectKey, Route, Tenant, TenantId, VersionId,
+    Actor, BucketName, Command, Job, JobId, Millis, ObjectKey, Route, Tenant, VersionId,
     job::{Ending, Retention},
     message::{Created, Ingest},
     route::{CompleteWhen, Executor, Match},
@@ -20,8 +20,9 @@ use eft_router::{
     handler::{Batch, Log},
 };
 use eft_store::{
-    Catalog, Clock, Desk, JobLedger, Page, Put, StoreError, StoreErrorKind, StoreResult, Waiting,
-    memory::Region, port::Load,
+    Catalog, Clock, Desk, Put, StoreErrorKind, StoreResult,
+    faulty::{Call, Event, Fate, Fates, Faulty},
+    memory::Region,
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
@@ -93,112 +94,37 @@ impl Objects for FakeS3 {
 }
 
 /// A ledger that does not take jobs whose key holds a text.
-pub struct FaultyLedger {
-    pub inner: Region,
-    pub refuse: Arc<Mutex<Option<String>>>,
-}
+#[derive(Clone, Default)]
+pub struct Refuses(Arc<Mutex<Option<String>>>);
 
-impl JobLedger for FaultyLedger {
-    fn get(&self, id: JobId) -> BoxFuture<'_, StoreResult<Option<Job>>> {
-        self.inner.get(id)
-    }
-    fn create<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>> {
-        let refuse = self.refuse.lock().unwrap().clone();
-        if refuse.is_some_and(|text| job.arrival.key.contains(&text)) {
-            let error = StoreError::new(StoreErrorKind::Unavailable, "the ledger is down");
-            return async move { Err(error) }.boxed();
-        }
-        self.inner.create(job)
-    }
-    fn replace<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>> {
-        self.inner.replace(job)
-    }
-    fn remove(&self, id: JobId, rev: u64) -> BoxFuture<'_, StoreResult<Put>> {
-        self.inner.remove(id, rev)
-    }
-    fn due<'a>(
-        &'a self,
-        shard: u16,
-        now: Millis,
-        after: Option<&'a str>,
-        limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Page<JobId>>> {
-        self.inner.due(shard, now, after, limit)
-    }
-    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<Waiting>>> {
-        self.inner.waiting(tenant, limit)
-    }
-    fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>> {
-        self.inner.load(tenant, most)
-    }
-    fn live<'a>(
-        &'a self,
-        tenant: &'a TenantId,
-        after: Option<&'a str>,
-        limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Page<JobId>>> {
-        self.inner.live(tenant, after, limit)
-    }
-    fn first_turn<'a>(
-        &'a self,
-        route: &'a eft_domain::RouteId,
-    ) -> BoxFuture<'a, StoreResult<Option<(u64, JobId)>>> {
-        self.inner.first_turn(route)
+impl Refuses {
+    pub fn set(&self, text: Option<&str>) {
+        *self.0.lock().unwrap() = text.map(str::to_owned);
     }
 }
 
-/// A ledger that takes ten milliseconds to read a row.
-pub struct SlowLedger(pub Region);
+impl Fates for Refuses {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        let refuses = self.0.lock().unwrap().as_ref().is_some_and(|text| call.of.contains(text.as_str()));
+        Fate::of(if call.name == "create" && refuses {
+            Event::Fails(StoreErrorKind::Unavailable)
+        } else {
+            Event::None
+        })
+    }
+}
 
-impl JobLedger for SlowLedger {
-    fn get(&self, id: JobId) -> BoxFuture<'_, StoreResult<Option<Job>>> {
-        async move {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            self.0.get(id).await
-        }
-        .boxed()
-    }
-    fn create<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>> {
-        self.0.create(job)
-    }
-    fn replace<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>> {
-        self.0.replace(job)
-    }
-    fn remove(&self, id: JobId, rev: u64) -> BoxFuture<'_, StoreResult<Put>> {
-        self.0.remove(id, rev)
-    }
-    fn due<'a>(
-        &'a self,
-        shard: u16,
-        now: Millis,
-        after: Option<&'a str>,
-        limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Page<JobId>>> {
-        async move {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            self.0.due(shard, now, after, limit).await
-        }
-        .boxed()
-    }
-    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<Waiting>>> {
-        self.0.waiting(tenant, limit)
-    }
-    fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>> {
-        self.0.load(tenant, most)
-    }
-    fn live<'a>(
-        &'a self,
-        tenant: &'a TenantId,
-        after: Option<&'a str>,
-        limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Page<JobId>>> {
-        self.0.live(tenant, after, limit)
-    }
-    fn first_turn<'a>(
-        &'a self,
-        route: &'a eft_domain::RouteId,
-    ) -> BoxFuture<'a, StoreResult<Option<(u64, JobId)>>> {
-        self.0.first_turn(route)
+/// A ledger that takes its time: ten milliseconds to read a row, two hundred to list those that are due.
+pub struct Slow;
+
+impl Fates for Slow {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        let millis = match call.name {
+            "get" => 10,
+            "due" => 200,
+            _ => 0,
+        };
+        Fate { before: Duration::from_millis(millis), ..Fate::default() }
     }
 }
 
@@ -207,7 +133,7 @@ pub struct World {
     pub s3: FakeS3,
     pub router: Router,
     /// Keys whose jobs cannot be written.
-    pub refuse: Arc<Mutex<Option<String>>>,
+    pub refuses: Refuses,
     pub lines: Arc<Mutex<Vec<Value>>>,
 }
 
@@ -220,11 +146,11 @@ impl World {
     pub fn with_lag(lag: Duration) -> Self {
         let clock = Clock::simulated();
         let region = Region::new(clock).index_lag(lag);
-        let refuse = Arc::default();
-        let (desk, s3) = (desk(&region, clock, &refuse), FakeS3 { objects: Arc::default(), clock });
+        let refuses = Refuses::default();
+        let (desk, s3) = (desk(&region, clock, &refuses), FakeS3 { objects: Arc::default(), clock });
         let buckets = Buckets::parse(&format!("ingest={BUCKET}")).unwrap();
         let router = Router::new(desk, Arc::new(s3.clone()), buckets);
-        Self { region, s3, router, refuse, lines: Arc::default() }
+        Self { region, s3, router, refuses, lines: Arc::default() }
     }
 
     pub fn now(&self) -> Millis {
@@ -291,10 +217,10 @@ impl World {
     }
 }
 
-fn desk(region: &Region, clock: Clock, refuse: &Arc<Mutex<Option<String>>>) -> Desk {
+fn desk(region: &Region, clock: Clock, refuses: &Refuses) -> Desk {
     let all = Arc::new(region.clone());
     Desk {
-        ledger: Arc::new(FaultyLedger { inner: region.clone(), refuse: Arc::clone(refuse) }),
+        ledger: Arc::new(Faulty::new(region.clone(), Arc::new(refuses.clone()))),
         runs: all.clone(),
         catalog: all.clone(),
         keys: all.clone(),

@@ -1,10 +1,15 @@
-//! The worker service in simulated time: workers that are killed, stopped and woken, a queue that gives messages twice,
-//! a ledger that fails after it has done what was asked, and a store without tokens.
+//! Router, sweep and worker service in simulated time, on the memory adapters: processes that are killed, stopped and woken
+//! anywhere, events that are lost, doubled, late and out of order, ports that fail after they have done what was asked, and
+//! an object store that knows no tokens.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod ledger;
+mod crashes;
+mod events;
+mod life;
+mod promises;
 mod queue;
 mod simulation;
 mod single;
 mod store;
+mod transfer;
 mod world;

@@ -4,118 +4,130 @@ use std::time::Duration;
 
 use eft_domain::{Command, JobState};
 
-use crate::{ledger::Draws, world::World};
+use crate::{
+    life::{Death, simulated},
+    store::PARTS,
+    transfer::INTERVAL,
+    world::{Expect, File, Running, World},
+};
 
-async fn world(jobs: usize, bad: usize) -> World {
-    World::new(&Draws::new(1), jobs, bad, 1 << 30, |_| false).await
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_job_is_run_told_and_its_message_deleted() {
-    let mut world = world(1, 0).await;
-    world.sweep().await;
-    let worker = world.start(1);
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    let job = world.job(world.jobs[0]).await;
-    assert_eq!((job.state, job.outbox.len(), world.queue.len()), (JobState::Succeeded, 0, 0));
-    assert_eq!(world.store.published(job.id), 1);
-    worker.drain.cancel();
-    worker.ended().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_killed_worker_is_followed_by_one_that_goes_on() {
-    let mut world = world(1, 0).await;
-    world.sweep().await;
-    let first = world.start(1);
-    while world.store.read(world.jobs[0]) < 5 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+/// With these files, given to the router.
+async fn world(files: &[Expect]) -> World {
+    let mut world = World::faultless().await;
+    for (number, expect) in files.iter().enumerate() {
+        let file = File::new(&format!("in/{number}"), &format!("v{number}"), *expect);
+        world.arrive(file, &[Duration::ZERO]);
     }
-    first.kill();
-    let second = world.start(1);
-    tokio::time::sleep(Duration::from_secs(900)).await;
-    let job = world.job(world.jobs[0]).await;
-    assert_eq!((job.state, job.fence), (JobState::Succeeded, 2));
-    assert!(
-        world.store.read(job.id) <= 10,
-        "at most one interval is read again: {}",
-        world.store.read(job.id)
-    );
-    second.kill();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stopped_worker_that_wakes_is_harmless() {
-    let mut world = world(1, 0).await;
-    world.sweep().await;
-    let first = world.start(1);
-    while world.store.read(world.jobs[0]) < 3 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    first.freeze(true);
-    let second = world.start(1);
-    tokio::time::sleep(Duration::from_secs(1200)).await;
-    first.freeze(false);
-    tokio::time::sleep(Duration::from_secs(1200)).await;
-    let job = world.job(world.jobs[0]).await;
-    assert_eq!((job.state, world.store.published(job.id)), (JobState::Succeeded, 1));
-    assert_eq!(world.store.open(), 0);
-    for worker in [first, second] {
-        worker.drain.cancel();
-        worker.ended().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_drained_worker_hands_its_job_back_at_once() {
-    let mut world = world(1, 0).await;
-    world.sweep().await;
-    let first = world.start(1);
-    while world.store.read(world.jobs[0]) < 3 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let begun = tokio::time::Instant::now();
-    first.drain.cancel();
-    first.ended().await;
-    assert!(begun.elapsed() < Duration::from_secs(110), "{:?}", begun.elapsed());
-    assert_eq!(world.job(world.jobs[0]).await.state, JobState::Accepted);
-    let second = world.start(1);
-    tokio::time::sleep(Duration::from_secs(300)).await;
-    assert_eq!(world.job(world.jobs[0]).await.state, JobState::Succeeded);
-    assert!(world.store.read(world.jobs[0]) <= 10);
-    second.kill();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cancelled_job_is_not_published() {
-    let mut world = world(1, 0).await;
-    world.sweep().await;
-    let worker = world.start(1);
-    while world.store.read(world.jobs[0]) < 3 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    world.invoke(&world.life(Death::Never)).await.unwrap();
     world
-        .desk
-        .change_and_tell(world.jobs[0], &Command::Cancel { reason: "wrong file".into() })
-        .await
-        .unwrap();
-    tokio::time::sleep(Duration::from_secs(900)).await;
-    let job = world.job(world.jobs[0]).await;
-    assert_eq!((job.state, world.store.published(job.id)), (JobState::Cancelled, 0));
-    assert_eq!(world.queue.len(), 0, "its message is deleted");
-    worker.kill();
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_nobody_can_read_is_set_aside_and_holds_up_nothing() {
-    let mut world = world(2, 1).await;
-    world.queue.put("no message");
-    world.queue.put(r#"{"v":1,"run":"60103e97-4777-5c71-a745-3fa7d439fdaa.1","send":0}"#);
-    world.sweep().await;
-    let worker = world.start(1);
-    tokio::time::sleep(Duration::from_secs(3600)).await;
-    assert_eq!(world.queue.aside().len(), 2);
-    assert_eq!(world.job(world.jobs[0]).await.state, JobState::Rejected);
-    assert_eq!(world.job(world.jobs[1]).await.state, JobState::Succeeded);
-    worker.kill();
+/// A world with one file, and a worker that has read this many parts of it.
+async fn begun(parts: u32) -> (World, File, Running) {
+    let mut world = world(&[Expect::Delivered]).await;
+    let file = world.files[0].clone();
+    let worker = world.start(1, Death::Never);
+    while world.store.read(file.job()) < parts {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    (world, file, worker)
+}
+
+async fn state(world: &World, file: &File) -> JobState {
+    world.job(file).await.unwrap().state
+}
+
+#[test]
+fn a_job_is_run_told_and_its_message_deleted() {
+    simulated(async {
+        let (world, file, worker) = begun(1).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let job = world.job(&file).await.unwrap();
+        assert_eq!((job.state, job.outbox.len(), world.queue.len()), (JobState::Succeeded, 0, 0));
+        assert_eq!(world.store.published(job.id), 1);
+        worker.drained().await;
+    });
+}
+
+#[test]
+fn a_killed_worker_is_followed_by_one_that_goes_on() {
+    simulated(async {
+        let (mut world, file, first) = begun(5).await;
+        first.life.kill();
+        let second = world.start(1, Death::Never);
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        let job = world.job(&file).await.unwrap();
+        assert_eq!((job.state, job.fence), (JobState::Succeeded, 2));
+        let read = world.store.read(job.id);
+        assert!(read <= PARTS + INTERVAL, "at most one interval is read again: {read}");
+        second.drained().await;
+    });
+}
+
+#[test]
+fn a_stopped_worker_that_wakes_is_harmless() {
+    simulated(async {
+        let (mut world, file, first) = begun(3).await;
+        first.life.freeze(true);
+        let second = world.start(1, Death::Never);
+        tokio::time::sleep(Duration::from_secs(1200)).await;
+        assert_eq!(state(&world, &file).await, JobState::Succeeded);
+        first.life.freeze(false);
+        tokio::time::sleep(Duration::from_secs(1200)).await;
+        assert_eq!((state(&world, &file).await, world.store.published(file.job())), (JobState::Succeeded, 1));
+        assert_eq!(world.store.open(), 0);
+        // It works on.
+        second.drained().await;
+        world.arrive(File::new("in/next", "v9", Expect::Delivered), &[Duration::ZERO]);
+        world.tend().await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let next = world.files[1].clone();
+        assert_eq!(state(&world, &next).await, JobState::Succeeded);
+        first.drained().await;
+    });
+}
+
+#[test]
+fn a_drained_worker_hands_its_job_back_at_once() {
+    simulated(async {
+        let (mut world, file, first) = begun(3).await;
+        let begun = tokio::time::Instant::now();
+        first.drained().await;
+        assert!(begun.elapsed() < Duration::from_secs(110), "{:?}", begun.elapsed());
+        assert_eq!(state(&world, &file).await, JobState::Accepted);
+        let second = world.start(1, Death::Never);
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert_eq!(state(&world, &file).await, JobState::Succeeded);
+        assert!(world.store.read(file.job()) <= PARTS + INTERVAL);
+        second.drained().await;
+    });
+}
+
+#[test]
+fn a_cancelled_job_is_not_published() {
+    simulated(async {
+        let (world, file, worker) = begun(3).await;
+        let cancel = Command::Cancel { reason: "wrong file".into() };
+        world.own_desk().change_and_tell(file.job(), &cancel).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        assert_eq!((state(&world, &file).await, world.store.published(file.job())), (JobState::Cancelled, 0));
+        assert_eq!(world.queue.len(), 0, "its message is deleted");
+        worker.drained().await;
+    });
+}
+
+#[test]
+fn what_nobody_can_read_is_set_aside_and_holds_up_nothing() {
+    simulated(async {
+        let mut world = world(&[Expect::Rejected, Expect::Delivered]).await;
+        world.queue.put("no message");
+        world.queue.put(r#"{"v":1,"run":"60103e97-4777-5c71-a745-3fa7d439fdaa.1","send":0}"#);
+        let worker = world.start(1, Death::Never);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(world.queue.aside().len(), 2);
+        let (bad, good) = (&world.files[0], &world.files[1]);
+        assert_eq!(state(&world, bad).await, JobState::Rejected);
+        assert_eq!(state(&world, good).await, JobState::Succeeded);
+        worker.drained().await;
+    });
 }

@@ -1,212 +1,234 @@
-//! S3 as far as a run sees it: uploads that anybody may write to and complete, and a conditional name. It knows no token.
+//! S3 as far as router, sweep and runs see it: object versions, uploads that anybody may write to and complete, and a
+//! conditional name. It knows no token.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use eft_domain::{Code, Failure, JobId, RunId};
-use eft_pipeline::{
-    checkpoint::{Checkpoint, CheckpointStore as _, Done, Mark, Pinned},
-    checksum::Crc64,
-    error::interrupted,
-    port::{ErrorKind, PortError},
+use eft_domain::{BucketName, JobId, Millis, ObjectKey, RunId, VersionId};
+use eft_router::{Found, Objects};
+use eft_store::{
+    Clock, Page, StoreResult,
+    faulty::{Call, Fates, befall},
 };
-use eft_worker::serve::{Finished, Task, Transfers};
+use eft_sweep::{Listing, ObjectEntry, UploadEntry, Uploads};
 use futures::{FutureExt, future::BoxFuture};
-use tokio_util::sync::CancellationToken;
-
-use crate::ledger::Draws;
 
 /// Parts of every object.
-const PARTS: u32 = 8;
+pub(crate) const PARTS: u32 = 8;
+/// Versions of a page of a listing: small, so that a sweep dies between two of them.
+const PAGE: usize = 4;
+
+struct Upload {
+    key: String,
+    at: Millis,
+    parts: BTreeSet<u32>,
+}
 
 #[derive(Default)]
-struct Objects {
-    uploads: BTreeMap<String, BTreeSet<u32>>,
+struct Inner {
+    /// Versions of a key, the newest last.
+    versions: BTreeMap<String, Vec<ObjectEntry>>,
+    uploads: BTreeMap<String, Upload>,
     /// The delivery that stands under each name, and how often it came to stand there.
     visible: BTreeMap<JobId, (RunId, u32)>,
     next: u64,
     read: BTreeMap<JobId, u32>,
+    /// Objects that came to stand without all their parts.
+    partial: u32,
 }
 
-/// The store, and the runs against it.
+/// The buckets.
 #[derive(Clone)]
 pub(crate) struct Store {
-    objects: Arc<Mutex<Objects>>,
-    draws: Draws,
-    /// Files that break the rules of their route.
-    bad: Arc<BTreeSet<JobId>>,
-    /// Once in so many parts the destination is down.
-    down: u64,
+    inner: Arc<Mutex<Inner>>,
+    clock: Clock,
 }
 
 impl Store {
-    pub(crate) fn new(draws: Draws, bad: BTreeSet<JobId>, down: u64) -> Self {
-        Self { objects: Arc::default(), draws, bad: Arc::new(bad), down }
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { inner: Arc::default(), clock }
     }
 
-    fn objects(&self) -> MutexGuard<'_, Objects> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The buckets as a process sees them.
+    pub(crate) fn seen_by(&self, fates: Arc<dyn Fates>) -> Seen {
+        Seen { store: self.clone(), fates }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new version of an ingest object.
+    pub(crate) fn put(&self, key: &str, version: &str, size: u64) {
+        let entry = ObjectEntry {
+            key: key.to_owned(),
+            version_id: version.to_owned(),
+            size,
+            etag: Some(format!("etag-{version}")),
+            last_modified: self.clock.now(),
+        };
+        self.inner().versions.entry(key.to_owned()).or_default().push(entry);
     }
 
     /// How often an object came to stand under the name of a job.
     pub(crate) fn published(&self, id: JobId) -> u32 {
-        self.objects().visible.get(&id).map_or(0, |(_, times)| *times)
+        self.inner().visible.get(&id).map_or(0, |(_, times)| *times)
     }
 
     /// Uploads that are open.
     pub(crate) fn open(&self) -> usize {
-        self.objects().uploads.len()
+        self.inner().uploads.len()
+    }
+
+    /// Objects that were visible and not whole.
+    pub(crate) fn partial(&self) -> u32 {
+        self.inner().partial
     }
 
     /// Parts read for a job, all its owners together.
     pub(crate) fn read(&self, id: JobId) -> u32 {
-        self.objects().read.get(&id).copied().unwrap_or(0)
+        self.inner().read.get(&id).copied().unwrap_or(0)
     }
 
-    fn begin(&self) -> String {
-        let mut objects = self.objects();
-        objects.next += 1;
-        let id = format!("upload-{}", objects.next);
-        objects.uploads.insert(id.clone(), BTreeSet::new());
-        id
-    }
-
-    fn abort(&self, upload: &str) {
-        self.objects().uploads.remove(upload);
-    }
-
-    fn part(&self, id: JobId, upload: &str, part: u32) -> Result<(), Failure> {
-        let mut objects = self.objects();
-        *objects.read.entry(id).or_default() += 1;
-        match objects.uploads.get_mut(upload) {
-            Some(parts) => {
-                parts.insert(part);
-                Ok(())
-            }
-            None => Err(Failure::new(Code::DestinationUnavailable, "the upload is gone")),
-        }
-    }
-
-    /// `If-None-Match: *`, and what stands there is looked at when it is refused.
-    fn complete(&self, run: RunId, upload: &str) -> Result<(), Failure> {
-        let mut objects = self.objects();
-        if let Some((theirs, _)) = objects.visible.get(&run.job()) {
-            let is_ours = *theirs == run;
-            objects.uploads.remove(upload);
-            return if is_ours { Ok(()) } else { Err(Failure::new(Code::DestinationExists, "taken")) };
-        }
-        let Some(parts) = objects.uploads.remove(upload) else {
-            return Err(Failure::new(Code::DestinationUnavailable, "the upload is gone"));
-        };
-        assert_eq!(parts.len() as u32, PARTS, "an object is published whole");
-        let (_, times) = objects.visible.entry(run.job()).or_insert((run, 0));
-        *times += 1;
-        Ok(())
-    }
-
-    fn stands(&self, run: RunId) -> bool {
-        self.objects().visible.get(&run.job()).is_some_and(|(found, _)| *found == run)
-    }
-
-    async fn all(&self, task: &Task, cancel: &CancellationToken) -> Result<(), (Failure, bool)> {
-        let run = task.job.run();
-        let id = run.job();
-        if self.stands(run) {
-            return Ok(());
-        }
-        let (store, earlier) = task.owned.checkpoint(task.job.checkpoint.as_deref(), 0);
-        let keep = |error: PortError| (failure(&error), false);
-        let resumable = earlier.as_ref().and_then(|it| it.uploads.first().cloned().flatten());
-        let upload = match resumable.filter(|upload| self.objects().uploads.contains_key(upload)) {
-            Some(upload) => upload,
-            None => {
-                let upload = self.begin();
-                let begun = Checkpoint { uploads: vec![Some(upload.clone())], ..new(run) };
-                // Nobody would find it again.
-                if let Err(error) = store.save(&begun).await {
-                    self.abort(&upload);
-                    return Err(keep(error));
-                }
-                upload
-            }
-        };
-        let first = earlier
-            .filter(|it| it.uploads == [Some(upload.clone())])
-            .and_then(|it| it.done)
-            .map_or(0, |done| done.parts);
-        let begun = Checkpoint { uploads: vec![Some(upload.clone())], ..new(run) };
-        for part in first + 1..=PARTS {
-            let time = Duration::from_millis(100 + self.draws.below(20_000));
-            tokio::select! {
-                () = cancel.cancelled() => return Err((interrupted(), false)),
-                () = tokio::time::sleep(time) => {}
-            }
-            if self.draws.once_in(self.down) {
-                return Err((Failure::new(Code::DestinationUnavailable, "down"), false));
-            }
-            if self.bad.contains(&id) && part == PARTS / 2 {
-                self.abort(&upload);
-                return Err((Failure::new(Code::Validation, "bad"), true));
-            }
-            self.part(id, &upload, part).map_err(|failure| (failure, false))?;
-            if part % 2 == 0 {
-                let done = Done { parts: part, output: crc(part), packed: crc(part), mark: mark(part) };
-                store.save(&Checkpoint { done: Some(done), ..begun.clone() }).await.map_err(keep)?;
-            }
-        }
-        let done = Done { parts: PARTS, output: crc(PARTS), packed: crc(PARTS), mark: mark(PARTS) };
-        let publishing = Checkpoint { done: Some(done), publishing: Some(crc(PARTS)), ..begun };
-        store.save(&publishing).await.map_err(keep)?;
-        // A worker may stop just here, and publish when it wakes.
-        tokio::time::sleep(Duration::from_millis(self.draws.below(2_000))).await;
-        self.complete(run, &upload).map_err(|failure| (failure, false))
+    /// One more part of the source is read.
+    pub(crate) fn count(&self, id: JobId) {
+        *self.inner().read.entry(id).or_default() += 1;
     }
 }
 
-fn failure(error: &PortError) -> Failure {
-    match error.kind {
-        ErrorKind::Changed => interrupted(),
-        _ => Failure::new(Code::CheckpointUnavailable, error.message.clone()),
+/// The buckets as a process sees them.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    pub(crate) store: Store,
+    fates: Arc<dyn Fates>,
+}
+
+impl Seen {
+    async fn ask<T>(&self, call: Call<'_>, then: impl FnOnce(&mut Inner) -> T) -> StoreResult<T> {
+        befall(self.fates.as_ref(), call, async { Ok(then(&mut self.store.inner())) }).await
+    }
+
+    /// `CreateMultipartUpload`.
+    pub(crate) async fn begin(&self, key: &str) -> StoreResult<String> {
+        let at = self.store.clock.now();
+        self.ask(Call::write("begin", key), |inner| {
+            inner.next += 1;
+            let id = format!("upload-{}", inner.next);
+            inner.uploads.insert(id.clone(), Upload { key: key.to_owned(), at, parts: BTreeSet::new() });
+            id
+        })
+        .await
+    }
+
+    /// `ListParts`: whether there is such an upload.
+    pub(crate) async fn is_open(&self, upload: &str) -> StoreResult<bool> {
+        self.ask(Call::read("is_open", upload), |inner| inner.uploads.contains_key(upload)).await
+    }
+
+    /// `UploadPart`; `false`: there is no such upload.
+    pub(crate) async fn part(&self, upload: &str, part: u32) -> StoreResult<bool> {
+        self.ask(Call::write("part", upload), |inner| match inner.uploads.get_mut(upload) {
+            Some(upload) => {
+                upload.parts.insert(part);
+                true
+            }
+            None => false,
+        })
+        .await
+    }
+
+    /// `CompleteMultipartUpload` with `If-None-Match: *`; `false`: the name is taken, or there is no such upload.
+    pub(crate) async fn complete(&self, run: RunId, upload: &str) -> StoreResult<bool> {
+        self.ask(Call::write("complete", upload), |inner| {
+            if inner.visible.contains_key(&run.job()) {
+                return false;
+            }
+            let Some(upload) = inner.uploads.remove(upload) else { return false };
+            inner.partial += u32::from(upload.parts.len() as u32 != PARTS);
+            inner.visible.entry(run.job()).or_insert((run, 0)).1 += 1;
+            true
+        })
+        .await
+    }
+
+    /// `HEAD`: whether what stands under the name of a job is the delivery of this run.
+    pub(crate) async fn stands(&self, run: RunId) -> StoreResult<bool> {
+        self.ask(Call::read("stands", ""), |inner| {
+            inner.visible.get(&run.job()).is_some_and(|(found, _)| *found == run)
+        })
+        .await
+    }
+
+    /// `AbortMultipartUpload`.
+    pub(crate) async fn end(&self, upload: &str) -> StoreResult<()> {
+        self.ask(Call::write("abort", upload), |inner| drop(inner.uploads.remove(upload))).await
     }
 }
 
-fn new(run: RunId) -> Checkpoint {
-    let text = String::new;
-    let pinned = Pinned {
-        source: text(),
-        route: text(),
-        destination: text(),
-        plan: text(),
-        delivery: run.to_string(),
-    };
-    Checkpoint::new(pinned, vec![Vec::new()])
-}
-
-fn crc(parts: u32) -> Crc64 {
-    Crc64::from_parts(u64::from(parts), u64::from(parts))
-}
-
-fn mark(part: u32) -> Mark {
-    Mark { source: crc(part), second: None, position: u64::from(part), steps: Vec::new() }
-}
-
-impl Transfers for Store {
-    fn run<'a>(&'a self, task: Task, cancel: CancellationToken) -> BoxFuture<'a, Finished> {
-        async move {
-            let (failure, nothing_left) = match self.all(&task, &cancel).await {
-                Ok(()) => (None, false),
-                Err((failure, nothing_left)) => (Some(failure), nothing_left),
+impl Objects for Seen {
+    fn head<'a>(
+        &'a self,
+        _: &'a BucketName,
+        key: &'a ObjectKey,
+        version: Option<&'a VersionId>,
+    ) -> BoxFuture<'a, StoreResult<Option<Found>>> {
+        self.ask(Call::read("head", key.as_str()), move |inner| {
+            let versions = inner.versions.get(key.as_str())?;
+            let found = match version {
+                Some(version) => versions.iter().find(|found| found.version_id == version.as_str()),
+                None => versions.last(),
             };
-            Finished {
-                delivered: usize::from(failure.is_none()),
-                failure,
-                receipt: Some("{}".to_owned()),
-                nothing_left,
-            }
-        }
+            let ObjectEntry { version_id, size, etag, .. } = found?.clone();
+            Some(Found { version_id, size, etag })
+        })
         .boxed()
+    }
+}
+
+impl Listing for Seen {
+    fn versions<'a>(
+        &'a self,
+        _: &'a BucketName,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<ObjectEntry>>> {
+        self.ask(Call::read("versions", prefix), move |inner| {
+            let place = |entry: &ObjectEntry| format!("{}#{}", entry.key, entry.version_id);
+            let all = inner.versions.values().flat_map(|versions| versions.iter().rev());
+            let mut items: Vec<_> = all.filter(|entry| entry.key.starts_with(prefix)).cloned().collect();
+            if let Some(at) = after.and_then(|after| items.iter().position(|entry| place(entry) == after)) {
+                items.drain(..=at);
+            }
+            let more = items.len() > PAGE.min(limit.into());
+            items.truncate(PAGE.min(limit.into()));
+            let next = items.last().filter(|_| more).map(place);
+            Page { items, next }
+        })
+        .boxed()
+    }
+}
+
+impl Uploads for Seen {
+    fn list<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, StoreResult<Page<UploadEntry>>> {
+        self.ask(Call::read("uploads", bucket.as_str()), |inner| {
+            let entry = |(id, upload): (&String, &Upload)| UploadEntry {
+                key: upload.key.clone(),
+                upload_id: id.clone(),
+                initiated: upload.at,
+            };
+            Page { items: inner.uploads.iter().map(entry).collect(), next: None }
+        })
+        .boxed()
+    }
+
+    fn abort<'a>(&'a self, _: &'a BucketName, upload: &'a UploadEntry) -> BoxFuture<'a, StoreResult<()>> {
+        self.end(&upload.upload_id).boxed()
     }
 }

@@ -1,202 +1,295 @@
-//! A world: a region, a queue, a store, and workers that live and die.
+//! A region with its queues and buckets, and the processes that work in it.
 
 use std::{
     collections::BTreeSet,
-    future::poll_fn,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::{Poll, Waker},
     time::Duration,
 };
 
 use eft_domain::{
-    Actor, Arrival, Command, Job, JobId, JobState, Route, Tenant,
-    job::{Arrived, PinnedRoute, Retention, Runner},
-    route::Profile,
+    Actor, Arrival, Job, JobId, JobState, Route, Tenant,
+    job::Retention,
+    message::Created,
+    route::{CompleteWhen, Profile},
+    tenant::Output,
 };
-use eft_store::{Catalog, Clock, Desk, JobLedger, memory::Region, port::DUE_SHARDS};
+use eft_router::{Buckets, Router};
+use eft_store::{
+    Catalog, Clock, Desk, JobLedger,
+    faulty::{Chance, Draws, Faulty},
+    memory::Region,
+};
+use eft_sweep::{Settings, Sweep};
 use eft_worker::serve::{Times, Worker, health::Pulse, protect::Unprotected};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ledger::{Draws, Faulty},
+    events::Events,
+    life::{Death, Life},
     queue::Fifo,
     store::Store,
+    transfer::Runs,
 };
 
-/// A worker that runs as a task: aborting it is SIGKILL.
-pub(crate) struct Running {
-    pub(crate) drain: CancellationToken,
-    task: JoinHandle<()>,
-    frozen: Arc<Frozen>,
+const BUCKET: &str = "eft-ingest-eu";
+/// An upload that is older and of no run is ended: shorter than in the field, so that sweeps come to it while there is
+/// trouble, and longer than a run takes from beginning one to naming it.
+pub(crate) const UPLOAD_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// What has to become of an object version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// It is delivered.
+    Delivered,
+    /// It breaks a rule of its route.
+    Rejected,
+    /// There is a record that no route takes it.
+    Unrouted,
+    /// Its name is that of no file.
+    Nothing,
 }
 
-/// SIGSTOP: the task is not polled, and time goes on.
-#[derive(Default)]
-struct Frozen {
-    now: AtomicBool,
-    waker: Mutex<Option<Waker>>,
+/// An object version that arrives.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    pub(crate) key: String,
+    pub(crate) version: String,
+    pub(crate) expect: Expect,
+}
+
+impl File {
+    pub(crate) fn new(name: &str, version: &str, expect: Expect) -> Self {
+        Self { key: format!("tenants/acme/{name}"), version: version.to_owned(), expect }
+    }
+
+    fn arrival(&self) -> Arrival {
+        Arrival { bucket: "ingest".into(), key: self.key.clone(), version_id: self.version.clone() }
+    }
+
+    /// Its only job.
+    pub(crate) fn job(&self) -> JobId {
+        let route = self.key.split('/').nth(2).unwrap();
+        match self.expect {
+            Expect::Unrouted => JobId::unrouted(&self.arrival()),
+            _ => JobId::of(&route.parse().unwrap(), &self.arrival()),
+        }
+    }
+}
+
+/// A worker that runs.
+pub(crate) struct Running {
+    pub(crate) life: Arc<Life>,
+    pub(crate) drain: CancellationToken,
+    task: JoinHandle<Option<()>>,
 }
 
 impl Running {
-    pub(crate) fn kill(self) {
-        self.task.abort();
-    }
-
-    pub(crate) fn freeze(&self, frozen: bool) {
-        self.frozen.now.store(frozen, Relaxed);
-        if let Some(waker) = self.frozen.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            waker.wake();
-        }
-    }
-
-    pub(crate) async fn ended(self) {
+    pub(crate) async fn drained(self) {
+        self.drain.cancel();
         self.task.await.unwrap();
     }
 }
 
 pub(crate) struct World {
     pub(crate) region: Region,
-    pub(crate) desk: Desk,
     pub(crate) queue: Fifo,
+    pub(crate) events: Events,
     pub(crate) store: Store,
-    pub(crate) jobs: Vec<JobId>,
+    /// What has arrived.
+    pub(crate) files: Vec<File>,
+    /// What befalls calls while there is trouble.
+    chance: Chance,
+    calm: Arc<AtomicBool>,
+    clock: Clock,
     workers: u32,
 }
 
-fn route() -> Route {
-    let text = "{id: orders, tenant: acme, match: {prefix: tenants/acme/in/}, stages: [], \
-                destinations: [{s3: {bucket: acme-out, key: \"{name}\", on_existing: fail}}]}";
-    Route::parse_yaml(text, Profile::Platform).unwrap()
-}
-
-fn arrival(number: usize) -> Arrived {
-    Arrived {
-        arrival: Arrival {
-            bucket: "ingest".into(),
-            key: format!("tenants/acme/in/{number}"),
-            version_id: "v1".into(),
-        },
-        size: 1 << 20,
-        etag: None,
-        at: Clock::simulated().now(),
-        tenant: Some("acme".parse().unwrap()),
-        route: Some(PinnedRoute { id: "orders".parse().unwrap(), revision: route().revision() }),
-        runner: Runner::Worker,
-        turn: None,
-        trace: None,
-    }
+/// A route that takes everything in a folder of its name.
+fn route(id: &str, when: CompleteWhen) -> Route {
+    let text = format!(
+        "{{id: {id}, tenant: acme, match: {{prefix: tenants/acme/{id}/}}, executor: worker, stages: [], \
+         destinations: [{{s3: {{bucket: acme-out, key: \"{{name}}\", on_existing: fail}}}}]}}"
+    );
+    Route { complete_when: when, ..Route::parse_yaml(&text, Profile::Platform).unwrap() }
 }
 
 impl World {
-    /// With this many jobs of which `bad` break the rules; calls fail once in `once_in` times.
-    pub(crate) async fn new(
-        draws: &Draws,
-        jobs: usize,
-        bad: usize,
-        once_in: u64,
-        doubles: fn(u64) -> bool,
-    ) -> Self {
-        let region = Region::new(Clock::simulated());
+    /// With three routes: `in`, `quiet` and `control`.
+    pub(crate) async fn new(chance: Chance, doubles: fn(u64) -> bool) -> Self {
+        let clock = Clock::simulated();
+        let region = Region::new(clock).index_lag(Duration::from_millis(500));
         let mut tenant = Tenant::new("acme".parse().unwrap());
         tenant.max_jobs = 4;
+        tenant.outputs = vec![Output { bucket: "acme-out".parse().unwrap(), prefix: String::new() }];
         region.put_tenant(&tenant).await.unwrap();
-        region.put_route(&route(), None).await.unwrap();
-        let faulty = Arc::new(Faulty { region: region.clone(), draws: draws.clone(), once_in });
-        let whole = Arc::new(region.clone());
-        let desk = Desk {
-            ledger: faulty.clone(),
-            runs: faulty.clone(),
-            catalog: whole.clone(),
-            keys: whole.clone(),
-            dispatch: whole,
-            notify: faulty,
-            clock: Clock::simulated(),
-            retention: Retention::default(),
-            actor: Actor::part("worker"),
-            source: "eft/test".to_owned(),
-        };
-        let arrivals: Vec<_> = (0..jobs).map(arrival).collect();
-        let ids: Vec<_> = arrivals.iter().map(Arrived::job_id).collect();
-        for arrived in &arrivals {
-            let job = arrived.begin(&Command::Accept, &Actor::part("router")).unwrap();
-            region.create(&job).await.unwrap();
+        for (id, when) in [
+            ("in", CompleteWhen::Immediate),
+            ("quiet", CompleteWhen::Quiet(60)),
+            ("control", CompleteWhen::ControlFile(".done".to_owned())),
+        ] {
+            region.put_route(&route(id, when), None).await.unwrap();
         }
-        let broken: BTreeSet<_> = ids.iter().take(bad).copied().collect();
-        let store = Store::new(draws.clone(), broken, 4 * once_in);
-        Self { queue: Fifo::new(region.clone(), doubles), region, desk, store, jobs: ids, workers: 0 }
+        Self {
+            queue: Fifo::new(doubles),
+            events: Events::default(),
+            store: Store::new(clock),
+            files: Vec::new(),
+            chance,
+            calm: Arc::default(),
+            clock,
+            workers: 0,
+            region,
+        }
     }
 
-    pub(crate) fn start(&mut self, slots: usize) -> Running {
+    /// One in which nothing fails by chance.
+    pub(crate) async fn faultless() -> Self {
+        let draws = Arc::new(Draws::new(1));
+        Self::new(Chance { draws, of: 1, throttled: 0, lost: 0, done: 0, millis: 0 }, |_| false).await
+    }
+
+    /// Ports do not fail any more.
+    pub(crate) fn calm(&self) {
+        self.calm.store(true, Relaxed);
+    }
+
+    pub(crate) fn life(&self, death: Death) -> Arc<Life> {
+        Life::new(self.chance.clone(), &self.calm, death)
+    }
+
+    /// An object version arrives; its events come after these times, or not at all.
+    pub(crate) fn arrive(&mut self, file: File, late: &[Duration]) {
+        self.store.put(&file.key, &file.version, 1 << 20);
+        let event = Created {
+            bucket: BUCKET.parse().unwrap(),
+            key: file.key.parse().unwrap(),
+            version_id: Some(file.version.parse().unwrap()),
+            etag: Some(format!("etag-{}", file.version)),
+            size: Some(1 << 20),
+            sequencer: None,
+            reason: None,
+        };
+        for late in late {
+            self.events.put(event.to_message(), &file.version, *late);
+        }
+        self.files.push(file);
+    }
+
+    fn desk(&self, life: &Arc<Life>, actor: &str) -> Desk {
+        let faulty = Arc::new(Faulty::new(self.region.clone(), life.clone()));
+        Desk {
+            ledger: faulty.clone(),
+            runs: faulty.clone(),
+            catalog: faulty.clone(),
+            keys: faulty.clone(),
+            dispatch: Arc::new(self.queue.seen_by(life.clone())),
+            notify: faulty,
+            clock: self.clock,
+            retention: Retention::default(),
+            actor: Actor::part(actor),
+            source: "eft/test".to_owned(),
+        }
+    }
+
+    fn router(&self, life: &Arc<Life>, actor: &str) -> Router {
+        let buckets = Buckets::parse(&format!("ingest={BUCKET}")).unwrap();
+        Router::new(self.desk(life, actor), Arc::new(self.store.seen_by(life.clone())), buckets)
+    }
+
+    /// An invocation of the router.
+    pub(crate) fn invoke(&self, life: &Arc<Life>) -> JoinHandle<Option<()>> {
+        let (events, router) = (self.events.clone(), self.router(life, "router"));
+        life.spawn(async move { events.invoke(router).await })
+    }
+
+    /// A sweep.
+    pub(crate) fn sweep(&self, life: &Arc<Life>) -> JoinHandle<Option<eft_sweep::Report>> {
+        let s3 = Arc::new(self.store.seen_by(life.clone()));
+        let sweep = Sweep {
+            router: self.router(life, "sweep"),
+            listing: s3.clone(),
+            uploads: s3,
+            settings: Settings { upload_age: UPLOAD_AGE, ..Settings::default() },
+            log: Arc::new(|_| ()),
+        };
+        life.spawn(async move { sweep.run().await })
+    }
+
+    /// Events and sweeps as they come when nobody dies.
+    pub(crate) async fn tend(&self) -> eft_sweep::Report {
+        let life = self.life(Death::Never);
+        self.invoke(&life).await.unwrap();
+        self.sweep(&life).await.unwrap().unwrap()
+    }
+
+    pub(crate) fn start(&mut self, slots: usize, death: Death) -> Running {
         self.workers += 1;
-        let drain = CancellationToken::new();
+        let (life, drain) = (self.life(death), CancellationToken::new());
+        let bad = |file: &&File| file.expect == Expect::Rejected;
         let worker = Worker {
-            desk: self.desk.clone(),
-            queue: Arc::new(self.queue.clone()),
-            transfers: Arc::new(self.store.clone()),
+            desk: self.desk(&life, "worker"),
+            queue: Arc::new(self.queue.seen_by(life.clone())),
+            transfers: Arc::new(Runs {
+                s3: self.store.seen_by(life.clone()),
+                draws: Arc::clone(&self.chance.draws),
+                bad: self.files.iter().filter(bad).map(|file| file.key.clone()).collect::<BTreeSet<_>>(),
+                down: if self.chance.throttled > 0 { 4 * self.chance.of } else { u64::MAX },
+            }),
             protection: Arc::new(Unprotected),
             times: Times::DEFAULT,
             name: format!("worker-{}", self.workers),
             pulse: Arc::new(Pulse::new(Duration::from_secs(120))),
             drain: drain.clone(),
         };
-        let frozen = Arc::<Frozen>::default();
-        let stopped = Arc::clone(&frozen);
-        let task = tokio::spawn(async move {
-            let mut work = Box::pin(worker.serve(slots));
-            poll_fn(|context| {
-                if stopped.now.load(Relaxed) {
-                    *stopped.waker.lock().unwrap_or_else(PoisonError::into_inner) =
-                        Some(context.waker().clone());
-                    return Poll::Pending;
-                }
-                work.as_mut().poll(context)
-            })
-            .await;
-        });
-        Running { drain, task, frozen }
+        let task = life.spawn(async move { worker.serve(slots).await });
+        Running { life, drain, task }
     }
 
-    /// One pass over what is due. Errors are what the next pass is for.
-    pub(crate) async fn sweep(&self) {
-        let now = self.desk.clock.now();
-        for shard in 0..DUE_SHARDS {
-            let Ok(page) = self.region.due(shard, now, None, 100).await else { continue };
-            for id in page.items {
-                let Ok(Some(job)) = self.region_get(id).await else { continue };
-                if job.due(self.desk.retention) <= now {
-                    self.mend(job).await;
-                }
-            }
-        }
-        drop(self.desk.release(&["acme".parse().unwrap()]).await);
+    /// A desk for whoever has no part in the trouble.
+    pub(crate) fn own_desk(&self) -> Desk {
+        let chance = Chance { of: 1, throttled: 0, lost: 0, done: 0, millis: 0, ..self.chance.clone() };
+        self.desk(&Life::new(chance, &self.calm, Death::Never), "operator")
     }
 
-    async fn region_get(&self, id: JobId) -> eft_store::StoreResult<Option<Job>> {
-        self.desk.ledger.get(id).await
+    pub(crate) async fn job(&self, file: &File) -> Option<Job> {
+        JobLedger::get(&self.region, file.job()).await.unwrap()
     }
 
-    async fn mend(&self, job: Job) {
-        let job = self.desk.tell(&job).await.unwrap_or(job);
-        match job.state {
-            JobState::Accepted if job.sent_at.is_some() => drop(self.desk.send(&job).await),
-            JobState::Running | JobState::Delivering => drop(self.desk.send(&job).await),
-            JobState::Held => {
-                drop(self.desk.change_and_tell(job.id, &Command::Resume { reason: "time".into() }).await);
-            }
-            _ => {}
-        }
-    }
-
-    pub(crate) async fn job(&self, id: JobId) -> Job {
-        JobLedger::get(&self.region, id).await.unwrap().unwrap()
-    }
-
+    /// Nothing is left to be done, by anybody.
     pub(crate) fn all_ended(&self) -> bool {
-        let jobs = self.region.jobs();
-        jobs.iter().all(|job| job.state.is_terminal() && job.outbox.is_empty())
+        let ended = |job: &Job| job.state.is_terminal() || job.state == JobState::Unrouted;
+        self.region.jobs().iter().all(|job| ended(job) && job.outbox.is_empty())
+            && self.queue.len() == 0
+            && self.events.len() == 0
+    }
+
+    /// Trouble is over: what was lost is found within one sweep, everything comes to its end, and nothing is left behind.
+    pub(crate) async fn recover(&mut self, workers: Vec<Running>) -> Result<(), String> {
+        self.calm();
+        // The youngest version has its grace; a listing that was broken off is finished first, and then there is a whole one.
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        for _ in 0..2 {
+            self.tend().await;
+        }
+        self.check_rows().await?;
+        let helper = self.start(2, Death::Never);
+        // A destination that was down is tried again for a day.
+        for _ in 0..48 * 12 {
+            if self.all_ended() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            self.tend().await;
+        }
+        for worker in workers.into_iter().chain([helper]) {
+            worker.drained().await;
+        }
+        tokio::time::sleep(UPLOAD_AGE).await;
+        self.tend().await;
+        self.check().await
     }
 }

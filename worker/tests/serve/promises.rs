@@ -1,0 +1,96 @@
+//! What has to hold when all is over.
+
+use std::collections::BTreeSet;
+
+use eft_domain::{JobId, JobState, invariant, message::WorkMessage};
+use eft_store::Runs as _;
+
+use crate::{
+    store::PARTS,
+    transfer::INTERVAL,
+    world::{Expect, File, World},
+};
+
+impl World {
+    /// G1 and G2: every version has its one row, and there is no other.
+    pub(crate) async fn check_rows(&self) -> Result<(), String> {
+        let mut expected: BTreeSet<JobId> = BTreeSet::new();
+        for file in self.files.iter().filter(|file| file.expect != Expect::Nothing) {
+            expected.insert(file.job());
+            if self.job(file).await.is_none() {
+                return Err(format!("G1: {} {} has no row after a sweep", file.key, file.version));
+            }
+        }
+        match self.region.jobs().iter().find(|job| !expected.contains(&job.id)) {
+            Some(other) => Err(format!("G2: {:?} has a job that it should not have", other.arrival)),
+            None => Ok(()),
+        }
+    }
+
+    /// All of them.
+    pub(crate) async fn check(&self) -> Result<(), String> {
+        self.check_rows().await?;
+        for file in self.files.iter().filter(|file| file.expect != Expect::Nothing) {
+            self.check_file(file).await.map_err(|why| format!("{why} ({} {})", file.key, file.version))?;
+        }
+        if self.store.partial() > 0 {
+            return Err(format!("G4: {} objects were visible in part", self.store.partial()));
+        }
+        if self.store.open() > 0 {
+            return Err(format!("{} uploads are left after a sweep", self.store.open()));
+        }
+        if self.queue.len() + self.events.len() > 0 {
+            return Err(format!(
+                "{} messages and {} events are left in their queues",
+                self.queue.len(),
+                self.events.len()
+            ));
+        }
+        // A message whose receivers die is set aside, and the ledger brings its job back; it is the only reason.
+        for body in self.queue.aside() {
+            let run = WorkMessage::parse(&body).map_err(|error| error.to_string())?.run;
+            if self.files.iter().all(|file| file.job() != run.job()) {
+                return Err(format!("set aside: {body}"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_file(&self, file: &File) -> Result<(), String> {
+        let job = self.job(file).await.ok_or("G1: there is no row")?;
+        let expected = match file.expect {
+            Expect::Rejected => JobState::Rejected,
+            Expect::Unrouted => JobState::Unrouted,
+            _ => JobState::Succeeded,
+        };
+        if job.state != expected {
+            return Err(format!("G1: the job is {}, not {expected}: {:?}", job.state, job.failure));
+        }
+        let visible = self.store.published(job.id);
+        if visible != u32::from(expected == JobState::Succeeded) {
+            return Err(format!("G3: it was published {visible} times"));
+        }
+        // What an owner has read and not saved is read again by the next: an interval at most.
+        let (read, most) =
+            (u64::from(self.store.read(job.id)), u64::from(PARTS) + u64::from(INTERVAL) * job.fence);
+        if read > most {
+            return Err(format!("G10: {read} parts were read by {} owners, {most} are the most", job.fence));
+        }
+        if !job.outbox.is_empty() {
+            return Err("G11: there are changes that were not told".to_owned());
+        }
+        let history = self.region.history(job.id).await.map_err(|error| error.to_string())?;
+        if history.len() as u64 != job.sequence {
+            return Err(format!("G11: the history has {} changes of {}", history.len(), job.sequence));
+        }
+        for promise in invariant::ALL {
+            let holds = promise.holds_of_history.map_or(Ok(()), |holds| holds(&history));
+            holds.map_err(|why| format!("{} {}: {why}", promise.id, promise.name))?;
+        }
+        let last = format!("{}:1:{}", job.id, job.sequence);
+        if !self.region.published().iter().any(|(_, event)| event["id"] == last.as_str()) {
+            return Err("nobody was told how it ended".to_owned());
+        }
+        Ok(())
+    }
+}
