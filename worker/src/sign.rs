@@ -20,6 +20,18 @@ fn bad(path: &Path, what: impl std::fmt::Display) -> Failure {
 pub struct SigningKey(Ed25519KeyPair);
 
 impl SigningKey {
+    /// Load a PKCS#8 key.
+    ///
+    /// # Errors
+    /// `configuration` when the file cannot be read or understood.
+    pub fn load(path: &Path) -> Result<Self, Failure> {
+        Self::of(path, &std::fs::read(path).map_err(|error| bad(path, error))?)
+    }
+
+    fn of(path: &Path, pkcs8: &[u8]) -> Result<Self, Failure> {
+        Ed25519KeyPair::from_pkcs8(pkcs8).map(Self).map_err(|error| bad(path, error))
+    }
+
     /// Load a PKCS#8 key, or make one where there is none.
     ///
     /// # Errors
@@ -30,8 +42,7 @@ impl SigningKey {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path)?,
             Err(error) => return Err(bad(path, error)),
         };
-        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|error| bad(path, error))?;
-        Ok(Self(pair))
+        Self::of(path, &pkcs8)
     }
 
     /// Sign a receipt.

@@ -15,6 +15,7 @@ mod guards;
 mod interop;
 mod platform;
 mod run;
+mod state_machine;
 mod test;
 mod tools;
 
@@ -29,7 +30,7 @@ usage: cargo xtask COMMAND
   test                  everything CI runs, cheap checks first
   interop [[-]NAME ...] gates of the worker and other S3 clients against it; only tests whose name holds NAME, or all
                         but those
-  bench [--work identity|flights] [--runs N] [--only NAME]
+  bench [--work identity|flights|stages|cold-start] [--runs N] [--only NAME]
                         CPU, memory and time beside other programs, as a markdown table
 ";
 

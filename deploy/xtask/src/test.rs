@@ -7,29 +7,31 @@
 use crate::{
     deploy, guards, interop, platform,
     run::{Outcome, step},
+    state_machine,
     tools::{self, Places},
 };
 
 pub(crate) fn test() -> Outcome {
     let places = Places::find()?;
-    step("1/9 format", || places.cargo(["fmt", "--all", "--check"]).run())?;
-    step("2/9 layout and dependencies", || guards::guards(&places))?;
-    step("3/9 templates", || deploy::check(&places))?;
-    step("4/9 clippy", || {
+    step("1/10 format", || places.cargo(["fmt", "--all", "--check"]).run())?;
+    step("2/10 layout and dependencies", || guards::guards(&places))?;
+    step("3/10 templates", || deploy::check(&places))?;
+    step("4/10 state machine", || state_machine::check(&places))?;
+    step("5/10 clippy", || {
         places.cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]).run()
     })?;
-    step("5/9 tests", || {
+    step("6/10 tests", || {
         tools::programs(&places)?;
         tools::nextest(&places, ["run", "--workspace", "--profile", "ci", "--cargo-quiet"])
     })?;
-    step("6/9 tests on MiniStack", || platform::run(&places))?;
-    step("7/9 examples in the documentation", || {
+    step("7/10 tests on MiniStack", || platform::run(&places))?;
+    step("8/10 examples in the documentation", || {
         places.cargo(["test", "--doc", "--workspace", "--quiet"]).run()
     })?;
-    step("8/9 benches, each once", || {
+    step("9/10 benches, each once", || {
         places.cargo(["test", "--workspace", "--bench", "*", "--quiet"]).run()
     })?;
-    step("9/9 gates, and other clients", || interop::run(&places, &[]))?;
+    step("10/10 gates, and other clients", || interop::run(&places, &[]))?;
     println!(
         "\nall steps passed; licences and advisories (cargo-deny) are checked by the GitHub workflow only"
     );

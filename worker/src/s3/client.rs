@@ -55,15 +55,49 @@ pub struct Client {
     requests: Arc<Requests>,
 }
 
+/// Clients over the same connections and credentials: each run has its own, which counts its requests.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    config: SdkConfig,
+    http: SharedHttpClient,
+}
+
+impl Clients {
+    /// As the environment and profiles say.
+    pub async fn from_environment() -> Self {
+        let http = http_client();
+        Self { config: environment(http.clone()).await, http }
+    }
+
+    /// Of an S3-compatible endpoint, with made-up credentials: for tests on loopback.
+    pub fn for_endpoint(url: &str) -> Self {
+        Self { config: loopback(url), http: http_client() }
+    }
+
+    /// Another one. Throttled answers shrink `window`, also those the SDK retries.
+    pub fn client(&self, window: Concurrency) -> Client {
+        Client::new(&self.config, window, Timeouts::DEFAULT, self.http.clone())
+    }
+}
+
+async fn environment(http: SharedHttpClient) -> SdkConfig {
+    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+    config.retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS)).load().await
+}
+
+fn loopback(url: &str) -> SdkConfig {
+    let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(credentials))
+        .endpoint_url(url)
+        .build()
+}
+
 impl Client {
     /// A client as the environment and profiles say. Throttled answers shrink `window`, also those the SDK retries.
     pub async fn from_environment(window: Concurrency) -> Self {
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client())
-            .retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS))
-            .load()
-            .await;
-        Self::new(&config, window, Timeouts::DEFAULT, http_client())
+        Clients::from_environment().await.client(window)
     }
 
     /// A client of an S3-compatible endpoint, with made-up credentials: for tests on loopback.
@@ -82,13 +116,7 @@ impl Client {
         timeouts: Timeouts,
         http: SharedHttpClient,
     ) -> Self {
-        let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "test");
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(credentials))
-            .endpoint_url(url)
-            .build();
-        Self::new(&config, window, timeouts, http)
+        Self::new(&loopback(url), window, timeouts, http)
     }
 
     fn new(config: &SdkConfig, window: Concurrency, timeouts: Timeouts, http: SharedHttpClient) -> Self {

@@ -9,6 +9,7 @@ mod copy;
 mod download;
 mod error;
 mod http;
+mod remove;
 mod resolve;
 mod resume;
 mod sink;
@@ -16,7 +17,7 @@ mod source;
 mod timeouts;
 
 pub use attributes::Attributes;
-pub use client::{Client, Requests};
+pub use client::{Client, Clients, Requests};
 pub use copy::{CopyRange, Method, ServerCopy};
 pub use sink::{S3Sink, Target};
 pub use source::S3Source;

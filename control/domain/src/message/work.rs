@@ -70,7 +70,7 @@ words! {
     pub enum Stage {
         /// Takes the job and looks at its source.
         Validate = "validate",
-        /// Reserves the places it goes to.
+        /// Looks whether it can be delivered.
         Stage = "stage",
         /// Reads, checks and writes; nothing is visible.
         Transform = "transform",
@@ -92,6 +92,8 @@ pub struct StageRequest {
     pub stage: Stage,
     /// Which run.
     pub run: RunId,
+    /// The execution: a name no other has, also where an EXPRESS one has the same input.
+    pub execution: String,
     /// The owner's token; none before the job was taken.
     pub fence: Option<u64>,
     /// What went wrong, for the states that end a run.
@@ -108,6 +110,7 @@ impl StageRequest {
         Ok(Self {
             stage: parsed(needed(value, "stage")?, "stage")?,
             run: parsed(needed(value, "run")?, "run")?,
+            execution: needed(value, "execution")?.to_owned(),
             fence: value.get("fence").and_then(Value::as_u64),
             error: text(value, "error").map(ToOwned::to_owned),
         })
@@ -154,9 +157,13 @@ mod tests {
 
     #[test]
     fn a_state_says_what_it_wants() {
-        let value = json!({ "v": 1, "stage": "deliver", "run": run(), "fence": 4, "more": [] });
+        let value =
+            json!({ "v": 1, "stage": "deliver", "run": run(), "execution": "arn", "fence": 4, "more": [] });
         let read = StageRequest::of(&value).unwrap();
         assert_eq!((read.stage, read.fence), (Stage::Deliver, Some(4)));
-        assert!(StageRequest::of(&json!({ "v": 1, "stage": "dance", "run": run() })).is_err());
+        for (stage, execution) in [("dance", "arn"), ("deliver", "")] {
+            let value = json!({ "v": 1, "stage": stage, "run": run(), "execution": execution });
+            assert!(StageRequest::of(&value).is_err(), "{value}");
+        }
     }
 }

@@ -9,6 +9,7 @@ mod encode;
 mod errors;
 mod names;
 mod options;
+mod runner;
 mod select;
 mod stage;
 mod template;
@@ -27,6 +28,7 @@ pub use options::{
     Archive, CompleteWhen, Digest, Executor, HeadOfLine, Match, OnEmpty, Ordering, ParseCompleteWhenError,
     Rpo, SMALL_MAX, glob_matches,
 };
+pub use runner::STEPS_COPY_MAX;
 pub use select::{RouteTable, Tie, globs_meet};
 pub use stage::{
     BlankLines, Change, Charset, CharsetSpec, CodePage, Codec, ColumnRef, ColumnSource, ColumnType, Columns,

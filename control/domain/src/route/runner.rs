@@ -1,0 +1,89 @@
+//! Who runs a file: Step Functions what a function finishes in its time, the worker everything else.
+
+use super::{Executor, Ordering, Route};
+use crate::{ByteSize, job::Runner};
+
+/// The largest file that Step Functions copies. S3 copies it itself, but a function waits for it: at 16 parts of 256 MiB
+/// at once and 25 MB/s a part, a quarter of what S3 is known to do, it takes less than the five minutes for which an EXPRESS
+/// execution lives.
+pub const STEPS_COPY_MAX: ByteSize = ByteSize(100 << 30);
+
+impl Route {
+    /// Who runs a file of this size.
+    pub fn runner(&self, size: u64) -> Runner {
+        match self.executor {
+            Executor::Worker => Runner::Worker,
+            Executor::Steps => Runner::Steps,
+            Executor::Auto if self.refuses_steps(size).is_none() => Runner::Steps,
+            Executor::Auto => Runner::Worker,
+        }
+    }
+
+    /// Why Step Functions cannot run a file of this size.
+    pub fn refuses_steps(&self, size: u64) -> Option<String> {
+        if self.makes_several() {
+            return Some(
+                "several objects are made of one file, which has no one place to be staged at".into(),
+            );
+        }
+        if self.joins().is_some() {
+            return Some("a manifest is small whatever it joins".into());
+        }
+        if self.ordering != Ordering::None {
+            return Some("the order of a route is kept by `work.fifo`".into());
+        }
+        let most = if self.is_identity() { STEPS_COPY_MAX } else { self.small };
+        (size > most.0).then(|| format!("{size} bytes are more than {most}"))
+    }
+
+    /// Whether one file may become several objects.
+    pub fn makes_several(&self) -> bool {
+        self.splits() || self.unpacks_several()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::{Profile, SMALL_MAX};
+
+    fn route(more: &str) -> Route {
+        let text = format!(
+            "{{id: r, tenant: t, match: {{prefix: tenants/t/}}, destinations: [{{s3: {{bucket: out-bucket, key: \"{{name}}\"}}}}], {more}}}"
+        );
+        Route::parse_yaml(&text, Profile::Platform).unwrap_or_else(|errors| panic!("{errors}: {text}"))
+    }
+
+    #[test]
+    fn small_files_and_copies_go_to_step_functions_and_all_else_to_the_worker() {
+        let (small, copied) = (SMALL_MAX.0, STEPS_COPY_MAX.0);
+        let checked = "stages: [{validate: {utf8: {}}}]";
+        for (more, size, runner) in [
+            (checked, small, Runner::Steps),
+            (checked, small + 1, Runner::Worker),
+            ("stages: [{validate: {utf8: {}}}], small: 10", 11, Runner::Worker),
+            ("stages: [{validate: {utf8: {}}}], executor: worker", 1, Runner::Worker),
+            // Who asks for it is told why it is refused.
+            ("stages: [{validate: {utf8: {}}}], executor: steps", small + 1, Runner::Steps),
+            ("stages: []", small + 1, Runner::Steps),
+            ("stages: []", copied, Runner::Steps),
+            ("stages: []", copied + 1, Runner::Worker),
+            ("stages: [], ordering: strict", 1, Runner::Worker),
+        ] {
+            assert_eq!(route(more).runner(size), runner, "{more}, {size} bytes");
+        }
+    }
+
+    #[test]
+    fn what_becomes_several_objects_is_not_staged() {
+        let text = "{id: r, tenant: t, match: {prefix: tenants/t/}, \
+                    stages: [{unzip: {entries: \"*.csv\"}}], \
+                    destinations: [{s3: {bucket: out-bucket, key: \"{entry}\"}}]}";
+        let unzips = Route::parse_yaml(text, Profile::Platform).unwrap();
+        assert_eq!(unzips.runner(1), Runner::Worker);
+        assert!(unzips.refuses_steps(1).unwrap().contains("several"));
+        let joins = route("stages: [{concat: {}}]");
+        assert_eq!(joins.runner(1), Runner::Worker);
+        assert!(joins.refuses_steps(1).unwrap().contains("manifest"));
+    }
+}

@@ -1,0 +1,300 @@
+//! Every way in which a run ends.
+
+use std::time::Duration;
+
+use eft_domain::{
+    Command, JobState, Receipt,
+    receipt::{DeliveryOutcome, Outcome, SignedReceipt},
+};
+use eft_s3::{Action, Config, Fault, Op};
+use eft_store::{JobLedger, Runs};
+use eft_worker::sign;
+use serde_json::json;
+
+use crate::{
+    machine::Ended,
+    world::{ARCHIVE, OUT, STAGING, World, call},
+};
+
+/// Two destinations, something that reads, a digest, and an archive.
+pub(crate) const CHECKED: &str = "stages: [{validate: {csv: {header: [id, n], types: {n: integer}}}}, {newline: {to: crlf}}], \
+    digests: [sha256], archive: {storage_class: GLACIER_IR, original: true}, \
+    destinations: [{s3: {bucket: acme-out, key: \"a/{name}\"}}, {s3: {bucket: acme-out, key: \"b/{name}\"}}]";
+/// The same file as it is.
+pub(crate) const COPIED: &str = "stages: [], destinations: [{s3: {bucket: acme-out, key: \"a/{name}\"}}, \
+    {s3: {bucket: acme-out, key: \"b/{name}\"}}]";
+pub(crate) const GOOD: &str = "id,n\nx,1\ny,2\n";
+pub(crate) const MADE: &str = "id,n\r\nx,1\r\ny,2\r\n";
+const BAD: &str = "id,n\nx,1\ny,two\n";
+
+pub(crate) async fn receipt(world: &World) -> Receipt {
+    let row = world.row().await;
+    let text = Runs::receipt(&world.region, row.id, row.receipt.expect("a receipt")).await.unwrap().unwrap();
+    let signed = SignedReceipt::parse(&text).unwrap();
+    sign::check(&signed, signed.signature.as_ref().unwrap()).unwrap();
+    signed.receipt
+}
+
+fn ended(state: &str) -> Ended {
+    Ended::In(state.to_owned())
+}
+
+#[tokio::test]
+async fn a_file_is_checked_and_made_once_and_copied_everywhere() {
+    let world = World::new(CHECKED, GOOD).await;
+    assert_eq!(world.execute().await, ended("Archive"));
+    let row = world.row().await;
+    assert_eq!((row.state, row.outbox.len(), &row.checkpoint), (JobState::Succeeded, 0, &None));
+    assert_eq!(
+        (world.delivered("a/one.txt").as_deref(), world.delivered("b/one.txt").as_deref()),
+        (Some(MADE), Some(MADE))
+    );
+    assert_eq!(world.s3.get_object(ARCHIVE, &world.s3.keys(ARCHIVE)[0]).unwrap(), GOOD);
+    assert!(world.is_clean(), "{:?}", world.s3.keys(STAGING));
+    // The bytes of the source passed once; S3 copied the rest.
+    assert_eq!(
+        world
+            .s3
+            .request_log()
+            .iter()
+            .map(|record| record.bytes_out)
+            .filter(|bytes| *bytes == GOOD.len() as u64)
+            .count(),
+        1
+    );
+
+    let receipt = receipt(&world).await;
+    assert_eq!((receipt.outcome, receipt.failure), (Outcome::Succeeded, None));
+    assert_eq!(
+        receipt.stages.iter().map(|stage| stage.name.as_str()).take(2).collect::<Vec<_>>(),
+        ["validate.csv", "newline"]
+    );
+    assert_eq!(receipt.stages[0].records, Some(2));
+    let places: Vec<_> = receipt.deliveries.iter().map(|delivery| delivery.uri.to_string()).collect();
+    assert_eq!(places[..2], ["s3://acme-out/a/one.txt", "s3://acme-out/b/one.txt"]);
+    assert!(places[2].starts_with("s3://eft-archive/"), "{places:?}");
+    for delivery in &receipt.deliveries[..2] {
+        assert_eq!((delivery.outcome, delivery.size), (DeliveryOutcome::Delivered, Some(MADE.len() as u64)));
+        assert!(delivery.sha256.is_some() && delivery.crc64nvme.is_some(), "{delivery:?}");
+    }
+    let told: Vec<_> =
+        world.region.published().iter().map(|(_, event)| event["data"]["state"].clone()).collect();
+    assert_eq!(told, ["ACCEPTED", "RUNNING", "DELIVERING", "SUCCEEDED"]);
+}
+
+#[tokio::test]
+async fn what_nobody_looks_at_is_not_staged() {
+    let world = World::new(COPIED, GOOD).await;
+    assert_eq!(world.execute().await, ended("Archive"));
+    assert_eq!(world.row().await.state, JobState::Succeeded);
+    assert_eq!(world.delivered("b/one.txt").as_deref(), Some(GOOD));
+    let log = world.s3.request_log();
+    assert!(log.iter().all(|record| record.op != "GetObject"), "no byte came here");
+    assert!(log.iter().all(|record| record.bucket != STAGING || record.op == "ListObjectVersions"));
+    assert_eq!(receipt(&world).await.deliveries.len(), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_breaks_the_rules_is_rejected_and_nothing_is_visible() {
+    let world = World::new(CHECKED, BAD).await;
+    assert_eq!(world.execute().await, ended("Quarantine"));
+    let row = world.row().await;
+    assert_eq!(row.state, JobState::Rejected);
+    assert_eq!(row.failure.unwrap().code, "validation");
+    let receipt = receipt(&world).await;
+    assert_eq!((receipt.outcome, receipt.rejects[0].record), (Outcome::Rejected, 2));
+    let outcomes: Vec<_> = receipt.deliveries.iter().map(|it| (it.uri.to_string(), it.outcome)).collect();
+    assert_eq!(outcomes[0], ("s3://acme-out/a/one.txt".to_owned(), DeliveryOutcome::NotAttempted));
+    assert_eq!((world.s3.keys(OUT).len(), world.s3.keys(ARCHIVE).len()), (0, 0));
+    assert!(world.is_clean());
+}
+
+#[tokio::test]
+async fn a_source_that_is_gone_ends_the_run() {
+    let world = World::new(COPIED, GOOD).await;
+    let gone =
+        Fault::on(Op::HeadObject, Action::Error { code: eft_s3::Code::NoSuchVersion }).bucket("eft-ingest");
+    world.s3.set_faults([gone]);
+    assert_eq!(world.execute().await, ended("MarkFailed"));
+    let row = world.row().await;
+    assert_eq!((row.state, row.failure.unwrap().code.as_str()), (JobState::Failed, "source.gone"));
+    assert_eq!(world.s3.keys(OUT).len(), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_costs_only_its_own_destination() {
+    let world = World::new(CHECKED, GOOD).await;
+    world.s3.put_object(OUT, "b/one.txt", "theirs");
+    assert_eq!(world.execute().await, ended("MarkFailed"));
+    let row = world.row().await;
+    assert_eq!(
+        (row.state, row.failure.unwrap().code.as_str()),
+        (JobState::PartiallyDelivered, "destination.exists")
+    );
+    assert_eq!(
+        (world.delivered("a/one.txt").as_deref(), world.delivered("b/one.txt").as_deref()),
+        (Some(MADE), Some("theirs"))
+    );
+    let receipt = receipt(&world).await;
+    let outcomes: Vec<_> = receipt.deliveries.iter().map(|delivery| delivery.outcome).collect();
+    assert_eq!(receipt.outcome, Outcome::PartiallyDelivered);
+    assert_eq!(outcomes, [DeliveryOutcome::Delivered, DeliveryOutcome::NotAttempted]);
+    assert!(world.is_clean() && world.s3.keys(ARCHIVE).is_empty(), "what is not delivered is not archived");
+}
+
+#[tokio::test]
+async fn where_no_destination_takes_it_no_byte_is_read() {
+    let world = World::new(CHECKED, GOOD).await;
+    for key in ["a/one.txt", "b/one.txt"] {
+        world.s3.put_object(OUT, key, "theirs");
+    }
+    assert_eq!(world.execute().await, ended("MarkFailed"));
+    let row = world.row().await;
+    assert_eq!((row.state, row.failure.unwrap().code.as_str()), (JobState::Failed, "destination.exists"));
+    assert_eq!(world.s3.count(Op::GetObject), 0);
+}
+
+#[tokio::test]
+async fn a_destination_that_denies_holds_the_run_and_what_was_made_is_kept() {
+    let config = Config { denied: vec![OUT.to_owned()], ..Config::default() };
+    let world = World::with(CHECKED, GOOD, config).await;
+    assert_eq!(world.execute().await, ended("MarkFailed"));
+    let row = world.row().await;
+    assert_eq!(
+        (row.state, row.failure.as_ref().unwrap().code.as_str()),
+        (JobState::Held, "destination.access")
+    );
+    assert!(!row.publishing, "it can be cancelled");
+    assert_eq!(world.s3.keys(STAGING).len(), 1);
+    // Resumed, it goes on with what was made.
+    let reads = world.s3.count(Op::GetObject);
+    world.stages.desk.change(row.id, &Command::Resume { reason: "granted".into() }).await.unwrap();
+    world.stages.desk.release(&["acme".parse().unwrap()]).await.unwrap();
+    assert_eq!(world.execute().await, ended("MarkFailed"));
+    assert_eq!(world.s3.count(Op::GetObject), reads, "the source was not read again");
+    assert_eq!(world.row().await.state, JobState::Held);
+}
+
+#[tokio::test]
+async fn what_was_staged_and_has_expired_is_made_again() {
+    let config = Config { denied: vec![OUT.to_owned()], ..Config::default() };
+    let world = World::with(CHECKED, GOOD, config).await;
+    assert_eq!(world.execute().await, ended("MarkFailed"));
+    let row = world.row().await;
+    let clients = eft_worker::s3::Clients::for_endpoint(&world.s3.endpoint());
+    let client = clients.client(eft_pipeline::concurrency::Concurrency::new(1));
+    assert_eq!(client.remove_all(STAGING, "runs/").await, Ok(1));
+    let reads = world.s3.count(Op::GetObject);
+    world.stages.desk.change(row.id, &Command::Resume { reason: "granted".into() }).await.unwrap();
+    world.stages.desk.release(&["acme".parse().unwrap()]).await.unwrap();
+    assert_eq!(world.execute().await, ended("MarkFailed"));
+    assert_eq!(world.s3.count(Op::GetObject), reads + 1);
+    assert_eq!(world.s3.keys(STAGING).len(), 1);
+}
+
+#[tokio::test]
+async fn what_says_nothing_of_the_file_is_left_to_the_next_owner_until_five_have_died() {
+    let mut world = World::new(CHECKED, GOOD).await;
+    for turn in 1..=4_u32 {
+        let (name, input) = world.started();
+        let crash = async |state: &str, request| match state {
+            "Transform" => Err("Runtime.ExitError".to_owned()),
+            _ => world.call(&request).await,
+        };
+        let end = world.machine.run(world.machine.start(), &name, input, crash).await;
+        assert_eq!(end, Ended::With("EFT.Unfinished".to_owned()));
+        let row = world.row().await;
+        assert_eq!((row.state, row.strikes), (JobState::Running, turn - 1));
+        world.stages = world.later(Duration::from_secs(3600) * turn);
+        world.stages.desk.send(&row).await.unwrap();
+    }
+    let end = world.execute().await;
+    assert_eq!(end, ended("Archive"), "the fifth comes through");
+    assert_eq!(
+        (world.row().await.state, world.delivered("a/one.txt").as_deref()),
+        (JobState::Succeeded, Some(MADE))
+    );
+}
+
+#[tokio::test]
+async fn five_owners_that_die_end_the_run() {
+    let mut world = World::new(CHECKED, GOOD).await;
+    for turn in 1..=6_u32 {
+        let (name, input) = world.started();
+        let crash = async |state: &str, request| match state {
+            "Transform" => Err("Sandbox.Timedout".to_owned()),
+            _ => world.call(&request).await,
+        };
+        let end = world.machine.run(world.machine.start(), &name, input, crash).await;
+        let row = world.row().await;
+        if row.state == JobState::Failed {
+            assert_eq!((end, turn), (ended("Superseded"), 6));
+            assert_eq!((row.failure.unwrap().code.as_str(), row.outbox.len()), ("run.crashed", 0));
+            return;
+        }
+        world.stages = world.later(Duration::from_secs(3600) * turn);
+        world.stages.desk.send(&row).await.unwrap();
+    }
+    panic!("it goes on for ever");
+}
+
+#[tokio::test]
+async fn an_end_lets_the_tenants_next_job_in() {
+    let world = World::new(COPIED, GOOD).await;
+    let mut tenant = eft_domain::Tenant::new("acme".parse().unwrap());
+    tenant.max_jobs = 1;
+    eft_store::Catalog::put_tenant(&world.region, &tenant).await.unwrap();
+    let next = world.arrive("two.txt", GOOD).await;
+    assert_eq!(world.execute().await, ended("Archive"));
+    assert_eq!(world.execute().await, ended("Archive"));
+    let row = JobLedger::get(&world.region, next).await.unwrap().unwrap();
+    assert_eq!((row.state, world.delivered("a/two.txt").as_deref()), (JobState::Succeeded, Some(GOOD)));
+}
+
+#[tokio::test]
+async fn a_job_that_was_cancelled_is_not_delivered() {
+    let world = World::new(CHECKED, GOOD).await;
+    let (name, input) = world.started();
+    let cancelling = async |state: &str, request| {
+        if state == "Deliver" {
+            world.stages.desk.change(world.job, &Command::Cancel { reason: "asked".into() }).await.unwrap();
+        }
+        world.call(&request).await
+    };
+    let end = world.machine.run(world.machine.start(), &name, input, cancelling).await;
+    assert_eq!((end, world.row().await.state), (ended("Superseded"), JobState::Cancelled));
+    assert_eq!(world.s3.keys(OUT).len(), 0);
+}
+
+#[tokio::test]
+async fn the_same_run_started_twice_is_run_once() {
+    let world = World::new(CHECKED, GOOD).await;
+    let (name, input) = world.started();
+    let twice = async |state: &str, request| {
+        if state == "Deliver" {
+            // An EXPRESS machine starts a second execution of one name.
+            let again = world.machine.request("Validate", "express:other", &input);
+            assert_eq!(call(&world.stages, &again).await, Err("EFT.Superseded".to_owned()));
+            let guessed =
+                json!({ "v": 1, "run": again["run"], "fence": 0, "stage": "archive", "execution": "x" });
+            assert_eq!(call(&world.stages, &guessed).await, Err("EFT.Superseded".to_owned()));
+        }
+        world.call(&request).await
+    };
+    let end = world.machine.run(world.machine.start(), &name, input.clone(), twice).await;
+    assert_eq!((end, world.row().await.state), (ended("Archive"), JobState::Succeeded));
+    let late = async |_: &str, request| world.call(&request).await;
+    assert_eq!(world.machine.run("Validate", "express:late", input, late).await, ended("Superseded"));
+    assert_eq!(world.row().await.fence, 1);
+}
+
+#[tokio::test]
+async fn requests_that_are_none_are_refused() {
+    let world = World::new(COPIED, GOOD).await;
+    for request in
+        [json!(null), json!({ "v": 2, "stage": "validate" }), json!({ "v": 1, "stage": "validate" })]
+    {
+        assert_eq!(world.call(&request).await, Err("EFT.Request".to_owned()), "{request}");
+    }
+    assert_eq!(world.row().await.state, JobState::Accepted);
+}
