@@ -7,10 +7,11 @@ const HEAD: &str = "\
 
 Made from `control/telemetry/src/table.rs` by `EFT_BLESS=1 cargo test --workspace --lib the_page_says`.
 
-`eft-worker serve` answers `GET /metrics` in Prometheus's text format. Worker, router and sweep write the same to standard
+`eft-worker serve` answers `GET /metrics` in Prometheus's text format. Worker and router write the same to standard
 output in CloudWatch's embedded metric format: namespace `EFT`, dimensions `service`, `region` and the labels; counters as what was
 added since the last line; a histogram as `_count`, `_sum` and `_max`. Gauges of a fleet add up by `Sum` over one period.
 No label is a tenant, a key, a route or a job: those are in the logs.
+The sweep writes its report in the same format: the counts of `control/sweep/src/report.rs` as `sweep_*` by `region`.
 ";
 
 /// The page.
@@ -57,12 +58,12 @@ pub fn page(parts: &[(&str, &dyn Metrics)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Router, Sweep, Worker};
+    use crate::table::{Router, Worker};
 
     #[test]
     fn the_page_says_what_the_code_does() {
-        let (worker, router, sweep) = (Worker::default(), Router::default(), Sweep::default());
-        let page = page(&[("Worker", &worker), ("Router", &router), ("Sweep", &sweep)]);
+        let (worker, router) = (Worker::default(), Router::default());
+        let page = page(&[("Worker", &worker), ("Router", &router)]);
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/METRICS.md");
         if std::env::var_os("EFT_BLESS").is_some() {
             std::fs::write(path, &page).unwrap();

@@ -1,4 +1,5 @@
-//! Every metric there is. Its page is `control/telemetry/METRICS.md`.
+//! Every metric of worker and router; the sweep's are its report (`control/sweep/src/report.rs`). Its page is
+//! `control/telemetry/METRICS.md`.
 
 use eft_domain::{Code, JobState};
 
@@ -92,52 +93,6 @@ metrics! {
     }
 }
 
-metrics! {
-    /// The sweep function.
-    Sweep {
-        /// Rows that were due.
-        due: Counter = "eft_sweep_due_total", Count, [];
-        /// Jobs put into a queue again: the message, or its owner, was lost.
-        resent: Counter = "eft_sweep_resent_total", Count, [];
-        /// Jobs put into a queue for the first time.
-        released: Counter = "eft_sweep_released_total", Count, [];
-        /// Jobs tried again after a wait.
-        resumed: Counter = "eft_sweep_resumed_total", Count, [];
-        /// Jobs looked at again that are whole.
-        completed: Counter = "eft_sweep_completed_total", Count, [];
-        /// Jobs looked at again that are not whole.
-        incomplete: Counter = "eft_sweep_incomplete_total", Count, [];
-        /// Records that a route has taken since.
-        rerouted: Counter = "eft_sweep_rerouted_total", Count, [];
-        /// Records that still no route takes.
-        unrouted: Counter = "eft_sweep_unrouted_total", Count, [];
-        /// Jobs that have waited for a week for their tenant's share: it is paused, is no tenant any more, or its quota is too small.
-        long_waits: Counter = "eft_sweep_long_waits_total", Count, [];
-        /// Jobs whose changes were told late.
-        told: Counter = "eft_sweep_told_total", Count, [];
-        /// Rows removed because their time was over.
-        expired: Counter = "eft_sweep_expired_total", Count, [];
-        /// Object versions listed.
-        listed: Counter = "eft_sweep_listed_total", Count, [];
-        /// Object versions whose event was lost.
-        found: Counter = "eft_sweep_found_total", Count, [];
-        /// Bytes of them.
-        found_bytes: Counter = "eft_sweep_found_bytes_total", Bytes, [];
-        /// Listings that came to their end.
-        listings_ended: Counter = "eft_sweep_ended_listings_total", Count, [];
-        /// Uploads that were not ended and were looked at.
-        uploads: Counter = "eft_sweep_uploads_total", Count, [];
-        /// Uploads that were aborted.
-        aborted: Counter = "eft_sweep_aborted_uploads_total", Count, [];
-        /// Facts that had expired and were removed.
-        forgotten: Counter = "eft_sweep_forgotten_facts_total", Count, [];
-        /// What could not be done; the next sweep tries again.
-        errors: Counter = "eft_sweep_errors_total", Count, [];
-        /// Time of a sweep.
-        seconds: Histogram = "eft_sweep_seconds", Seconds, [], SECONDS;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -145,12 +100,8 @@ mod tests {
     use super::*;
     use crate::metric::{Kind, Metrics, Unit};
 
-    fn all() -> [(&'static str, Box<dyn Metrics>); 3] {
-        [
-            ("eft_worker_", Box::new(Worker::default())),
-            ("eft_router_", Box::new(Router::default())),
-            ("eft_sweep_", Box::new(Sweep::default())),
-        ]
+    fn all() -> [(&'static str, Box<dyn Metrics>); 2] {
+        [("eft_worker_", Box::new(Worker::default())), ("eft_router_", Box::new(Router::default()))]
     }
 
     #[test]
