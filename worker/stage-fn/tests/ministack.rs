@@ -227,7 +227,8 @@ async fn errors_come_to_the_state_machine_by_their_names() {
     for _ in 0..300 {
         let found = platform.clients.sfn.describe_execution().execution_arn(&arn).send().await.unwrap();
         if found.status.as_str() != "RUNNING" {
-            assert_eq!((found.status.as_str(), found.output), ("SUCCEEDED", Some(input.to_string())));
+            let output: Value = serde_json::from_str(found.output().unwrap()).unwrap();
+            assert_eq!((found.status.as_str(), output), ("SUCCEEDED", input));
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

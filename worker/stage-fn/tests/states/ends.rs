@@ -35,6 +35,11 @@ pub(crate) async fn receipt(world: &World) -> Receipt {
     signed.receipt
 }
 
+/// Records that were checked, as a receipt says.
+pub(crate) fn checked(receipt: &Receipt) -> Option<u64> {
+    receipt.stages.iter().find(|stage| stage.name == "validate.csv")?.records
+}
+
 fn ended(state: &str) -> Ended {
     Ended::In(state.to_owned())
 }
@@ -64,12 +69,9 @@ async fn a_file_is_checked_and_made_once_and_copied_everywhere() {
     );
 
     let receipt = receipt(&world).await;
-    assert_eq!((receipt.outcome, receipt.failure), (Outcome::Succeeded, None));
-    assert_eq!(
-        receipt.stages.iter().map(|stage| stage.name.as_str()).take(2).collect::<Vec<_>>(),
-        ["validate.csv", "newline"]
-    );
-    assert_eq!(receipt.stages[0].records, Some(2));
+    assert_eq!((receipt.outcome, &receipt.failure), (Outcome::Succeeded, &None));
+    assert_eq!(checked(&receipt), Some(2));
+    assert!(receipt.stages.iter().any(|stage| stage.name == "newline"));
     let places: Vec<_> = receipt.deliveries.iter().map(|delivery| delivery.uri.to_string()).collect();
     assert_eq!(places[..2], ["s3://acme-out/a/one.txt", "s3://acme-out/b/one.txt"]);
     assert!(places[2].starts_with("s3://eft-archive/"), "{places:?}");

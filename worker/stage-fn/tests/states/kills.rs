@@ -6,7 +6,7 @@ use eft_domain::JobState;
 use serde_json::Value;
 
 use crate::{
-    ends::{CHECKED, COPIED, GOOD, MADE, receipt},
+    ends::{CHECKED, COPIED, GOOD, MADE, checked, receipt},
     machine::{Answer, Ended},
     world::{ARCHIVE, Kill, World, call},
 };
@@ -32,7 +32,7 @@ async fn assert_delivered(world: &World, made: &str, what: &str) {
     if made == MADE {
         assert_eq!(world.s3.versions(ARCHIVE, &world.s3.keys(ARCHIVE)[0]).len(), 1, "{what}");
         let receipt = receipt(world).await;
-        assert_eq!(receipt.stages[0].records, Some(2), "{what}: the receipt says what was done");
+        assert_eq!(checked(&receipt), Some(2), "{what}: the receipt says what was done");
         assert_eq!(receipt.deliveries.len(), 3, "{what}");
     }
 }
@@ -107,7 +107,7 @@ async fn a_state_killed_after_any_request_to_s3_is_tried_again() {
     let checked = kill_everywhere(CHECKED, MADE, Kill::S3, again).await;
     let copied = kill_everywhere(COPIED, GOOD, Kill::S3, again).await;
     println!("{checked} and {copied} kills");
-    assert!(checked >= 20 && copied >= 10);
+    assert!(checked >= 15 && copied >= 8);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn another_owner_goes_on_after_any_write_to_the_ledger_and_the_first_is_fe
 async fn another_owner_goes_on_after_any_request_to_s3_and_the_first_is_fenced() {
     let killed = kill_everywhere(CHECKED, MADE, Kill::S3, another).await;
     println!("{killed} kills");
-    assert!(killed >= 20);
+    assert!(killed >= 15);
 }
 
 #[tokio::test]
