@@ -127,7 +127,7 @@ impl CheckpointStore for CheckpointFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eft_pipeline::checkpoint::Pinned;
+    use eft_pipeline::checkpoint::{Pinned, SavedSink};
 
     fn checkpoint() -> Checkpoint {
         let text = |text: &str| text.to_owned();
@@ -138,7 +138,7 @@ mod tests {
             plan: text("p"),
             delivery: text("1"),
         };
-        Checkpoint::new(pinned, vec![vec!["other".to_owned()]])
+        Checkpoint::new(pinned, vec![SavedSink::new(text("s3://out/a"), vec![text("other")])])
     }
 
     #[tokio::test]

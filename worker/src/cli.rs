@@ -121,9 +121,10 @@ struct What {
     /// s3://bucket/key[?versionId=…], a path, or - for standard input.
     #[arg(value_name = "SRC")]
     source: ObjectUri,
-    /// s3://bucket/key, a path, or - for standard output.
-    #[arg(value_name = "DST")]
-    destination: ObjectUri,
+    /// s3://bucket/key, a path, or - for standard output. Several get the same bytes from one pass; one that fails does not
+    /// keep the others from getting them.
+    #[arg(value_name = "DST", required = true)]
+    destinations: Vec<ObjectUri>,
 }
 
 impl What {
@@ -132,8 +133,9 @@ impl What {
             None => Route::identity(),
             Some(path) => read_route(path)?,
         };
-        if let ObjectUri::S3 { version_id: Some(_), .. } = &self.destination {
-            let message = format!("{}: a version cannot be written; leave out ?versionId=", self.destination);
+        let is_version = |uri: &&ObjectUri| matches!(uri, ObjectUri::S3 { version_id: Some(_), .. });
+        if let Some(uri) = self.destinations.iter().find(is_version) {
+            let message = format!("{uri}: a version cannot be written; leave out ?versionId=");
             return Err(configuration(message));
         }
         let secrets = Arc::new(secrets::read(self.keys.as_deref(), &route)?);
@@ -147,7 +149,7 @@ impl What {
             route,
             given: Given { secrets, keys, scanner, ..Given::default() },
             source: self.source,
-            destinations: vec![Goal::new(self.destination)],
+            destinations: self.destinations.into_iter().map(Goal::new).collect(),
             memory: self.memory,
             concurrency: usize::from(self.concurrency),
             part_size: self.part_size,

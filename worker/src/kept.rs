@@ -2,17 +2,18 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use eft_domain::{Failure, ObjectVersion};
+use eft_domain::{Failure, ObjectVersion, receipt::FailureNote};
 use eft_pipeline::{
-    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned},
+    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned, SavedEnd, SavedSink},
     error::{of_checkpoint, of_sink},
-    port::{ErrorKind, PortError},
+    port::{Committed, ErrorKind, PortError},
     resume::sweep,
     retry::RetryPolicy,
 };
 
 use crate::{
     checkpoint::CheckpointFile,
+    delivery::Delivery,
     place::{Opened, Sink},
 };
 
@@ -45,42 +46,86 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// What stands at a destination by an earlier attempt, which has noted it.
+    pub(crate) fn delivered(&self, name: &str) -> Option<Committed> {
+        let committed = self.earlier.as_ref()?.sink(name)?.delivered()?.clone();
+        Some(Committed { already_there: true, ..committed })
+    }
+
+    /// An earlier attempt has begun to stream.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.earlier.as_ref().is_some_and(Checkpoint::has_begun)
+    }
+
     pub(crate) async fn forget(&self) -> Result<(), Failure> {
         let Some(store) = &self.store else { return Ok(()) };
         store.remove().await.map_err(|error| of_checkpoint(&error))
     }
 
-    /// The delivery stands by another run: what this one had begun is of no use.
+    /// The delivery stands: what an earlier attempt had begun there is of no use.
     pub(crate) async fn discard(&self, sink: &Sink) -> Result<(), Failure> {
-        let begun = self.earlier.iter().flat_map(|earlier| earlier.uploads.iter().flatten());
-        for id in begun {
-            let removed = match sink.port().reopen(id).await {
-                Ok(upload) => upload.abort().await,
-                Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
-                Err(error) => Err(error),
-            };
-            removed.map_err(|error| of_sink(&error))?;
-        }
-        self.forget().await
+        let sink = sink.port();
+        let saved = self.earlier.as_ref().and_then(|earlier| earlier.sink(&sink.uri()));
+        let Some(id) = saved.and_then(|saved| saved.upload.as_ref()) else { return Ok(()) };
+        let removed = match sink.reopen(id).await {
+            Ok(upload) => upload.abort().await,
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        removed.map_err(|error| of_sink(&error))
     }
 
-    pub(crate) async fn keeper(self, interval: Interval, sink: &Sink) -> Result<Option<Keeper>, Failure> {
+    /// Keep the checkpoint from now on. A destination that cannot be asked what stands there is given up.
+    pub(crate) async fn keeper(
+        self,
+        interval: Interval,
+        destinations: &mut [Delivery],
+    ) -> Result<Option<Keeper>, Failure> {
         let Some(store) = self.store else { return Ok(None) };
         if let Some(earlier) = self.earlier {
-            let found_nothing = earlier.uploads.is_empty();
-            if found_nothing {
-                sweep(&[sink.port()], &earlier, &RetryPolicy::DEFAULT).await?;
+            if !earlier.has_begun() {
+                let live: Vec<_> = destinations.iter().filter_map(Delivery::live).map(Sink::port).collect();
+                sweep(&live, &earlier, &RetryPolicy::DEFAULT).await?;
             }
-            return Ok(Some(Keeper::resume(store, RetryPolicy::DEFAULT, interval, earlier)));
+            let keeper = Keeper::resume(store, RetryPolicy::DEFAULT, interval, earlier);
+            note(&keeper, destinations).await?;
+            return Ok(Some(keeper));
         }
-        let before = match sink.port().uploads().await {
-            Ok(uploads) => uploads,
-            Err(PortError { kind: ErrorKind::Denied | ErrorKind::Unsupported, .. }) => Vec::new(),
-            Err(error) => return Err(of_sink(&error)),
-        };
-        let checkpoint = Checkpoint::new(self.pinned, vec![before]);
+        let mut sinks = Vec::new();
+        for destination in destinations {
+            let before = match destination.live().map(Sink::port) {
+                Some(sink) => sink.uploads().await,
+                None => Ok(Vec::new()),
+            };
+            let before = match before {
+                Err(PortError { kind: ErrorKind::Denied | ErrorKind::Unsupported, .. }) => Vec::new(),
+                Err(error) => {
+                    destination.end(0, Err(of_sink(&error)));
+                    Vec::new()
+                }
+                Ok(before) => before,
+            };
+            sinks.push(SavedSink { ended: ended(destination), ..SavedSink::new(destination.name(), before) });
+        }
+        let checkpoint = Checkpoint::new(self.pinned, sinks);
         Keeper::begin(store, RetryPolicy::DEFAULT, interval, checkpoint).await.map(Some)
     }
+}
+
+/// Note in the checkpoint which destinations the run is done with.
+pub(crate) async fn note(keeper: &Keeper, destinations: &[Delivery]) -> Result<(), Failure> {
+    let ended: Vec<_> = destinations.iter().map(|one| (one.name(), ended(one))).collect();
+    let note = |checkpoint: &mut Checkpoint| {
+        for (name, ended) in ended {
+            checkpoint.note(&name, |sink| sink.ended = ended.or_else(|| sink.ended.take()));
+        }
+    };
+    keeper.update(note).await
+}
+
+fn ended(destination: &Delivery) -> Option<SavedEnd> {
+    let given_up = || destination.failure().map(|failure| SavedEnd::GivenUp(FailureNote::from(failure)));
+    destination.committed().cloned().map(SavedEnd::Delivered).or_else(given_up)
 }
 
 /// A source version in one line, with what it joins.

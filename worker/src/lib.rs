@@ -2,6 +2,8 @@
 
 pub mod checkpoint;
 pub mod clamd;
+mod deliver;
+mod delivery;
 mod input;
 pub mod kept;
 pub mod keys;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use eft_domain::{
-    ObjectUri, ObjectVersion, Route,
+    ObjectUri, ObjectVersion,
     route::{OnExisting, StorageOptions},
 };
 use eft_pipeline::port::{Committed, ErrorKind, Numbered, ObjectSink, ObjectSource, PortError, PortResult};
@@ -11,7 +11,7 @@ use futures::{FutureExt, future::BoxFuture};
 
 use crate::{
     local::{LocalSink, LocalSource},
-    receipt::Identity,
+    receipt::Names,
     s3::{Attributes, Client, S3Sink, S3Source, Target},
     stdio::{StdinSource, StdoutSink},
 };
@@ -88,35 +88,36 @@ pub async fn source(client: &Client, uri: &ObjectUri) -> PortResult<Opened> {
 }
 
 /// The places of several objects, numbered from 1 or named after the entries of an archive.
+#[derive(Clone)]
 pub(crate) struct Series {
     pub(crate) client: Client,
-    pub(crate) identity: Identity,
-    pub(crate) route: Route,
-    /// What stands for the delivery where the source has no version: another run may be of other bytes.
-    pub(crate) attempt: Option<String>,
-    /// With `{n}` or `{entry}` in its name.
-    pub(crate) destination: ObjectUri,
-    /// What to do when a name is taken.
-    pub(crate) on_existing: OnExisting,
+    pub(crate) names: Names,
+    /// Each with `{n}` or `{entry}` in its name.
+    pub(crate) goals: Vec<Goal>,
     /// The names of the entries that `{entry}` stands for.
     pub(crate) entries: Vec<String>,
+    /// Before they are stored as each goal says.
     pub(crate) attributes: Attributes,
 }
 
 impl Series {
-    /// The name of the place with this number; `None` where there is none.
-    pub(crate) fn uri(&self, number: u64) -> Option<ObjectUri> {
-        if let Some(uri) = self.destination.numbered(number) {
+    /// The name of the object with this number at a goal; `None` where there is none.
+    pub(crate) fn uri(&self, goal: &Goal, number: u64) -> Option<ObjectUri> {
+        if let Some(uri) = goal.uri.numbered(number) {
             return Some(uri);
         }
         let entry = usize::try_from(number).ok().and_then(|number| self.entries.get(number.checked_sub(1)?));
-        entry.and_then(|entry| self.destination.of_entry(entry))
+        entry.and_then(|entry| goal.uri.of_entry(entry))
     }
 
-    /// Open a place; the uri is its name.
-    pub(crate) async fn place(&self, uri: &ObjectUri) -> PortResult<Sink> {
+    /// Open the place of an object.
+    pub(crate) async fn place(&self, goal: &Goal, number: u64) -> PortResult<Sink> {
+        let Some(uri) = self.uri(goal, number) else {
+            let message = format!("{}: no name for object {number}", goal.uri);
+            return Err(PortError::new(ErrorKind::Permanent, message));
+        };
         // An entry brings its folders.
-        if let (ObjectUri::Local(path), None) = (uri, self.destination.numbered(1))
+        if let (ObjectUri::Local(path), None) = (&uri, goal.uri.numbered(1))
             && let Some(folder) = path.parent()
         {
             let made = tokio::fs::create_dir_all(folder).await;
@@ -124,26 +125,16 @@ impl Series {
                 PortError::new(crate::local::kind_of(&error), format!("{}: {error}", folder.display()))
             })?;
         }
-        let delivery = || self.identity.delivery_to(&self.route, uri).to_string();
-        let delivery = self.attempt.clone().unwrap_or_else(delivery);
+        let delivery = self.names.of(&uri);
         // One that stands there already from this delivery is found when it is published, and tells nothing of the others.
-        let attributes = self.attributes.clone();
-        Ok(Sink::open(&self.client, uri, self.on_existing, &delivery, attributes, false).await?.0)
+        let attributes = self.attributes.clone().stored_as(&goal.storage);
+        Ok(Sink::open(&self.client, &uri, goal.on_existing, &delivery, attributes, false).await?.0)
     }
 }
 
 impl Numbered for Series {
-    fn open(&self, number: u64) -> BoxFuture<'_, PortResult<Vec<Arc<dyn ObjectSink>>>> {
-        async move {
-            let uri = self.uri(number).ok_or_else(|| {
-                PortError::new(
-                    ErrorKind::Permanent,
-                    format!("{}: no name for object {number}", self.destination),
-                )
-            })?;
-            Ok(vec![self.place(&uri).await?.port()])
-        }
-        .boxed()
+    fn open(&self, number: u64, sink: usize) -> BoxFuture<'_, PortResult<Arc<dyn ObjectSink>>> {
+        async move { Ok(self.place(&self.goals[sink], number).await?.port()) }.boxed()
     }
 }
 

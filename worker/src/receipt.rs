@@ -13,13 +13,14 @@ use eft_domain::{
 use eft_pipeline::{
     chain::StageTotals,
     checksum::Crc64,
-    port::{Committed, Verified},
+    port::Verified,
     progress::Snapshot,
     stage,
-    transfer::{Delivery as Moved, Outcome as Transferred, Stopped},
+    transfer::{Delivery as Moved, Outcome as Transferred},
 };
 
 use crate::{
+    delivery::Delivery as Destination,
     kept::joined,
     place::{Series, Sink},
     s3::{Client, crc_to_text},
@@ -30,106 +31,108 @@ use crate::{
 pub struct Identity {
     /// The run.
     pub run: RunId,
-    /// Its delivery to the destination.
-    pub delivery: DeliveryId,
     /// What was joined, where the source is a manifest.
     joined: Option<String>,
 }
 
 impl Identity {
-    /// The identity of a source on a route towards a destination; of this run, where it has a number.
-    pub fn of(route: &Route, source: &ObjectVersion, destination: &ObjectUri, run: Option<RunId>) -> Self {
+    /// The identity of a source on a route; of this run, where it has a number.
+    pub fn of(route: &Route, source: &ObjectVersion, run: Option<RunId>) -> Self {
         let first = || RunId::first(JobId::of(&route.effective_id(), &Arrival::of(source)));
-        let run = run.unwrap_or_else(first);
-        Self { run, delivery: DeliveryId::of(run, route.revision(), destination), joined: None }
+        Self { run: run.unwrap_or_else(first), joined: None }
     }
 
     /// What the source names is part of what is delivered: other versions of it are another delivery.
     pub(crate) fn join(&mut self, objects: &[ObjectVersion]) {
         self.joined = joined(objects);
-        self.delivery = self.with_joined(self.delivery);
     }
 
-    fn with_joined(&self, delivery: DeliveryId) -> DeliveryId {
+    /// The delivery to a place.
+    pub(crate) fn delivery_to(&self, route: &Route, place: &ObjectUri) -> DeliveryId {
+        let delivery = DeliveryId::of(self.run, route.revision(), place);
         self.joined.as_ref().map_or(delivery, |digest| delivery.of_joined(digest))
     }
-
-    /// The delivery of one of several objects to its place.
-    pub(crate) fn delivery_to(&self, route: &Route, place: &ObjectUri) -> DeliveryId {
-        self.with_joined(DeliveryId::of(self.run, route.revision(), place))
-    }
 }
 
-/// Everything a receipt is made of.
-pub struct Facts<'a> {
-    /// Who.
-    pub identity: &'a Identity,
-    /// The route.
-    pub route: &'a Route,
-    /// What was read.
-    pub source: &'a ObjectVersion,
-    /// What it names, where it is a manifest of what is joined.
-    pub objects: &'a [ObjectVersion],
-    /// Where to.
-    pub destination: &'a ObjectUri,
-    /// Through which sink, if it came that far.
-    pub sink: Option<&'a Sink>,
-    /// The places, where several objects are made.
-    pub(crate) series: Option<&'a Series>,
-    /// The client, for its counts.
-    pub client: &'a Client,
-    /// What was moved.
-    pub progress: Snapshot,
-    /// When it started, RFC 3339.
-    pub started_at: String,
-    /// When it ended, RFC 3339.
-    pub finished_at: String,
-    /// How long it took.
-    pub elapsed_ms: u64,
+/// By which name a place knows what is delivered to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    pub(crate) identity: Identity,
+    pub(crate) route: Route,
+    /// Versioned sources name their delivery for ever.
+    pub(crate) versioned: bool,
+    /// What stands for the delivery elsewhere: a file's or a stream's is this attempt's alone. So is one to a file, which does
+    /// not say whose it is.
+    pub(crate) attempt: String,
 }
 
-/// How the run ended.
-pub enum Ended<'a> {
-    /// The bytes were moved, in this way.
-    Moved(Method, &'a Transferred),
-    /// They stood there already, from this very delivery.
-    AlreadyThere(&'a Committed),
-    /// The source is empty, which the route takes for a sign of life: nothing is delivered.
-    Heartbeat,
-    /// It stopped while moving in this way.
-    Stopped(Method, &'a Stopped),
-    /// It failed before.
-    Failed(&'a Failure),
-}
-
-impl Ended<'_> {
-    /// Why it did not succeed.
-    pub fn failure(&self) -> Option<Failure> {
-        match self {
-            Self::Moved(_, moved) => {
-                moved.deliveries.iter().find_map(|delivery| delivery.result.clone().err())
-            }
-            Self::AlreadyThere(_) | Self::Heartbeat => None,
-            Self::Stopped(_, stopped) => Some(stopped.failure.clone()),
-            Self::Failed(failure) => Some((*failure).clone()),
+impl Names {
+    /// Of the delivery to a place.
+    pub(crate) fn of(&self, place: &ObjectUri) -> String {
+        match self.versioned && !matches!(place, ObjectUri::Local(_)) {
+            true => self.identity.delivery_to(&self.route, place).to_string(),
+            false => self.attempt.clone(),
         }
     }
 }
 
+/// Everything a receipt is made of.
+pub(crate) struct Facts<'a> {
+    /// Who.
+    pub(crate) identity: &'a Identity,
+    /// The route.
+    pub(crate) route: &'a Route,
+    /// What was read.
+    pub(crate) source: &'a ObjectVersion,
+    /// What it names, where it is a manifest of what is joined.
+    pub(crate) objects: &'a [ObjectVersion],
+    /// The places, where several objects are made.
+    pub(crate) series: Option<&'a Series>,
+    /// The client, for its counts.
+    pub(crate) client: &'a Client,
+    /// What was moved.
+    pub(crate) progress: Snapshot,
+    /// When it started, RFC 3339.
+    pub(crate) started_at: String,
+    /// When it ended, RFC 3339.
+    pub(crate) finished_at: String,
+    /// How long it took.
+    pub(crate) elapsed_ms: u64,
+}
+
+/// How the run ended.
+#[derive(Default)]
+pub(crate) struct Ended {
+    /// What was moved, if all of it was.
+    pub(crate) moved: Option<Transferred>,
+    /// What the stages counted, also of a run that stopped.
+    pub(crate) stages: Vec<StageTotals>,
+    /// What became of each destination, in the order of the route; none where there was nothing to deliver.
+    pub(crate) deliveries: Vec<Destination>,
+    /// Why it ended, where that is no destination's own failure.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Ended {
+    /// Why not every destination has it: the run's own failure, or the first destination's.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref().or_else(|| self.deliveries.iter().find_map(Destination::failure))
+    }
+}
+
 /// Write the receipt.
-pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
+pub(crate) fn receipt(facts: &Facts<'_>, ended: &Ended) -> Receipt {
     let failure = ended.failure();
-    let (stages, moved): (&[StageTotals], _) = match ended {
-        Ended::Moved(_, moved) => (&moved.stages, Some(*moved)),
-        Ended::Stopped(_, stopped) => (&stopped.stages, None),
-        _ => (&[], None),
-    };
+    let moved = ended.moved.as_ref();
+    let stages = &ended.stages[..];
     let mut digests = stages.iter().filter_map(|stage| stage.report.sha256).map(|digest| hex(&digest));
     // Of an archive a part was read, which is not the source.
     let is_whole = !matches!(facts.route.stages.first(), Some(StageSpec::Unzip(_)));
     let whole = moved.filter(|_| is_whole);
     let source_sha = whole.and_then(|_| digests.next());
     let output_sha = digests.next().or_else(|| source_sha.clone()).filter(|_| moved.is_some());
+    let deliveries = deliveries(facts, ended, output_sha.as_deref());
+    let some = deliveries.iter().any(|delivery| delivery.outcome == DeliveryOutcome::Delivered);
     Receipt {
         schema: SCHEMA.to_owned(),
         receipt_id: facts.identity.run.to_string(),
@@ -142,7 +145,11 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
         started_at: facts.started_at.clone(),
         finished_at: facts.finished_at.clone(),
         elapsed_ms: facts.elapsed_ms,
-        outcome: failure.as_ref().map_or(Outcome::Succeeded, outcome),
+        outcome: match failure {
+            None => Outcome::Succeeded,
+            Some(_) if some => Outcome::PartiallyDelivered,
+            Some(failure) => outcome(failure),
+        },
         source: Source {
             uri: facts.source.uri.clone(),
             version_id: facts.source.version_id.clone(),
@@ -158,22 +165,7 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
         },
         stages: concat_run(facts, moved).into_iter().chain(stages.iter().map(stage_run)).collect(),
         rejects: rejects(stages),
-        deliveries: match ended {
-            Ended::Heartbeat => Vec::new(),
-            Ended::Moved(_, moved) if facts.series.is_some() => {
-                let places = (1..).map_while(|number| facts.series?.uri(number));
-                let several = moved.deliveries.iter().zip(places).map(|(one, uri)| {
-                    let id = facts.identity.delivery_to(facts.route, &uri);
-                    delivery(facts, ended, (id, uri), one.result.as_ref().err(), Some(one), None)
-                });
-                several.collect()
-            }
-            _ => {
-                let place = (facts.identity.delivery, facts.destination.clone());
-                let one = moved.and_then(|moved| moved.deliveries.first());
-                vec![delivery(facts, ended, place, failure.as_ref(), one, output_sha)]
-            }
-        },
+        deliveries,
         totals: Totals {
             requests: facts.client.requests().by_operation(),
             retries: facts.progress.retries,
@@ -182,8 +174,27 @@ pub fn receipt(facts: &Facts<'_>, ended: &Ended<'_>) -> Receipt {
             bytes_reread: facts.progress.reread,
         },
         resumed_from: moved.and_then(|moved| moved.resumed_from.clone()),
-        failure: failure.as_ref().map(FailureNote::from),
+        failure: failure.map(FailureNote::from),
     }
+}
+
+/// Each destination's, and of several objects each object's.
+fn deliveries(facts: &Facts<'_>, ended: &Ended, sha256: Option<&str>) -> Vec<Delivery> {
+    let of = |destination: &Destination| {
+        let uri = &destination.goal.uri;
+        match (facts.series, &destination.objects[..]) {
+            (Some(series), objects) if ended.moved.is_some() && destination.sink.is_some() => {
+                let places = (1..).map_while(|number| series.uri(&destination.goal, number));
+                let each = objects.iter().zip(places);
+                each.map(|(object, uri)| delivery(facts, destination, uri, Ok(object), None)).collect()
+            }
+            (_, [object]) => {
+                vec![delivery(facts, destination, uri.clone(), Ok(object), sha256)]
+            }
+            _ => vec![delivery(facts, destination, uri.clone(), Err(ended.failure()), None)],
+        }
+    };
+    ended.deliveries.iter().flat_map(of).collect()
 }
 
 fn outcome(failure: &Failure) -> Outcome {
@@ -272,42 +283,42 @@ fn rejects(stages: &[StageTotals]) -> Vec<Rejected> {
     rejects.take(eft_domain::receipt::MAX_REJECTS).collect()
 }
 
+/// What became of an object; of one that was not begun, why.
 fn delivery(
     facts: &Facts<'_>,
-    ended: &Ended<'_>,
-    (delivery_id, uri): (DeliveryId, ObjectUri),
-    failure: Option<&Failure>,
-    moved: Option<&Moved>,
-    sha256: Option<String>,
+    destination: &Destination,
+    uri: ObjectUri,
+    object: Result<&Moved, Option<&Failure>>,
+    sha256: Option<&str>,
 ) -> Delivery {
-    let committed = match ended {
-        Ended::AlreadyThere(committed) => Some(*committed),
-        _ => moved.and_then(|moved| moved.result.as_ref().ok()),
+    let committed = object.ok().and_then(|object| object.result.as_ref().ok());
+    let failure = match object {
+        Ok(object) => object.result.as_ref().err(),
+        Err(failure) => failure,
     };
     let whole = committed.and_then(|committed| committed.whole);
-    let parts = moved.filter(|_| committed.is_some()).map_or(0, |moved| moved.parts);
-    let (no_crc, conditions) = match facts.sink {
+    let parts = object.ok().filter(|_| committed.is_some()).map_or(0, |object| object.parts);
+    let (no_crc, conditions) = match &destination.sink {
         Some(Sink::S3(sink)) => (!sink.knows_crc64(), sink.write_capability()),
         Some(Sink::Local(_)) => (true, WriteCapability::Enforced),
         Some(Sink::Std(_)) => (true, WriteCapability::Unsupported),
         None => (false, WriteCapability::Unproven),
     };
     Delivery {
-        delivery_id,
+        delivery_id: facts.identity.delivery_to(facts.route, &uri),
         uri,
         outcome: match failure.map(|failure| failure.code) {
             None => DeliveryOutcome::Delivered,
             Some(eft_domain::Code::DestinationIndeterminate) => DeliveryOutcome::Indeterminate,
             Some(code) if code.class() == Class::Held => DeliveryOutcome::Held,
-            Some(_) if facts.sink.is_none() => DeliveryOutcome::NotAttempted,
+            Some(_) if destination.sink.is_none() => DeliveryOutcome::NotAttempted,
             Some(_) => DeliveryOutcome::Failed,
         },
         failure: failure.map(FailureNote::from),
         already_delivered: committed.is_some_and(|committed| committed.already_there),
-        method: match ended {
-            Ended::Moved(Method::ServerCopy, _) | Ended::Stopped(Method::ServerCopy, _) => Method::ServerCopy,
-            _ if parts == 1 && facts.series.is_none() => Method::Put,
-            _ => Method::Stream,
+        method: match destination.method {
+            Method::Stream if parts == 1 && facts.series.is_none() => Method::Put,
+            method => method,
         },
         version_id: committed
             .and_then(|committed| committed.version.as_deref())
@@ -315,7 +326,8 @@ fn delivery(
         etag: committed.and_then(|committed| committed.etag.clone()),
         size: whole.map(Crc64::len),
         crc64nvme: whole.map(|whole| crc_to_text(whole.value())),
-        sha256: sha256.filter(|_| committed.is_some()),
+        // Of what was found nobody has seen the bytes.
+        sha256: sha256.filter(|_| parts > 0).map(ToOwned::to_owned),
         parts,
         attempts: 1,
         endpoint: Capabilities {

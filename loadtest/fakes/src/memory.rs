@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -185,7 +188,6 @@ pub struct SinkFaults {
 struct Store {
     object: Option<Bytes>,
     uploads: BTreeMap<u64, BTreeMap<u32, Bytes>>,
-    begun: u64,
     commits: u64,
     most_parts_at_once: usize,
     parts_at_once: usize,
@@ -194,6 +196,7 @@ struct Store {
 /// A place in memory for one object.
 #[derive(Clone, Debug)]
 pub struct MemorySink {
+    name: String,
     store: Arc<Mutex<Store>>,
     faults: Arc<Mutex<SinkFaults>>,
     limits: SinkLimits,
@@ -203,6 +206,7 @@ pub struct MemorySink {
 impl Default for MemorySink {
     fn default() -> Self {
         Self {
+            name: "memory:sink".to_owned(),
             store: Arc::default(),
             faults: Arc::default(),
             limits: SinkLimits { min_part: 1, ..SinkLimits::S3 },
@@ -211,7 +215,17 @@ impl Default for MemorySink {
     }
 }
 
+/// No two uploads have one id, whatever the sink.
+static BEGUN: AtomicU64 = AtomicU64::new(1);
+
 impl MemorySink {
+    /// With this name, where there are several.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = format!("memory:{name}");
+        self
+    }
+
     /// With these limits.
     #[must_use]
     pub fn limits(mut self, limits: SinkLimits) -> Self {
@@ -236,6 +250,11 @@ impl MemorySink {
     /// What is visible under the name.
     pub fn object(&self) -> Option<Bytes> {
         locked(&self.store).object.clone()
+    }
+
+    /// What is visible under the name is taken away by whoever it is for.
+    pub fn take(&self) -> Option<Bytes> {
+        locked(&self.store).object.take()
     }
 
     /// Uploads begun and neither committed nor aborted.
@@ -289,7 +308,7 @@ impl MemorySink {
 
 impl ObjectSink for MemorySink {
     fn uri(&self) -> String {
-        "memory:sink".to_owned()
+        self.name.clone()
     }
 
     fn limits(&self) -> SinkLimits {
@@ -313,8 +332,7 @@ impl ObjectSink for MemorySink {
                 return Err(error(kind));
             }
             let mut store = locked(&self.store);
-            store.begun += 1;
-            let id = store.begun;
+            let id = BEGUN.fetch_add(1, Relaxed);
             store.uploads.insert(id, BTreeMap::new());
             Ok(Box::new(MemoryUpload { sink: self.clone(), id }) as Box<dyn Upload>)
         }

@@ -16,11 +16,12 @@
 //!
 //! # Crash consistency
 //! A checkpoint is written before the first upload begins (so that one whose answer was lost can be found), when uploads
-//! have begun, at marks, and before publishing. It is removed when the run has ended, however it ended.
+//! have begun, at marks, when a sink is given up, before publishing, and, of several sinks, when one of them has the
+//! object. It is removed when the run has ended, however it ended.
 
 use std::{sync::Arc, time::Duration};
 
-use eft_domain::{Code, Failure};
+use eft_domain::{Code, Failure, receipt::FailureNote};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -28,13 +29,13 @@ use tokio::sync::Mutex;
 use crate::{
     checksum::Crc64,
     error::of_checkpoint,
-    port::{PortError, PortResult},
+    port::{Committed, PortError, PortResult},
     retry::{RetryPolicy, retrying},
     stage::State,
 };
 
 /// The form of a checkpoint; another one is refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How much work a crash may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +174,54 @@ pub struct Done {
     pub mark: Mark,
 }
 
+/// A sink as a run has left it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedSink {
+    /// Its name, as [`ObjectSink::uri`](crate::port::ObjectSink::uri) says it.
+    pub name: String,
+    /// Uploads that stood under the name before this run began one.
+    pub before: Vec<String>,
+    /// The upload, by the name its sink gave it; none before it has begun.
+    pub upload: Option<String>,
+    /// What became of it, if the run is done with it.
+    pub ended: Option<SavedEnd>,
+}
+
+/// What became of a sink while the run goes on with others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SavedEnd {
+    /// The object stands there.
+    Delivered(Committed),
+    /// It was given up; its upload is removed when the run ends.
+    GivenUp(FailureNote),
+}
+
+impl SavedSink {
+    /// A sink to which nothing was sent yet.
+    pub fn new(name: String, before: Vec<String>) -> Self {
+        Self { name, before, upload: None, ended: None }
+    }
+
+    /// Why it was given up, if it was.
+    pub fn given_up(&self) -> Option<Failure> {
+        match &self.ended {
+            Some(SavedEnd::GivenUp(note)) => {
+                Some(Failure::new(note.known().unwrap_or(Code::DestinationUnavailable), note.message.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What stands there, if it has the object.
+    pub fn delivered(&self) -> Option<&Committed> {
+        match &self.ended {
+            Some(SavedEnd::Delivered(committed)) => Some(committed),
+            _ => None,
+        }
+    }
+}
+
 /// Everything a run needs to go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -182,11 +231,8 @@ pub struct Checkpoint {
     pub pinned: Pinned,
     /// How often it was started.
     pub attempt: u64,
-    /// A sink each: uploads that stood under the name before this run began one.
-    pub before: Vec<Vec<String>>,
-    /// A sink each: the upload, by the name its sink gave it; `None` for a sink that was given up. Empty before they
-    /// have begun.
-    pub uploads: Vec<Option<String>>,
+    /// Where the output goes.
+    pub sinks: Vec<SavedSink>,
     /// What is done; `None` when nothing is.
     pub done: Option<Done>,
     /// Everything is sent and is being published: the checksum and length of the object.
@@ -195,8 +241,31 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Of a run that has not begun.
-    pub fn new(pinned: Pinned, before: Vec<Vec<String>>) -> Self {
-        Self { format: FORMAT, pinned, attempt: 1, before, uploads: Vec::new(), done: None, publishing: None }
+    pub fn new(pinned: Pinned, sinks: Vec<SavedSink>) -> Self {
+        Self { format: FORMAT, pinned, attempt: 1, sinks, done: None, publishing: None }
+    }
+
+    /// The sink with this name.
+    pub fn sink(&self, name: &str) -> Option<&SavedSink> {
+        self.sinks.iter().find(|sink| sink.name == name)
+    }
+
+    /// Something was begun at a sink that the run is not done with.
+    pub fn has_begun(&self) -> bool {
+        self.live_uploads().next().is_some()
+    }
+
+    /// The uploads of the sinks that the run is not done with.
+    pub fn live_uploads(&self) -> impl Iterator<Item = &str> {
+        let live = self.sinks.iter().filter(|sink| sink.ended.is_none());
+        live.filter_map(|sink| sink.upload.as_deref())
+    }
+
+    /// Say what became of a sink, or which upload it has now.
+    pub fn note(&mut self, name: &str, change: impl FnOnce(&mut SavedSink)) {
+        if let Some(sink) = self.sinks.iter_mut().find(|sink| sink.name == name) {
+            change(sink);
+        }
     }
 
     /// Refuse to go on with another run's checkpoint.

@@ -7,6 +7,7 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
+use serde::{Deserialize, Serialize};
 
 use crate::{budget::Lease, checksum::Crc64, stored::Stored};
 
@@ -173,7 +174,8 @@ pub struct PartAck {
 }
 
 /// How sure a sink is of what it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verified {
     /// The store compared the full-object checksum we sent with the bytes it has.
     Checksum,
@@ -182,7 +184,7 @@ pub enum Verified {
 }
 
 /// An object that now stands under its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
     /// The version the store gave it.
     pub version: Option<String>,
@@ -235,11 +237,11 @@ pub trait ObjectSink: Send + Sync {
 
 /// Places for several objects, one beside the other.
 pub trait Numbered: Send + Sync {
-    /// The place of the object with this number, from 1; one a sink.
+    /// The place of the object with this number, from 1, beside what the transfer's sink at this index is for the first.
     ///
     /// # Errors
-    /// As the sinks find them.
-    fn open(&self, number: u64) -> BoxFuture<'_, PortResult<Vec<Arc<dyn ObjectSink>>>>;
+    /// As the sink finds them.
+    fn open(&self, number: u64, sink: usize) -> BoxFuture<'_, PortResult<Arc<dyn ObjectSink>>>;
 }
 
 /// An object under way.

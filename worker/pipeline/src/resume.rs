@@ -7,7 +7,7 @@ use eft_domain::{Class, Code, Failure};
 use futures::future::join_all;
 
 use crate::{
-    checkpoint::{Checkpoint, Done, Keeper, Mark, SavedBlocks, SavedStage, SavedStep},
+    checkpoint::{Checkpoint, Done, Keeper, Mark, SavedBlocks, SavedSink, SavedStage, SavedStep},
     error::of_sink,
     port::{ErrorKind, ObjectSink, PortError, PortResult, Upload},
     retry::{RetryPolicy, retrying},
@@ -66,7 +66,7 @@ fn misfit(why: impl std::fmt::Display) -> Failure {
 
 /// A sink's upload as an earlier run left it.
 enum Left {
-    /// With all parts that the checkpoint counts on.
+    /// With all parts that the checkpoint counts on, or of a sink that was given up.
     Whole(Lane),
     /// Without them: of no use.
     Useless(Arc<dyn Upload>),
@@ -75,7 +75,7 @@ enum Left {
 }
 
 /// Take up what an earlier run has left. Uploads of it that cannot be gone on with are removed, and the run then starts
-/// from the beginning.
+/// from the beginning, with all sinks.
 pub(crate) async fn take_up(
     sinks: &[Arc<dyn ObjectSink>],
     keeper: &Keeper,
@@ -83,13 +83,22 @@ pub(crate) async fn take_up(
     retry: &RetryPolicy,
 ) -> Result<Start, Failure> {
     let checkpoint = keeper.get().await;
-    if checkpoint.uploads.is_empty() {
+    if checkpoint.sinks.iter().all(|sink| sink.upload.is_none()) {
         sweep(sinks, &checkpoint, retry).await?;
         return Ok(Start::afresh(sinks));
     }
     let done = checkpoint.done.as_ref();
-    let left = sinks.iter().zip(&checkpoint.uploads).map(|(sink, id)| find(sink, id.as_deref(), done, retry));
-    let left = join_all(left).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let found = join_all(sinks.iter().map(|sink| find(sink, &checkpoint, done, retry))).await;
+    // A sink that cannot be asked costs the others nothing.
+    let some = found.iter().any(|found| matches!(found, Ok(Left::Whole(lane)) if lane.dead.is_none()));
+    let left = found.into_iter().zip(sinks).map(|(found, sink)| match found {
+        Err(mut failure) if some && failure.code != Code::CheckpointRefused => {
+            failure.message.push_str("; an upload may be left behind there");
+            Ok(Left::Whole(Lane::given_up(sink, failure)))
+        }
+        found => found,
+    });
+    let left = left.collect::<Result<Vec<_>, _>>()?;
     let whole = left.iter().any(|left| matches!(left, Left::Whole(lane) if lane.dead.is_none()))
         && left.iter().all(|left| matches!(left, Left::Whole(_)));
     let mut lanes = Vec::new();
@@ -110,27 +119,38 @@ pub(crate) async fn take_up(
     Ok(Start::afresh(sinks))
 }
 
-/// Forget what was done; the uploads are gone.
+/// Forget what was done; the uploads are gone. What stands stands.
 pub(crate) async fn start_over(keeper: &Keeper) -> Result<(), Failure> {
     let afresh = |checkpoint: &mut Checkpoint| {
         (checkpoint.done, checkpoint.publishing) = (None, None);
-        checkpoint.uploads.clear();
+        for sink in checkpoint.sinks.iter_mut().filter(|sink| sink.delivered().is_none()) {
+            (sink.upload, sink.ended) = (None, None);
+        }
     };
     keeper.update(afresh).await
 }
 
+/// Sinks that were given up for what may pass are tried again.
+pub(crate) fn revive(checkpoint: &mut Checkpoint) {
+    for sink in &mut checkpoint.sinks {
+        if sink.given_up().is_some_and(|failure| can_go_on(&failure)) {
+            sink.ended = None;
+        }
+    }
+}
+
 async fn find(
     sink: &Arc<dyn ObjectSink>,
-    id: Option<&str>,
+    checkpoint: &Checkpoint,
     done: Option<&Done>,
     retry: &RetryPolicy,
 ) -> Result<Left, Failure> {
-    let Some(id) = id else {
-        let mut lane = Lane::new(sink);
-        let message = format!("{}: given up before the run was resumed", sink.uri());
-        lane.dead = Some(Failure::new(Code::DestinationUnavailable, message));
-        return Ok(Left::Whole(lane));
-    };
+    let saved = checkpoint.sink(&sink.uri()).filter(|saved| saved.delivered().is_none());
+    let saved = saved.ok_or_else(|| misfit(format!("nothing is left to be sent to {}", sink.uri())))?;
+    if let Some(failure) = saved.given_up() {
+        return Ok(Left::Whole(given_up(sink, saved.upload.as_deref(), failure).await));
+    }
+    let Some(id) = saved.upload.as_deref() else { return Ok(Left::Gone) };
     let Some(upload) = found(retrying(retry, |_| (), || sink.reopen(id)).await)? else {
         return Ok(Left::Gone);
     };
@@ -148,6 +168,20 @@ async fn find(
         Some(None) => Left::Useless(upload),
         Some(Some(acks)) => Left::Whole(Lane { upload: Some(upload), acks, ..Lane::new(sink) }),
     })
+}
+
+/// A sink that an earlier run gave up stays given up; what it had begun there is removed with the end of this one.
+async fn given_up(sink: &Arc<dyn ObjectSink>, upload: Option<&str>, mut failure: Failure) -> Lane {
+    let Some(id) = upload else { return Lane::given_up(sink, failure) };
+    // Asked once: it may well be down still.
+    match sink.reopen(id).await {
+        Ok(upload) => Lane { upload: Some(Arc::from(upload)), ..Lane::given_up(sink, failure) },
+        Err(error) if error.kind == ErrorKind::NotFound => Lane::given_up(sink, failure),
+        Err(left) => {
+            failure.message.push_str(&format!("; an upload is left behind: {}", left.message));
+            Lane::given_up(sink, failure)
+        }
+    }
 }
 
 /// `None` for what is not there.
@@ -170,7 +204,8 @@ pub async fn sweep(
     checkpoint: &Checkpoint,
     retry: &RetryPolicy,
 ) -> Result<(), Failure> {
-    for (sink, before) in sinks.iter().zip(&checkpoint.before) {
+    for sink in sinks {
+        let Some(SavedSink { before, .. }) = checkpoint.sink(&sink.uri()) else { continue };
         let now = match retrying(retry, |_| (), || sink.uploads()).await {
             Ok(now) => now,
             // Who may not list cannot know; a lifecycle rule has to remove them.

@@ -8,7 +8,8 @@
 //! Bytes flow in order through every step; reads and writes are in flight side by side.
 //!
 //! # Failure handling
-//! The first error ends the transfer: every upload is aborted, also one whose beginning was still under way. Bytes that
+//! A sink that fails is given up, and the others go on. Any other error, and that of the last sink, ends the transfer: every
+//! upload is aborted, also one whose beginning was still under way. Bytes that
 //! do not have the source's checksum are read once more from the start; then it is `integrity.source`. A source is also
 //! read once more when an upload is spent, because all of it has to be sent into a new one.
 //!
@@ -25,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use eft_domain::{Class, Code, Failure, receipt::ResumedFrom};
 use futures::{
     FutureExt,
-    future::{BoxFuture, try_join_all},
+    future::{BoxFuture, join_all, try_join_all},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -45,13 +46,13 @@ use crate::{
     pool::Pool,
     port::{Committed, Numbered, ObjectSink, ObjectSource, PortError, Verified},
     progress::Progress,
-    resume::{Saved, Start, can_go_on, start_over, take_up},
+    resume::{Saved, Start, can_go_on, revive, start_over, take_up},
     retry::{RetryPolicy, retrying},
     scan::run_scan,
     serial::{Crew, Resumable, run_rewrite, run_taps},
     split::run_split,
     stored::Account,
-    upload::{Lane, Sending, Uploaded, Uploads},
+    upload::{Lane, Sending, Uploaded, Uploads, any_left},
 };
 
 /// Chunks that may wait between two steps. They are paid for by their leases; one is in hand, one is next.
@@ -67,7 +68,8 @@ pub const SEND_ATTEMPTS: u32 = 2;
 pub struct Transfer {
     /// Where the bytes come from.
     pub source: Arc<dyn ObjectSource>,
-    /// Where they go; all get the same bytes. Of a plan that splits: where the first object goes.
+    /// Where they go; all get the same bytes, and each ends as it ends. None of them has them yet. Of a plan that splits:
+    /// where the first object goes.
     pub sinks: Vec<Arc<dyn ObjectSink>>,
     /// Where the objects behind the first go, of a plan that splits.
     pub more: Option<Arc<dyn Numbered>>,
@@ -124,6 +126,8 @@ pub struct Stopped {
     pub failure: Failure,
     /// What the stages had counted, with the reject report.
     pub stages: Vec<StageTotals>,
+    /// Why each sink has no object, in their order; empty where the reason is no sink's.
+    pub lost: Vec<Failure>,
     /// Uploads that could not be removed.
     pub leftovers: Vec<PortError>,
     /// What was done is kept: a run with the same checkpoint goes on.
@@ -136,7 +140,7 @@ impl Stopped {
         for left in &leftovers {
             failure.message.push_str(&format!("; an upload is left behind: {}", left.message));
         }
-        Self { failure, stages, leftovers, resumable: false }
+        Self { failure, stages, lost: Vec::new(), leftovers, resumable: false }
     }
 }
 
@@ -200,8 +204,13 @@ impl Transfer {
             };
             let spent = uploads.is_spent() && failure.code == Code::DestinationUnavailable;
             let can_go_on = can_go_on(&failure) && !spent;
-            let kept = match self.keeper.as_ref().filter(|_| can_go_on) {
-                Some(keeper) => keeper.get().await.uploads,
+            let lost = uploads.lost();
+            if let Some(keeper) = self.keeper.as_ref().filter(|_| can_go_on && lost.len() > 1) {
+                // Lost one after the other, and perhaps for one reason: the next run tries them all.
+                drop(keeper.update(revive).await);
+            }
+            let kept: Vec<_> = match self.keeper.as_ref().filter(|_| can_go_on) {
+                Some(keeper) => keeper.get().await.live_uploads().map(str::to_owned).collect(),
                 None => Vec::new(),
             };
             let leftovers = uploads.abort(&self.retry, &kept).await;
@@ -217,6 +226,7 @@ impl Transfer {
             }
             drop(budget);
             let mut stopped = self.stopped(failure, stages, leftovers, can_go_on);
+            stopped.lost = lost;
             if let Some(keeper) = self.keeper.as_ref().filter(|_| !stopped.resumable)
                 && let Err(failure) = keeper.remove().await
             {
@@ -389,16 +399,30 @@ impl Transfer {
         let (mut before, mut all) = (first.crc.len(), vec![first]);
         while incoming.has_more() {
             let number = all.len() as u64 + 1;
-            let Some(more) = &self.more else {
-                return Err(Failure::new(Code::Internal, "several objects, and a place for one"));
-            };
-            let sinks = retrying(&self.retry, |_| self.progress.retried(), || more.open(number)).await;
-            let lanes = sinks.map_err(|error| of_sink(&error))?.iter().map(Lane::new).collect();
+            let lanes = self.open(number, all.last().map_or(&[], |last| &last.lanes)).await?;
+            any_left(&lanes, sending.uploads)?;
             let next = sending.run(lanes, None, incoming, before).await?;
             before += next.crc.len();
             all.push(next);
         }
         Ok(all)
+    }
+
+    /// Open the places of an object beside those of the one before it. A sink that was given up stays so.
+    async fn open(&self, number: u64, before: &[Lane]) -> Result<Vec<Lane>, Failure> {
+        let Some(more) = &self.more else {
+            return Err(Failure::new(Code::Internal, "several objects, and a place for one"));
+        };
+        let lanes = before.iter().enumerate().map(|(at, before)| async move {
+            if let Some(failure) = &before.dead {
+                return Lane::given_up(&before.sink, failure.clone());
+            }
+            match retrying(&self.retry, |_| self.progress.retried(), || more.open(number, at)).await {
+                Ok(sink) => Lane::new(&sink),
+                Err(error) => Lane::given_up(&before.sink, of_sink(&error)),
+            }
+        });
+        Ok(join_all(lanes).await)
     }
 
     /// A file is the sender's fault only if these are the sender's bytes. Where the store can tell, the rest is read for

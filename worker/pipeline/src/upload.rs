@@ -5,8 +5,9 @@
 //! request. Otherwise each sink begins an upload of its own, and each part goes to all of them from the same memory.
 //!
 //! # Failure handling
-//! A sink that fails for good is left out from then on; the others go on, and the outcome says which is which. When none
-//! is left the transfer fails with the first sink's error.
+//! A sink that fails for good, its retries spent, is given up: what is still under way to it is dropped, so that it holds
+//! no memory and keeps nobody waiting. The others go on, and the outcome says which is which. Its upload is removed when
+//! the transfer ends. When no sink is left the transfer fails with the first one's error.
 //!
 //! # Resuming
 //! A mark that comes with the bytes is kept once the part it falls into, and all before it, are acknowledged by every
@@ -24,16 +25,17 @@ use std::{
     },
 };
 
-use eft_domain::Failure;
+use eft_domain::{Failure, receipt::FailureNote};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, OptionFuture, join_all},
     stream::FuturesUnordered,
 };
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    checkpoint::{Done, Keeper},
+    checkpoint::{Checkpoint, Done, Keeper, SavedEnd},
     checksum::Crc64,
     chunk::Chunk,
     concurrency::Concurrency,
@@ -54,6 +56,7 @@ type Begun = JoinHandle<PortResult<Arc<dyn Upload>>>;
 pub(crate) struct Uploads {
     begun: Mutex<Vec<Begun>>,
     spent: AtomicBool,
+    lost: Mutex<Vec<Failure>>,
 }
 
 impl Uploads {
@@ -65,6 +68,16 @@ impl Uploads {
     /// One of them is of no use any more.
     pub(crate) fn is_spent(&self) -> bool {
         self.spent.load(Relaxed)
+    }
+
+    /// No sink is left; why, each.
+    pub(crate) fn all_lost(&self, failures: Vec<Failure>) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = failures;
+    }
+
+    /// Why each sink was lost; empty while one is left.
+    pub(crate) fn lost(&self) -> Vec<Failure> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// An upload that an earlier run has begun.
@@ -89,11 +102,11 @@ impl Uploads {
 
     /// Abort all but those that are to be kept, also those whose beginning is still under way. Returns what could not be
     /// removed.
-    pub(crate) async fn abort(&self, retry: &RetryPolicy, kept: &[Option<String>]) -> Vec<PortError> {
+    pub(crate) async fn abort(&self, retry: &RetryPolicy, kept: &[String]) -> Vec<PortError> {
         let begun = std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner));
         let aborts = begun.into_iter().map(|task| async move {
             match task.await {
-                Ok(Ok(upload)) if upload.id().is_some_and(|id| kept.contains(&Some(id))) => None,
+                Ok(Ok(upload)) if upload.id().is_some_and(|id| kept.contains(&id)) => None,
                 Ok(Ok(upload)) => retrying(retry, |_| (), || upload.abort()).await.err(),
                 Ok(Err(_)) => None,
                 Err(error) => Some(PortError::new(ErrorKind::Permanent, error.to_string())),
@@ -112,12 +125,38 @@ pub(crate) struct Lane {
     pub(crate) acks: Vec<PartAck>,
     /// Why it was given up.
     pub(crate) dead: Option<Failure>,
+    /// Ends what is under way to it.
+    pub(crate) gone: CancellationToken,
+    /// No checkpoint says yet that it was given up.
+    pub(crate) unsaved: bool,
 }
 
 impl Lane {
     /// A sink that has nothing yet.
     pub(crate) fn new(sink: &Arc<dyn ObjectSink>) -> Self {
-        Self { sink: Arc::clone(sink), upload: None, acks: Vec::new(), dead: None }
+        let gone = CancellationToken::new();
+        Self { sink: Arc::clone(sink), upload: None, acks: Vec::new(), dead: None, gone, unsaved: false }
+    }
+
+    /// A sink that gets nothing.
+    pub(crate) fn given_up(sink: &Arc<dyn ObjectSink>, failure: Failure) -> Self {
+        let mut lane = Self::new(sink);
+        lane.give_up(failure);
+        lane
+    }
+
+    /// Leave it out from now on; the first reason counts.
+    pub(crate) fn give_up(&mut self, failure: Failure) {
+        if self.dead.is_none() {
+            (self.dead, self.unsaved) = (Some(failure), true);
+            self.gone.cancel();
+        }
+    }
+
+    /// For the checkpoint: it was given up since it was asked last.
+    fn take_unsaved(&mut self) -> Option<(String, FailureNote)> {
+        let failure = self.dead.as_ref().filter(|_| std::mem::take(&mut self.unsaved))?;
+        Some((self.sink.uri(), FailureNote::from(failure)))
     }
 }
 
@@ -178,11 +217,19 @@ impl Sending<'_> {
                 let Some(part) = parts.pop_front() else { break };
                 sending.push(self.send(&lanes, part));
             }
-            if let Some(keeper) = self.keeper.filter(|_| !is_saving)
-                && let Some(done) = marks.take_done()
-            {
-                let save = async move { keeper.update(|checkpoint| checkpoint.done = Some(done)).await };
-                (saving, is_saving) = (Some(save.boxed()).into(), true);
+            if let Some(keeper) = self.keeper.filter(|_| !is_saving) {
+                let given_up: Vec<_> = lanes.iter_mut().filter_map(Lane::take_unsaved).collect();
+                let done = marks.take_done();
+                if done.is_some() || !given_up.is_empty() {
+                    // Together: what is done is done at those sinks that are left.
+                    let save = keeper.update(|checkpoint| {
+                        checkpoint.done = done.or_else(|| checkpoint.done.take());
+                        for (name, note) in given_up {
+                            checkpoint.note(&name, |sink| sink.ended = Some(SavedEnd::GivenUp(note)));
+                        }
+                    });
+                    (saving, is_saving) = (Some(save.boxed()).into(), true);
+                }
             }
             if packer.is_none() && sending.is_empty() && !is_saving && (parts.is_empty() || !begun) {
                 return Ok(Uploaded { lanes, whole: parts.pop_front(), crc, parts: count });
@@ -251,30 +298,37 @@ impl Sending<'_> {
     }
 
     async fn begin(&self, lanes: &mut [Lane]) -> Result<(), Failure> {
-        join_all(lanes.iter_mut().map(|lane| async {
+        join_all(lanes.iter_mut().filter(|lane| lane.dead.is_none()).map(|lane| async {
             let on_retry = |_: &PortError| self.progress.retried();
             match retrying(&self.retry, on_retry, || self.uploads.begin(Arc::clone(&lane.sink))).await {
                 Ok(upload) => lane.upload = Some(upload),
-                Err(error) => lane.dead = Some(of_sink(&error)),
+                Err(error) => lane.give_up(of_sink(&error)),
             }
         }))
         .await;
-        all_dead(lanes)?;
-        let ids: Vec<_> =
-            lanes.iter().map(|lane| lane.upload.as_ref().and_then(|upload| upload.id())).collect();
-        match self.keeper {
-            Some(keeper) => keeper.update(|checkpoint| checkpoint.uploads = ids).await,
-            None => Ok(()),
-        }
+        any_left(lanes, self.uploads)?;
+        let Some(keeper) = self.keeper else { return Ok(()) };
+        // One that was given up is noted with the next save: until then it is one whose upload is gone.
+        let ids = lanes.iter().map(|lane| (lane.sink.uri(), lane.upload.as_ref().and_then(|it| it.id())));
+        let ids: Vec<_> = ids.collect();
+        let note = |checkpoint: &mut Checkpoint| {
+            for (name, id) in ids {
+                checkpoint.note(&name, |sink| sink.upload = id);
+            }
+        };
+        keeper.update(note).await
     }
 
     fn send(&self, lanes: &[Lane], part: Part) -> impl Future<Output = Sent> + use<> {
-        let alive = |lane: &Lane| lane.upload.clone().filter(|_| lane.dead.is_none());
+        let alive = |lane: &Lane| {
+            let upload = lane.upload.clone().filter(|_| lane.dead.is_none());
+            upload.map(|upload| (upload, lane.gone.clone()))
+        };
         let writes: Vec<_> = lanes.iter().map(alive).collect();
         let (retry, concurrency) = (self.retry, self.concurrency.clone());
         async move {
-            let answers = writes.into_iter().map(|upload| async {
-                let upload = upload?;
+            let answers = writes.into_iter().map(|write| async {
+                let (upload, gone) = write?;
                 let mut retries = 0;
                 let on_retry = |error: &PortError| {
                     retries += 1;
@@ -282,7 +336,8 @@ impl Sending<'_> {
                         concurrency.throttled();
                     }
                 };
-                let answer = retrying(&retry, on_retry, || upload.write(part.clone())).await;
+                let write = retrying(&retry, on_retry, || upload.write(part.clone()));
+                let answer = gone.run_until_cancelled(write).await?;
                 if answer.is_ok() {
                     concurrency.succeeded();
                 }
@@ -300,19 +355,20 @@ impl Sending<'_> {
                 Ok(ack) => lane.acks.push(ack),
                 Err(error) => {
                     self.uploads.failed(&error);
-                    lane.dead = lane.dead.take().or_else(|| Some(of_sink(&error)));
+                    lane.give_up(of_sink(&error));
                 }
             }
         }
         self.progress.wrote_part(sent.len);
-        all_dead(lanes)
+        any_left(lanes, self.uploads)
     }
 }
 
 /// Fail when no sink is left, with the first one's reason.
-fn all_dead(lanes: &[Lane]) -> Result<(), Failure> {
-    match lanes.iter().map(|lane| lane.dead.as_ref()).collect::<Option<Vec<_>>>() {
-        Some(failures) => failures.first().map_or(Ok(()), |failure| Err((*failure).clone())),
-        None => Ok(()),
-    }
+pub(crate) fn any_left(lanes: &[Lane], uploads: &Uploads) -> Result<(), Failure> {
+    let lost = lanes.iter().map(|lane| lane.dead.clone()).collect::<Option<Vec<_>>>();
+    let Some(lost) = lost else { return Ok(()) };
+    let Some(first) = lost.first().cloned() else { return Ok(()) };
+    uploads.all_lost(lost);
+    Err(first)
 }

@@ -22,7 +22,7 @@ use eft_domain::{
 use eft_fakes::{Fault, MemoryScanner, MemorySink, MemorySource, Pattern, SinkFaults, pattern};
 use eft_pipeline::{
     budget::Budget,
-    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned, SavedStep},
+    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned, SavedSink, SavedStep},
     checksum::Crc64,
     concurrency::Concurrency,
     given::Given,
@@ -140,8 +140,8 @@ impl Rig {
         let keeper = match self.shelf.get() {
             Some(checkpoint) => Keeper::resume(store, RetryPolicy::DEFAULT, interval, checkpoint),
             None => {
-                let before = vec![self.sink.uploads().await.unwrap()];
-                let checkpoint = Checkpoint::new(pinned(), before);
+                let before = self.sink.uploads().await.unwrap();
+                let checkpoint = Checkpoint::new(pinned(), vec![SavedSink::new(self.sink.uri(), before)]);
                 Keeper::begin(store, RetryPolicy::DEFAULT, interval, checkpoint).await?
             }
         };

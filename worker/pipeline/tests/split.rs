@@ -67,8 +67,8 @@ impl Places {
 }
 
 impl Numbered for Places {
-    fn open(&self, number: u64) -> BoxFuture<'_, PortResult<Vec<Arc<dyn ObjectSink>>>> {
-        async move { Ok(vec![Arc::new(self.place(number)) as Arc<dyn ObjectSink>]) }.boxed()
+    fn open(&self, number: u64, _: usize) -> BoxFuture<'_, PortResult<Arc<dyn ObjectSink>>> {
+        async move { Ok(Arc::new(self.place(number)) as Arc<dyn ObjectSink>) }.boxed()
     }
 }
 

@@ -18,7 +18,7 @@ use eft_fakes::{
 };
 use eft_pipeline::{
     budget::Budget,
-    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned},
+    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned, SavedSink},
     concurrency::Concurrency,
     given::Given,
     plan::{Plan, Request},
@@ -108,7 +108,13 @@ async fn keeper(dice: &Arc<Dice>, time: Duration) -> Result<Keeper, eft_domain::
         Pinned { source: text(), route: text(), destination: text(), plan: text(), delivery: text() };
     let store = Arc::new(FaultyStore { inner: Arc::new(Shelf::default()), dice: Arc::clone(dice) });
     let interval = Interval { bytes: 1 << 40, time };
-    Keeper::begin(store, RetryPolicy::DEFAULT, interval, Checkpoint::new(pinned, vec![vec![]])).await
+    Keeper::begin(
+        store,
+        RetryPolicy::DEFAULT,
+        interval,
+        Checkpoint::new(pinned, vec![SavedSink::new("memory:sink".to_owned(), vec![])]),
+    )
+    .await
 }
 
 /// Try a call until it is given up, and say when it was made.

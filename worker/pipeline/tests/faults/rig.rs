@@ -26,7 +26,7 @@ use eft_fakes::{
 };
 use eft_pipeline::{
     budget::Budget,
-    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned},
+    checkpoint::{Checkpoint, CheckpointStore, Interval, Keeper, Pinned, SavedSink},
     concurrency::Concurrency,
     given::Given,
     plan::{Plan, Request},
@@ -309,8 +309,8 @@ impl Rig {
             plan: text("p"),
             delivery: text("1"),
         };
-        let before = vec![self.sink.uploads().await.unwrap()];
-        Keeper::begin(store, RetryPolicy::DEFAULT, interval, Checkpoint::new(pinned, before)).await
+        let sinks = vec![SavedSink::new(self.sink.uri(), self.sink.uploads().await.unwrap())];
+        Keeper::begin(store, RetryPolicy::DEFAULT, interval, Checkpoint::new(pinned, sinks)).await
     }
 
     /// No more of the source is alive than the plan pays for, and none of it after the run.
@@ -349,7 +349,10 @@ impl Rig {
     /// Give it up: what was begun is removed, also what a run said it could not remove.
     pub(crate) async fn discard(&self) {
         let sinks: [Arc<dyn ObjectSink>; 1] = [Arc::new(self.sink.clone())];
-        let nothing_before = Checkpoint { before: vec![Vec::new()], ..self.shelf.get().unwrap_or_else(none) };
+        let nothing_before = Checkpoint {
+            sinks: vec![SavedSink::new(self.sink.uri(), Vec::new())],
+            ..self.shelf.get().unwrap_or_else(none)
+        };
         sweep(&sinks, &nothing_before, &RetryPolicy::DEFAULT).await.unwrap();
         self.shelf.remove().await.unwrap();
     }
