@@ -5,6 +5,7 @@ signal to the group ends all of it; and it is ended by its id when the command h
 """
 
 import contextlib
+import os
 import pathlib
 import socket
 import subprocess
@@ -19,6 +20,8 @@ import eft
 READY_WITHIN = 90
 # Another program may take the port that was free a moment ago.
 STARTS = 3
+# How much a test does, where somebody asks for more than it does by itself.
+SIZES = ("EFT_KILLS", "EFT_JOBS")
 
 
 def free_port():
@@ -102,7 +105,8 @@ def main():
     begun = time.monotonic()
     with ministack() as endpoint:
         print(f"MiniStack answers at {endpoint} after {time.monotonic() - begun:.1f} s", flush=True)
-        env = {**eft.environment(endpoint), "EFT_TEST_ENDPOINT": endpoint}
+        sizes = {name: os.environ[name] for name in SIZES if name in os.environ}
+        env = {**eft.environment(endpoint), **sizes, "EFT_TEST_ENDPOINT": endpoint}
         code = subprocess.run(sys.argv[2:], env=env, stdin=subprocess.DEVNULL, check=False).returncode
     sys.exit(code if code >= 0 else 128 - code)
 

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 use crate::platform::{Platform, content, sized};
 
 /// As CI has the time for; `EFT_KILLS=100 EFT_JOBS=50` for all.
-const KILLS: usize = 24;
-const JOBS: usize = 12;
+const KILLS: usize = 16;
+const JOBS: usize = 8;
 const MIB: usize = 64;
 const WORKERS: usize = 3;
 /// Two slots share 32 MiB, and a run with 16 MiB can keep an interval of 32.
@@ -26,7 +26,7 @@ async fn workers_that_are_killed_lose_nothing_and_deliver_once() {
     let draws = Draws::new(u64::from(since.subsec_nanos()));
     let mut platform = Platform::new(0).await;
     // A network that is slow enough for runs to be killed in their middle.
-    let slow = Action::Bandwidth { bytes_per_second: 8 << 20 };
+    let slow = Action::Bandwidth { bytes_per_second: 4 << 20 };
     platform.s3.set_faults([Fault::on(Op::GetObject, slow)]);
     for number in 0..jobs {
         platform.arrive(content(number, MIB)).await;

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use bytes::Bytes;
 use eft_domain::{
     Actor, Job, JobId, JobState, Route, Tenant, invariant, job::Retention, message::Created, route::Profile,
@@ -50,8 +51,11 @@ async fn settings(clients: &Clients) -> Settings {
     let topic =
         async |name: &str| clients.sns.create_topic().name(name).send().await.unwrap().topic_arn.unwrap();
     let queue = clients.sqs.create_queue().queue_name("work.fifo");
-    let queue =
-        queue.attributes(aws_sdk_sqs::types::QueueAttributeName::FifoQueue, "true").send().await.unwrap();
+    // A message whose receiver was killed before it could say for how long it needs it comes back soon.
+    let queue = queue
+        .attributes(QueueAttributeName::FifoQueue, "true")
+        .attributes(QueueAttributeName::VisibilityTimeout, "8");
+    let queue = queue.send().await.unwrap();
     let tables = TableNames::with_prefix("eft-");
     create_tables(&clients.dynamo, &tables).await.unwrap();
     Settings {

@@ -2,14 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use eft_domain::{JobId, JobState, invariant, message::WorkMessage};
+use eft_domain::{JobId, JobState, invariant, job::JobEvent, message::WorkMessage};
 use eft_store::Runs as _;
 
 use crate::{
     store::PARTS,
     transfer::INTERVAL,
-    world::{Expect, File, World},
+    world::{Expect, File, WORKER, World},
 };
+
+/// Between two claims only the owner says what becomes of a run: whoever has slept through the second is refused.
+fn fenced(history: &[JobEvent]) -> Result<(), String> {
+    let (mut owner, mut fence) = ("", 0);
+    for event in history.iter().filter(|event| event.actor.starts_with(WORKER)) {
+        if event.fence > fence {
+            (owner, fence) = (&event.actor, event.fence);
+        } else if event.actor != owner {
+            return Err(format!("change {} is by {}, and {owner} has the job", event.sequence, event.actor));
+        }
+    }
+    Ok(())
+}
 
 impl World {
     /// G1 and G2: every version has its one row, and there is no other.
@@ -87,6 +100,7 @@ impl World {
             let holds = promise.holds_of_history.map_or(Ok(()), |holds| holds(&history));
             holds.map_err(|why| format!("{} {}: {why}", promise.id, promise.name))?;
         }
+        fenced(&history)?;
         let last = format!("{}:1:{}", job.id, job.sequence);
         if !self.region.published().iter().any(|(_, event)| event["id"] == last.as_str()) {
             return Err("nobody was told how it ended".to_owned());

@@ -36,6 +36,8 @@ use crate::{
 };
 
 const BUCKET: &str = "eft-ingest-eu";
+/// What the names of workers start with.
+pub(crate) const WORKER: &str = "worker-";
 /// An upload that is older and of no run is ended: shorter than in the field, so that sweeps come to it while there is
 /// trouble, and longer than a run takes from beginning one to naming it.
 pub(crate) const UPLOAD_AGE: Duration = Duration::from_secs(5 * 60);
@@ -228,10 +230,11 @@ impl World {
 
     pub(crate) fn start(&mut self, slots: usize, death: Death) -> Running {
         self.workers += 1;
+        let name = format!("{WORKER}{}", self.workers);
         let (life, drain) = (self.life(death), CancellationToken::new());
         let bad = |file: &&File| file.expect == Expect::Rejected;
         let worker = Worker {
-            desk: self.desk(&life, "worker"),
+            desk: self.desk(&life, &name),
             queue: Arc::new(self.queue.seen_by(life.clone())),
             transfers: Arc::new(Runs {
                 s3: self.store.seen_by(life.clone()),
@@ -241,7 +244,7 @@ impl World {
             }),
             protection: Arc::new(Unprotected),
             times: Times::DEFAULT,
-            name: format!("worker-{}", self.workers),
+            name,
             pulse: Arc::new(Pulse::new(Duration::from_secs(120))),
             drain: drain.clone(),
         };
