@@ -1,10 +1,12 @@
 //! What the benches and the gate on their counts share: data, routes, and what is counted of a run.
 //!
-//! Three benches, from the ceiling down: `speed_of_light` is what this machine can do without us, `plumbing` is each part
-//! of the pipeline alone, `porcelain` is whole transfers. They read the same data, so their figures divide.
+//! Of the data path three benches, from the ceiling down: `speed_of_light` is what this machine can do without us,
+//! `plumbing` is each part of the pipeline alone, `porcelain` is whole transfers. They read the same data, so their figures
+//! divide. `router` is events on their way to jobs.
 
 pub mod counts;
 pub mod data;
+pub mod events;
 pub mod routes;
 mod sink;
 

@@ -1,7 +1,6 @@
 //! A ledger that loses answers: it writes and then says that it may have, or says so without having written.
 //!
 //! Whatever it does, at most one worker owns a job at a time, and a change that is asked for once is made at most once.
-//! `Sent` is left out of the latter: it may count a message twice, which is one message deduplicated less.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -11,37 +10,19 @@ use std::{
 };
 
 use eft_domain::{
-    Actor, Arrival, Command, Job, JobId, Millis, RouteId, TenantId,
-    job::{Arrived, Ending, Retention, Runner},
+    Actor, Arrival, Command, Job, JobId, Millis,
+    job::{Arrived, Ending, Refused, Retention, Runner},
 };
 use eft_store::{
-    ChangeError, Clock, Desk, JobLedger, Load, Page, Put, StoreError, StoreErrorKind, StoreResult, Waiting,
+    ChangeError, Clock, Desk, StoreErrorKind,
+    faulty::{Call, Chance, Draws, Event, Fate, Fates, Faulty},
     memory::Region,
 };
-use futures::{FutureExt, future::BoxFuture, future::join_all};
+use futures::future::join_all;
 
 const SEEDS: u64 = 2_000;
 const WORKERS: u64 = 4;
 const LEASE: Duration = Duration::from_millis(400);
-
-/// SplitMix64: every seed is as good as any other.
-#[derive(Clone)]
-struct Dice(Arc<Mutex<u64>>);
-
-impl Dice {
-    fn throw(&self, sides: u64) -> u64 {
-        let mut state = self.0.lock().unwrap();
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    async fn pause(&self, most: u64) {
-        tokio::time::sleep(Duration::from_millis(self.throw(most))).await;
-    }
-}
 
 /// What befell writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,98 +32,38 @@ struct Befell {
     refused: u32,
 }
 
-struct Faulty {
-    inner: Region,
-    dice: Dice,
+/// Faults by chance, and what came of them.
+struct Watched {
+    chance: Chance,
     /// Rows in the order in which they came to stand.
     rows: Mutex<Vec<Job>>,
     befell: Mutex<Befell>,
 }
 
-impl Faulty {
-    async fn write<F>(&self, job: &Job, write: impl FnOnce() -> F) -> StoreResult<Put>
-    where
-        F: Future<Output = StoreResult<Put>>,
-    {
-        self.dice.pause(20).await;
-        let lost = || StoreError::new(StoreErrorKind::Indeterminate, "the answer was lost");
-        let fate = self.dice.throw(10);
-        match fate {
-            0 | 1 => {
-                self.befell.lock().unwrap().lost += 1;
-                return Err(lost());
-            }
-            2 => {
-                self.befell.lock().unwrap().refused += 1;
-                return Err(StoreError::new(StoreErrorKind::Throttled, "too fast"));
-            }
-            _ => {}
-        }
-        let put = write().await?;
-        if put == Put::Done {
-            self.rows.lock().unwrap().push(job.clone());
-        }
-        self.dice.pause(20).await;
-        if matches!(fate, 3..=5) {
-            self.befell.lock().unwrap().written_and_lost += 1;
-            return Err(lost());
-        }
-        Ok(put)
+impl Watched {
+    fn new(draws: &Arc<Draws>) -> Self {
+        let chance = Chance { draws: Arc::clone(draws), of: 10, throttled: 1, lost: 2, done: 3, millis: 20 };
+        Self { chance, rows: Mutex::default(), befell: Mutex::default() }
     }
 }
 
-impl JobLedger for Faulty {
-    fn get(&self, id: JobId) -> BoxFuture<'_, StoreResult<Option<Job>>> {
-        async move {
-            self.dice.pause(10).await;
-            let found = self.inner.get(id).await;
-            self.dice.pause(10).await;
-            found
+impl Fates for Watched {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        let fate = self.chance.draw(call);
+        let mut befell = self.befell.lock().unwrap();
+        match fate.event {
+            // What is read is read in the end.
+            _ if !call.writes => return Fate { event: Event::None, ..fate },
+            Event::DoneAndLost => befell.written_and_lost += 1,
+            Event::Fails(StoreErrorKind::Indeterminate) => befell.lost += 1,
+            Event::Fails(_) => befell.refused += 1,
+            _ => {}
         }
-        .boxed()
+        fate
     }
 
-    fn create<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>> {
-        self.write(job, || self.inner.create(job)).boxed()
-    }
-
-    fn replace<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>> {
-        self.write(job, || self.inner.replace(job)).boxed()
-    }
-
-    fn remove(&self, id: JobId, rev: u64) -> BoxFuture<'_, StoreResult<Put>> {
-        self.inner.remove(id, rev)
-    }
-
-    fn due<'a>(
-        &'a self,
-        shard: u16,
-        now: Millis,
-        after: Option<&'a str>,
-        limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Page<JobId>>> {
-        self.inner.due(shard, now, after, limit)
-    }
-
-    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<Waiting>>> {
-        self.inner.waiting(tenant, limit)
-    }
-
-    fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>> {
-        self.inner.load(tenant, most)
-    }
-
-    fn live<'a>(
-        &'a self,
-        tenant: &'a TenantId,
-        after: Option<&'a str>,
-        limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Page<JobId>>> {
-        self.inner.live(tenant, after, limit)
-    }
-
-    fn first_turn<'a>(&'a self, route: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<(u64, JobId)>>> {
-        self.inner.first_turn(route)
+    fn written(&self, job: &Job) {
+        self.rows.lock().unwrap().push(job.clone());
     }
 }
 
@@ -156,23 +77,36 @@ struct Told {
     saves: BTreeSet<String>,
     /// Replays that were said to have begun.
     replays: BTreeSet<String>,
+    /// Messages that were said to be counted.
+    sends: u32,
     zombies: u32,
 }
 
 struct Play {
     desk: Desk,
-    dice: Dice,
+    draws: Arc<Draws>,
     told: Mutex<Told>,
     id: JobId,
 }
 
 impl Play {
+    async fn pause(&self, most: u64) {
+        tokio::time::sleep(Duration::from_millis(self.draws.below(most))).await;
+    }
+
     async fn worker(&self, worker: u64) {
         for turn in 0..6 {
-            self.dice.pause(300).await;
+            self.pause(300).await;
             let owner = format!("worker-{worker}-{turn}");
             let claim = Command::Claim { owner: owner.clone(), lease: LEASE };
-            let Ok(job) = self.desk.change(self.id, &claim).await else { continue };
+            let job = match self.desk.change(self.id, &claim).await {
+                Ok(job) => job,
+                Err(ChangeError::Refused(Refused::Leased { owner: other, .. })) => {
+                    assert_ne!(other, owner, "it has the job and is not told so");
+                    continue;
+                }
+                Err(_) => continue,
+            };
             // The fifth owner of a job that kills its workers gets no lease.
             if job.lease.is_none() {
                 continue;
@@ -185,13 +119,13 @@ impl Play {
 
     /// Some work, at the end of which some die and some sleep too long.
     async fn own(&self, owner: &str, fence: u64) {
-        for step in 0..self.dice.throw(4) {
-            self.dice.pause(300).await;
+        for step in 0..self.draws.below(4) {
+            self.pause(300).await;
             let checkpoint = format!("{owner}-{step}");
             let save = Command::Save {
                 fence,
                 checkpoint: checkpoint.clone(),
-                advanced: self.dice.throw(2) == 0,
+                advanced: self.draws.below(2) == 0,
                 publishing: false,
             };
             match self.desk.change(self.id, &save).await {
@@ -205,7 +139,7 @@ impl Play {
                 Err(_) => {}
             }
         }
-        let last = match self.dice.throw(4) {
+        let last = match self.draws.below(4) {
             0 => Command::HandBack { fence, reason: owner.to_owned() },
             1 | 2 => Command::End { fence, ending: Ending::Succeeded(Some(owner.to_owned())) },
             _ => return,
@@ -215,7 +149,7 @@ impl Play {
 
     async fn operator(&self) {
         for turn in 0..12 {
-            self.dice.pause(200).await;
+            self.pause(200).await;
             let reason = format!("replay-{turn}");
             let replay = Command::Replay { reason: reason.clone(), route: None };
             if self.desk.change(self.id, &replay).await.is_ok() {
@@ -224,9 +158,26 @@ impl Play {
         }
     }
 
+    /// Nobody else counts messages.
+    async fn sender(&self) {
+        for _ in 0..12 {
+            self.pause(200).await;
+            let before = self.sends().await;
+            let sent = self.desk.change(self.id, &Command::Sent).await.is_ok();
+            let counted = self.sends().await - before;
+            assert!(counted <= 1, "one message is counted {counted} times");
+            assert!(counted == 1 || !sent, "a message was said to be counted");
+            self.told.lock().unwrap().sends += u32::from(sent);
+        }
+    }
+
+    async fn sends(&self) -> u32 {
+        self.desk.ledger.get(self.id).await.unwrap().map_or(0, |job| job.sends)
+    }
+
     async fn teller(&self) {
         for _ in 0..10 {
-            self.dice.pause(200).await;
+            self.pause(200).await;
             if let Ok(Some(job)) = self.desk.ledger.get(self.id).await {
                 drop(self.desk.tell(&job).await);
             }
@@ -258,17 +209,11 @@ fn play(seed: u64) -> (Vec<Job>, Told, Befell) {
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let clock = Clock::simulated();
-        let dice = Dice(Arc::new(Mutex::new(seed)));
-        let region = Region::new(clock);
-        let ledger = Arc::new(Faulty {
-            inner: region.clone(),
-            dice: dice.clone(),
-            rows: Mutex::default(),
-            befell: Mutex::default(),
-        });
-        let region = Arc::new(region);
+        let draws = Arc::new(Draws::new(seed));
+        let region = Arc::new(Region::new(clock));
+        let watched = Arc::new(Watched::new(&draws));
         let desk = Desk {
-            ledger: ledger.clone(),
+            ledger: Arc::new(Faulty::new(Region::clone(&region), watched.clone())),
             runs: region.clone(),
             catalog: region.clone(),
             keys: region.clone(),
@@ -279,7 +224,7 @@ fn play(seed: u64) -> (Vec<Job>, Told, Befell) {
             actor: Actor::part("test"),
             source: "eft/test".into(),
         };
-        let play = Play { desk, dice, told: Mutex::default(), id: arrived(clock.now()).job_id() };
+        let play = Play { desk, draws, told: Mutex::default(), id: arrived(clock.now()).job_id() };
         let begins = (0..3).map(|nth| {
             let (desk, at) = (play.desk.clone(), clock.now().plus(Duration::from_millis(nth)));
             async move { desk.begin(&arrived(at), &Command::Accept).await }
@@ -287,8 +232,12 @@ fn play(seed: u64) -> (Vec<Job>, Told, Befell) {
         for answer in join_all(begins).await {
             play.told.lock().unwrap().begun += u32::from(matches!(answer, Ok((_, true))));
         }
-        tokio::join!(join_all((0..WORKERS).map(|nth| play.worker(nth))), play.operator(), play.teller());
-        let (rows, befell) = (ledger.rows.lock().unwrap().clone(), *ledger.befell.lock().unwrap());
+        let workers = join_all((0..WORKERS).map(|nth| play.worker(nth)));
+        tokio::join!(workers, play.operator(), play.sender(), play.teller());
+        // Marks are of no seed.
+        let rows =
+            watched.rows.lock().unwrap().iter().map(|row| Job { marks: Vec::new(), ..row.clone() }).collect();
+        let befell = *watched.befell.lock().unwrap();
         let told = std::mem::take(&mut *play.told.lock().unwrap());
         (rows, told, befell)
     })

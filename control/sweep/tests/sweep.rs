@@ -4,6 +4,7 @@
 
 #[path = "../../../router/tests/kit/mod.rs"]
 mod kit;
+mod s3_lists;
 
 use std::{
     collections::BTreeMap,
@@ -12,91 +13,19 @@ use std::{
 };
 
 use eft_domain::{
-    BucketName, Code, Command, Failure, Job, JobState, Millis, Tenant, job::RESEND_AFTER, tenant::Output,
+    Code, Command, Failure, Job, JobState, Tenant,
+    job::{LONG_WAIT, RESEND_AFTER},
+    tenant::Output,
 };
 use eft_router::{What, handler::handle};
-use eft_store::{Catalog, JobLedger, Page, StoreResult};
-use eft_sweep::{Listing, ObjectEntry, Report, Settings, Sweep, UploadEntry, Uploads};
-use futures::{FutureExt, future::BoxFuture};
-use kit::{FakeS3, World, batch, route, shuffle, uploaded, when};
+use eft_store::{Catalog, JobLedger, faulty::Faulty};
+use eft_sweep::{Report, Settings, Sweep};
+use kit::{World, batch, route, shuffle, uploaded, when};
+use s3_lists::{FakeUploads, Lists};
 use tokio::time::advance;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const LEASE: Duration = Duration::from_secs(90);
-
-/// Lists what the fake has, with pages as small as one likes; every page takes a second.
-struct Lists {
-    s3: FakeS3,
-    page: usize,
-    pages: Arc<Mutex<u32>>,
-}
-
-impl Listing for Lists {
-    fn versions<'a>(
-        &'a self,
-        _: &'a BucketName,
-        prefix: &'a str,
-        after: Option<&'a str>,
-        limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Page<ObjectEntry>>> {
-        async move {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            *self.pages.lock().unwrap() += 1;
-            let objects = self.s3.objects.lock().unwrap();
-            let all =
-                objects.iter().filter(|(key, _)| key.starts_with(prefix)).flat_map(|(key, versions)| {
-                    versions.iter().rev().map(move |version| ObjectEntry {
-                        key: key.clone(),
-                        version_id: version.id.clone(),
-                        size: version.size,
-                        etag: version.etag.clone(),
-                        last_modified: version.at,
-                    })
-                });
-            let from: usize = after.map_or(0, |after| after.parse().unwrap());
-            let items: Vec<_> = all.skip(from).take(self.page.min(limit.into())).collect();
-            let total: usize = objects.values().map(Vec::len).sum();
-            let to = from + items.len();
-            Ok(Page { items, next: (to < total).then(|| to.to_string()) })
-        }
-        .boxed()
-    }
-}
-
-/// Uploads by bucket.
-#[derive(Clone, Default)]
-struct FakeUploads(Arc<Mutex<BTreeMap<String, Vec<UploadEntry>>>>);
-
-impl FakeUploads {
-    fn begin(&self, bucket: &str, key: &str, id: &str, at: Millis) {
-        let upload = UploadEntry { key: key.to_owned(), upload_id: id.to_owned(), initiated: at };
-        self.0.lock().unwrap().entry(bucket.to_owned()).or_default().push(upload);
-    }
-
-    fn left(&self) -> Vec<String> {
-        self.0.lock().unwrap().values().flatten().map(|upload| upload.upload_id.clone()).collect()
-    }
-}
-
-impl Uploads for FakeUploads {
-    fn list<'a>(
-        &'a self,
-        bucket: &'a BucketName,
-        _: Option<&'a str>,
-    ) -> BoxFuture<'a, StoreResult<Page<UploadEntry>>> {
-        let items = self.0.lock().unwrap().get(bucket.as_str()).cloned().unwrap_or_default();
-        async move { Ok(Page { items, next: None }) }.boxed()
-    }
-
-    fn abort<'a>(
-        &'a self,
-        bucket: &'a BucketName,
-        upload: &'a UploadEntry,
-    ) -> BoxFuture<'a, StoreResult<()>> {
-        self.0.lock().unwrap().entry(bucket.to_string()).or_default().retain(|other| other != upload);
-        async move { Ok(()) }.boxed()
-    }
-}
 
 struct Swept {
     world: World,
@@ -253,7 +182,7 @@ async fn rows_that_wait_for_ever_do_not_hide_those_behind_them() {
         let event = world.s3.put(&format!("tenants/acme/{at}"), "v1", 7);
         world.router.created(&event, None).await.unwrap();
     }
-    advance(Duration::from_secs(1)).await;
+    advance(LONG_WAIT).await;
     world.tenant("globex").await;
     world.route(route("theirs", "globex", "")).await;
     let event = world.s3.put("tenants/globex/a", "v1", 7);
@@ -261,17 +190,19 @@ async fn rows_that_wait_for_ever_do_not_hide_those_behind_them() {
     swept.drained();
     advance(RESEND_AFTER).await;
     // Every row that is looked at takes its time: a sweep gets through a part of them.
-    swept.sweep.router.desk.ledger = Arc::new(kit::SlowLedger(swept.world.region.clone()));
+    swept.sweep.router.desk.ledger = Arc::new(Faulty::new(swept.world.region.clone(), Arc::new(kit::Slow)));
     swept.sweep.settings =
         Settings { time: Duration::from_secs(20), prefixes: Vec::new(), ..Settings::default() };
-    let mut looked_at = Vec::new();
+    let (mut looked_at, mut long_waits) = (Vec::new(), 0);
     while swept.drained() == 0 {
         let report = swept.sweep.run().await;
+        long_waits += report.long_waits;
         assert_eq!((report.out_of_time, report.errors), (true, 0), "{report:?}");
         looked_at.push(report.due);
         assert!(looked_at.len() < 10, "it is never reached: {looked_at:?}");
     }
     assert!(looked_at.len() > 1, "the test has to be about several sweeps");
+    assert!(long_waits > 1_000, "{long_waits} of a tenant that is paused");
 }
 
 #[tokio::test(start_paused = true)]
@@ -415,6 +346,37 @@ async fn a_route_that_is_saved_later_takes_what_none_took() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_its_tenants_share_is_not_looked_at_by_every_sweep() {
+    let swept = swept().await;
+    let world = &swept.world;
+    world.route(route("orders", "acme", "")).await;
+    let full = Tenant { paused: true, ..world.tenant("acme").await };
+    world.region.put_tenant(&full).await.unwrap();
+    let event = world.s3.put("tenants/acme/a", "v1", 7);
+    world.ingest(event).await;
+    advance(HOUR).await;
+    assert_eq!(swept.sweep.run().await.due, 0);
+    advance(LONG_WAIT).await;
+    let report = swept.sweep.run().await;
+    assert_eq!((report.due, report.long_waits, report.released), (1, 1, 0));
+    world.tenant("acme").await;
+    assert_eq!(swept.sweep.run().await.released, 1, "whenever there is room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn facts_that_have_expired_are_removed() {
+    let swept = swept().await;
+    let (keys, now) = (&swept.world.router.desk.keys, swept.world.now());
+    keys.put("old", "1", now.plus(HOUR)).await.unwrap();
+    keys.put("new", "2", now.plus(HOUR * 3)).await.unwrap();
+    assert_eq!(swept.sweep.run().await.forgotten, 0);
+    advance(HOUR * 2).await;
+    assert_eq!(swept.sweep.run().await.forgotten, 1);
+    let now = swept.world.now();
+    assert_eq!(keys.put_new("new", "3", now.plus(HOUR), now).await, Ok(Some("2".into())));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_not_told_is_told() {
     let swept = swept().await;
     swept.world.route(route("orders", "acme", "")).await;
@@ -476,11 +438,11 @@ async fn what_cannot_be_looked_at_stops_nothing_else() {
         swept.world.s3.put(&format!("tenants/acme/{key}"), "v1", 7);
     }
     advance(Duration::from_secs(61)).await;
-    *swept.world.refuse.lock().unwrap() = Some("bad".to_owned());
+    swept.world.refuses.set(Some("bad"));
     let report = swept.sweep.run().await;
     assert_eq!((report.found, report.errors, report.released), (2, 1, 2));
     let line = swept.world.lines.lock().unwrap().pop().unwrap();
     assert_eq!((line["what"].as_str(), line["of"].as_str()), (Some("version"), Some("tenants/acme/bad")));
-    *swept.world.refuse.lock().unwrap() = None;
+    swept.world.refuses.set(None);
     assert_eq!(swept.sweep.run().await.found, 1, "the next sweep does it");
 }

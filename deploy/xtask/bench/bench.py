@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 
+import cold_start
 import eft
 import measure
 import stages
@@ -110,11 +111,15 @@ def table(programs, size):
 def main():
     eft.end_cleanly()
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__)
-    parser.add_argument("--work", choices=["identity", "flights", "stages"], default="identity")
+    parser.add_argument("--work", choices=["identity", "flights", "stages", "cold-start"], default="identity")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", action="append", default=[], help="programs (stages) whose name holds this; the first program stays")
     parser.add_argument("--size", default="2GiB", help="of the identity work's object")
     args = parser.parse_args()
+    if args.work == "cold-start":
+        print(f"cold-start: medians of {args.runs} starts in turns, {os.uname().machine}, {os.cpu_count()} cores\n")
+        print("\n".join(cold_start.table(cold_start.run_all(args.runs))))
+        return
     if args.work == "stages":
         results = stages.run_all(args.runs, args.only)
         print(f"\nstages: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores; MiB of what is read\n")

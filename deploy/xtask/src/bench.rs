@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the README's performance table.
+//! `cargo xtask bench`: the README's performance tables, and what a function takes to start.
 
 use crate::{
     run::{Outcome, step},
@@ -7,6 +7,11 @@ use crate::{
 
 pub(crate) fn bench(args: &[String]) -> Outcome {
     let places = Places::find()?;
+    if args.iter().any(|arg| arg.ends_with("cold-start")) {
+        step("build", || places.build_release(["-p", "eft-router", "--bins", "--example", "empty"]))?;
+        step("Python environment", || tools::python_environment(&places))?;
+        return places.python("bench/bench.py", "release").args(args).run();
+    }
     step("build", || {
         places.build_release(["-p", "eft-worker", "-p", "eft-s3", "--bins", "--example", "relay"])
     })?;

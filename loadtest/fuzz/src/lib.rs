@@ -29,7 +29,7 @@ pub use archives::unzip;
 pub use documents::{edi, jsonl, xml};
 pub use ebcdic::ebcdic;
 pub use fixed_width::fixed_width;
-pub use messages::{ingest, work_message};
+pub use messages::{ingest, stage_request, work_message};
 pub use pgp::pgp;
 pub use records::{magic, slices, trailer, unique};
 pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
@@ -70,6 +70,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("route_yaml", route_yaml),
     ("sidecar", sidecar),
     ("slices", slices),
+    ("stage_request", stage_request),
     ("strip_bom", strip_bom),
     ("texts", texts),
     ("trailer", trailer),

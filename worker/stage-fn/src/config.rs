@@ -75,7 +75,7 @@ impl Config {
     pub fn parse(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let settings = Settings::parse(lookup);
         let mut read = Reader { lookup, faults: Vec::new() };
-        let buckets = read.needed("EFT_INGEST_BUCKETS", |text| Buckets::parse(text));
+        let buckets = read.needed("EFT_INGEST_BUCKETS", Buckets::parse);
         let staging = read.needed("EFT_STAGING_BUCKET", |text| text.parse::<BucketName>().map_err(said));
         let signing = read.needed("EFT_SIGNING_KEY", |text| Ok(PathBuf::from(text)));
         let scanner = read.optional("EFT_SCANNER", |text| text.parse::<Address>().map_err(said));

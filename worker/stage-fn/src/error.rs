@@ -92,3 +92,26 @@ impl From<Error> for Diagnostic {
         Self { error_type: error.name().to_owned(), error_message: error.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use eft_domain::Code;
+
+    use super::*;
+
+    #[test]
+    fn failures_go_to_the_state_of_whoever_has_to_act() {
+        for code in Code::ALL {
+            let error = Error::from(Failure::new(*code, "what"));
+            let name = match (remedy(*code), code.class()) {
+                (Remedy::Retry, _) => "EFT.Retry",
+                (Remedy::HandBack, _) => "EFT.Unfinished",
+                (_, Class::Rejected) => "EFT.Rejected",
+                _ => "EFT.Failed",
+            };
+            assert_eq!(error.name(), name, "{code}");
+            assert_eq!(Error::is_verdict(error.name()), *code != Code::Interrupted, "{code}");
+        }
+        assert!(!Error::is_verdict("States.Timeout") && !Error::is_verdict("EFT.Superseded"));
+    }
+}

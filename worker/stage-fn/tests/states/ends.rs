@@ -1,6 +1,6 @@
 //! Every way in which a run ends.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use eft_domain::{
     Command, JobState, Receipt,
@@ -238,6 +238,45 @@ async fn five_owners_that_die_end_the_run() {
         world.stages.desk.send(&row).await.unwrap();
     }
     panic!("it goes on for ever");
+}
+
+#[tokio::test]
+async fn what_may_be_better_in_a_moment_is_tried_again_and_then_held_for_longer() {
+    let route = "stages: [{scan: {}}], destinations: [{s3: {bucket: acme-out, key: \"a/{name}\"}}]";
+    let world = World::new(route, GOOD).await;
+    let (name, input) = world.started();
+    let mut tries = 0;
+    let call = async |state: &str, request| {
+        tries += u32::from(state == "Transform");
+        world.call(&request).await
+    };
+    let end = world.machine.run(world.machine.start(), &name, input, call).await;
+    assert_eq!((end, tries), (ended("MarkFailed"), 5));
+    let row = world.row().await;
+    assert_eq!((row.state, row.failure.unwrap().code.as_str()), (JobState::Held, "scan.unavailable"));
+    assert!(row.hold.unwrap().retry_at.is_some());
+    assert_eq!(world.s3.keys(OUT).len(), 0);
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_down_ends_nothing() {
+    let mut world = World::new(CHECKED, GOOD).await;
+    let (name, input) = world.started();
+    let refusing = async |state: &str, request| {
+        if state == "Transform" {
+            world.fate.refuses.store(99, SeqCst);
+        }
+        world.call(&request).await
+    };
+    let end = world.machine.run(world.machine.start(), &name, input, refusing).await;
+    assert_eq!(end, Ended::With("EFT.Retry".to_owned()));
+    world.fate.refuses.store(0, SeqCst);
+    let row = world.row().await;
+    assert_eq!((row.state, row.failure.clone()), (JobState::Running, None));
+    world.stages = world.later(Duration::from_secs(3600));
+    world.stages.desk.send(&row).await.unwrap();
+    assert_eq!(world.execute().await, ended("Archive"));
+    assert_eq!(world.delivered("a/one.txt").as_deref(), Some(MADE));
 }
 
 #[tokio::test]

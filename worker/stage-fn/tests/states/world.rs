@@ -23,7 +23,7 @@ use eft_store::{
     Catalog, Clock, Desk, JobLedger, Page, Put, StoreError, StoreErrorKind, StoreResult, Waiting,
     memory::Region, port::Load,
 };
-use eft_worker::{run::Shared, s3::Clients, serve::transfer::Engine, sign::SigningKey};
+use eft_worker::{clamd::Clamd, run::Shared, s3::Clients, serve::transfer::Engine, sign::SigningKey};
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -43,6 +43,8 @@ pub(crate) struct Fate {
     dies_after: AtomicU64,
     /// So many writes are made, and their answer is lost.
     pub(crate) loses: AtomicU64,
+    /// So many writes are refused.
+    pub(crate) refuses: AtomicU64,
 }
 
 impl Fate {
@@ -72,6 +74,9 @@ impl JobLedger for Mortal {
     }
     fn replace<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, StoreResult<Put>> {
         async move {
+            if self.fate.refuses.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, "the ledger is down"));
+            }
             let put = self.inner.replace(job).await?;
             self.fate.written.fetch_add(1, SeqCst);
             if self.fate.is_dead() {
@@ -284,7 +289,8 @@ fn stages(s3: &Server, region: &Region, fate: &Arc<Fate>, key: &std::path::Path,
         archive: Some(ARCHIVE.to_owned()),
         keys: Box::new(NoKeys),
         secrets: None,
-        scanner: None,
+        // Nobody listens there.
+        scanner: Some(Arc::new(Clamd::new("127.0.0.1:9".parse().unwrap()))),
         signing: SigningKey::load(&key.join("key")).unwrap(),
     };
     Stages { desk, engine, staging, lease: LEASE, log: Arc::new(|_, _, _| ()) }

@@ -1,0 +1,274 @@
+//! A job of the service, whose run is ended in part and delivered again.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use eft_domain::{
+    Actor, Arrival, ByteSize, Command, Job, JobState, Receipt, Route, Tenant,
+    job::{Arrived, PinnedRoute, Retention, Runner},
+    receipt::{DeliveryOutcome, Outcome, SignedReceipt},
+    route::Profile,
+};
+use eft_fakes::pattern;
+use eft_pipeline::{budget::Budget, keys::NoKeys, pool::Pool};
+use eft_s3::{Action, Config, Fault, Op, Server};
+use eft_store::{Catalog, Clock, Desk, StoreResult, memory::Region};
+use eft_worker::{
+    run::Shared,
+    s3::Clients,
+    serve::{
+        Times, Worker,
+        health::Pulse,
+        protect::Unprotected,
+        queue::{Received, WorkQueue},
+        transfer::Engine,
+    },
+    sign::SigningKey,
+};
+use futures::{FutureExt, future::BoxFuture};
+use tokio_util::sync::CancellationToken;
+
+const SIZE: usize = 12 << 20;
+
+/// What the desk has sent, once each.
+struct Queue(Region);
+
+impl WorkQueue for Queue {
+    fn receive(&self, wait: Duration) -> BoxFuture<'_, StoreResult<Option<Received>>> {
+        async move {
+            let Some((message, _)) = self.0.take_work() else {
+                tokio::time::sleep(wait.min(Duration::from_millis(20))).await;
+                return Ok(None);
+            };
+            Ok(Some(Received { body: message.to_message(), receipt: "1".to_owned(), receives: 1 }))
+        }
+        .boxed()
+    }
+
+    fn hide<'a>(&'a self, _: &'a str, _: Duration) -> BoxFuture<'a, StoreResult<()>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn delete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<()>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+struct Bed {
+    server: Server,
+    content: Bytes,
+    desk: Desk,
+    job: Job,
+    drain: CancellationToken,
+    region: Region,
+    folder: tempfile::TempDir,
+    /// Receipts in the order in which the runs ended.
+    told: Mutex<Vec<Receipt>>,
+}
+
+impl Bed {
+    /// A job of a route with this text, and a worker for it.
+    async fn new(route: &str) -> Self {
+        let server = Server::start(Config::with_buckets(["in", "one", "two", "three", "archive"])).unwrap();
+        let content = pattern(1, SIZE);
+        let version_id = server.put_object("in", "a/file", content.clone());
+        server.reset_log();
+        let clock = Clock::simulated();
+        let region = Region::new(clock);
+        let shared = Arc::new(region.clone());
+        let desk = Desk {
+            ledger: shared.clone(),
+            runs: shared.clone(),
+            catalog: shared.clone(),
+            keys: shared.clone(),
+            dispatch: shared.clone(),
+            notify: shared,
+            clock,
+            retention: Retention::default(),
+            actor: Actor::part("worker"),
+            source: "eft/test".to_owned(),
+        };
+        let route = Route::parse_yaml(route, Profile::Platform).unwrap();
+        region.put_tenant(&Tenant::new("acme".parse().unwrap())).await.unwrap();
+        region.put_route(&route, None).await.unwrap();
+        let arrived = Arrived {
+            arrival: Arrival { bucket: "in".into(), key: "a/file".into(), version_id },
+            size: SIZE as u64,
+            etag: None,
+            at: clock.now(),
+            tenant: Some("acme".parse().unwrap()),
+            route: Some(PinnedRoute { id: route.effective_id(), revision: route.revision() }),
+            runner: Runner::Worker,
+            turn: None,
+            trace: None,
+        };
+        let (job, _) = desk.begin(&arrived, &Command::Accept).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let bed = Self {
+            server,
+            content,
+            desk,
+            job,
+            drain: CancellationToken::new(),
+            region,
+            folder,
+            told: Mutex::default(),
+        };
+        bed.start();
+        bed
+    }
+
+    fn start(&self) {
+        let clients = Clients::for_endpoint(&self.server.endpoint());
+        let engine = Engine {
+            shared: Shared { budget: Budget::new(128 << 20), pool: Pool::new(NonZeroUsize::MIN), clients },
+            memory: Some(ByteSize::mib(48)),
+            concurrency: 3,
+            interval: None,
+            buckets: BTreeMap::new(),
+            archive: Some("archive".to_owned()),
+            keys: Box::new(NoKeys),
+            secrets: None,
+            scanner: None,
+            signing: SigningKey::load_or_create(&self.folder.path().join("key")).unwrap(),
+        };
+        let worker = Worker {
+            desk: self.desk.clone(),
+            queue: Arc::new(Queue(self.region.clone())),
+            transfers: Arc::new(engine),
+            protection: Arc::new(Unprotected),
+            times: Times::DEFAULT,
+            name: "worker".to_owned(),
+            pulse: Arc::new(Pulse::new(Duration::from_secs(120))),
+            drain: self.drain.clone(),
+        };
+        tokio::spawn(async move { worker.serve(1).await });
+    }
+
+    /// Send it, and wait until it stands like this.
+    async fn run(&self, until: JobState) -> Job {
+        let sequence = self.desk.ledger.get(self.job.id).await.unwrap().unwrap();
+        self.desk.send(&sequence).await.unwrap();
+        let ended = async {
+            loop {
+                let job = self.desk.ledger.get(self.job.id).await.unwrap().unwrap();
+                if job.state == until && job.sequence > sequence.sequence && job.outbox.is_empty() {
+                    return job;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let job = tokio::time::timeout(Duration::from_secs(60), ended).await;
+        let Ok(job) = job else { panic!("it stands at {:?}", self.region.jobs()) };
+        if let Some(text) = self.desk.receipt(&job).await.unwrap() {
+            self.told.lock().unwrap().push(SignedReceipt::parse(&text).unwrap().receipt);
+        }
+        job
+    }
+
+    fn receipt(&self) -> Receipt {
+        self.told.lock().unwrap().last().unwrap().clone()
+    }
+
+    fn stands(&self, bucket: &str) -> Vec<String> {
+        let keys = self.server.keys(bucket);
+        let all = keys.iter().all(|key| self.server.get_object(bucket, key).unwrap() == self.content);
+        assert!(all, "{bucket}: other bytes");
+        keys
+    }
+
+    fn puts(&self, bucket: &str) -> usize {
+        let writes = |record: &&eft_s3::Record| {
+            record.bucket == bucket
+                && ["PutObject", "CompleteMultipartUpload", "CopyObject"].contains(&record.op.as_str())
+        };
+        self.server.request_log().iter().filter(writes).count()
+    }
+
+    fn read(&self) -> u64 {
+        let log = self.server.request_log();
+        log.iter().filter(|record| record.op == "GetObject").map(|record| record.bytes_out).sum()
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        self.drain.cancel();
+    }
+}
+
+fn route(stages: &str, archive: &str) -> String {
+    let to = |bucket: &str| format!("{{s3: {{bucket: {bucket}, key: \"out/{{name}}\", on_existing: fail}}}}");
+    let all = ["one", "two", "three"].map(to).join(", ");
+    format!(
+        "{{id: tee, tenant: acme, match: {{prefix: a/}}, executor: worker, stages: [{stages}], destinations: [{all}]{archive}}}"
+    )
+}
+
+const ARCHIVE: &str = ", archive: {storage_class: STANDARD_IA, original: true}";
+
+fn delivered(receipt: &Receipt) -> Vec<(bool, bool)> {
+    let of = |one: &eft_domain::receipt::Delivery| {
+        (one.outcome == DeliveryOutcome::Delivered, one.already_delivered)
+    };
+    receipt.deliveries.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn a_job_goes_to_all_destinations_from_one_pass_and_to_the_archive() {
+    let bed = Bed::new(&route("{strip_bom: {}}", ARCHIVE)).await;
+    bed.run(JobState::Succeeded).await;
+    for bucket in ["one", "two", "three"] {
+        assert_eq!(bed.stands(bucket), ["out/file"]);
+    }
+    assert_eq!(bed.stands("archive").len(), 1);
+    assert_eq!((bed.read(), bed.receipt().deliveries.len()), (SIZE as u64, 4), "{:?}", bed.receipt());
+}
+
+/// One of three fails. Asked again it alone is written to: not even a reader who has taken the others away changes that.
+#[tokio::test]
+async fn a_redelivery_touches_only_what_has_failed() {
+    let bed = Bed::new(&route("{strip_bom: {}}", "")).await;
+    let denied = || Action::Error { code: eft_s3::Code::AccessDenied };
+    bed.server.set_faults([Fault::on(Op::UploadPart, denied()).bucket("two")]);
+    let job = bed.run(JobState::PartiallyDelivered).await;
+    assert_eq!(job.failure.unwrap().code, "destination.access");
+    assert_eq!(bed.receipt().outcome, Outcome::PartiallyDelivered);
+    assert_eq!(delivered(&bed.receipt()), [(true, false), (false, false), (true, false)]);
+    assert!(bed.stands("two").is_empty() && bed.server.open_uploads().is_empty());
+
+    bed.server.set_faults([]);
+    bed.server.reset_log();
+    let again = Command::Redeliver { reason: "it may now".into() };
+    bed.desk.change_and_tell(bed.job.id, &again).await.unwrap();
+    bed.run(JobState::Succeeded).await;
+    assert_eq!(delivered(&bed.receipt()), [(true, true), (true, false), (true, true)]);
+    assert_eq!((bed.puts("one"), bed.puts("two"), bed.puts("three")), (0, 1, 0));
+    let asked = bed.server.request_log().iter().any(|record| ["one", "three"].contains(&&record.bucket[..]));
+    assert!(!asked, "what is known to be delivered is not even looked at");
+    assert_eq!(bed.stands("two"), ["out/file"]);
+}
+
+/// The destinations have it, and the source cannot be read for those that are left: that passes, and is waited for.
+#[tokio::test]
+async fn a_source_that_is_down_is_waited_for_although_some_have_been_delivered_to() {
+    let bed = Bed::new(&route("{strip_bom: {}}", "")).await;
+    let denied = || Action::Error { code: eft_s3::Code::AccessDenied };
+    bed.server.set_faults([Fault::on(Op::UploadPart, denied()).bucket("two")]);
+    bed.run(JobState::PartiallyDelivered).await;
+    bed.server.set_faults([Fault::on(Op::GetObject, denied())]);
+    let again = Command::Redeliver { reason: "it may now".into() };
+    bed.desk.change_and_tell(bed.job.id, &again).await.unwrap();
+    let job = bed.run(JobState::Held).await;
+    assert_eq!(job.failure.unwrap().code, "source.access");
+    bed.server.set_faults([]);
+    let resume = Command::Resume { reason: "it is back".into() };
+    bed.desk.change_and_tell(bed.job.id, &resume).await.unwrap();
+    bed.run(JobState::Succeeded).await;
+    assert_eq!(delivered(&bed.receipt()), [(true, true), (true, false), (true, true)]);
+}

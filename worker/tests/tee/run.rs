@@ -1,0 +1,249 @@
+//! A run to several destinations.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use eft_domain::{
+    ByteSize, Code, Failure, Receipt, Route,
+    receipt::{DeliveryOutcome, Method, Outcome},
+    route::Profile,
+};
+use eft_fakes::pattern;
+use eft_pipeline::{
+    budget::Budget,
+    checkpoint::{Checkpoint, CheckpointStore},
+    given::Given,
+    pool::Pool,
+    port::PortResult,
+};
+use eft_s3::{Action, Config, Fault, Op, Server};
+use eft_worker::{
+    kept::CheckpointAt,
+    place::Goal,
+    run::{Done, Job, Shared},
+    s3::Clients,
+};
+use futures::{FutureExt, future::BoxFuture};
+use tokio_util::sync::CancellationToken;
+
+const MIB: usize = 1 << 20;
+const SIZE: usize = 30 * MIB + 7;
+const STAGES: &str = "stages: [{strip_bom: {}}]";
+
+/// A checkpoint as a row would hold it.
+#[derive(Clone, Default)]
+struct Shelf(Arc<Mutex<Option<Checkpoint>>>);
+
+impl Shelf {
+    fn get(&self) -> Option<Checkpoint> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl CheckpointStore for Shelf {
+    fn save<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, PortResult<()>> {
+        *self.0.lock().unwrap() = Some(checkpoint.clone());
+        async { Ok(()) }.boxed()
+    }
+
+    fn remove(&self) -> BoxFuture<'_, PortResult<()>> {
+        self.0.lock().unwrap().take();
+        async { Ok(()) }.boxed()
+    }
+}
+
+struct Bed {
+    server: Server,
+    content: Bytes,
+    shelf: Shelf,
+    stages: &'static str,
+}
+
+impl Bed {
+    fn new(stages: &'static str) -> Self {
+        let server = Server::start(Config::with_buckets(["in", "one", "two"])).unwrap();
+        let content = pattern(1, SIZE);
+        server.put_object("in", "file", content.clone());
+        server.reset_log();
+        Self { server, content, shelf: Shelf::default(), stages }
+    }
+
+    fn job(&self, destinations: &[&str]) -> Job {
+        let budget = Budget::new(64 << 20);
+        let clients = Clients::for_endpoint(&self.server.endpoint());
+        Job {
+            route: Route::parse_yaml(&format!("{{id: tee, {}}}", self.stages), Profile::Cli).unwrap(),
+            source: "s3://in/file".parse().unwrap(),
+            destinations: destinations.iter().map(|uri| Goal::new(uri.parse().unwrap())).collect(),
+            memory: Some(ByteSize::mib(48)),
+            concurrency: 3,
+            part_size: Some(ByteSize::mib(5)),
+            given: Given::default(),
+            server_copy: true,
+            run: None,
+            shared: Some(Shared { budget, pool: Pool::new(NonZeroUsize::MIN), clients }),
+            checkpoint: Some(CheckpointAt::Store(Arc::new(self.shelf.clone()), Box::new(self.shelf.get()))),
+            interval: None,
+        }
+    }
+
+    async fn run(&self, destinations: &[&str]) -> Result<Done, Failure> {
+        self.job(destinations).run(CancellationToken::new(), |_, _| ()).await
+    }
+
+    fn read(&self) -> u64 {
+        let log = self.server.request_log();
+        log.iter().filter(|record| record.op == "GetObject").map(|record| record.bytes_out).sum()
+    }
+
+    /// The object stands there once, or not at all.
+    fn assert_at(&self, bucket: &str, stands: bool) {
+        let object = self.server.get_object(bucket, "file");
+        assert!(object.as_ref().is_none_or(|object| *object == self.content), "{bucket}: other bytes");
+        assert_eq!(
+            (object.is_some(), self.server.versions(bucket, "file").len()),
+            (stands, usize::from(stands)),
+            "{bucket}"
+        );
+    }
+}
+
+fn outcomes(receipt: &Receipt) -> Vec<(DeliveryOutcome, Method)> {
+    receipt.deliveries.iter().map(|one| (one.outcome, one.method)).collect()
+}
+
+const BOTH: [&str; 2] = ["s3://one/file", "s3://two/file"];
+
+#[tokio::test]
+async fn every_destination_has_it_from_one_download() {
+    let bed = Bed::new(STAGES);
+    let done = bed.run(&BOTH).await.unwrap();
+    assert_eq!((done.receipt.outcome, done.failure), (Outcome::Succeeded, None));
+    assert_eq!(outcomes(&done.receipt), [(DeliveryOutcome::Delivered, Method::Stream); 2]);
+    let [one, two] = &done.receipt.deliveries[..] else { panic!("two") };
+    assert!(one.delivery_id != two.delivery_id && one.crc64nvme == two.crc64nvme && one.parts == 7);
+    bed.assert_at("one", true);
+    bed.assert_at("two", true);
+    assert_eq!((bed.read(), bed.server.open_uploads().len()), (SIZE as u64, 0));
+    assert!(bed.shelf.get().is_none());
+}
+
+/// S3 copies to each, and no byte passes here.
+#[tokio::test]
+async fn routes_that_look_at_no_byte_are_copied_to_every_destination() {
+    let bed = Bed::new("stages: []");
+    let done = bed.run(&BOTH).await.unwrap();
+    assert_eq!(outcomes(&done.receipt), [(DeliveryOutcome::Delivered, Method::ServerCopy); 2]);
+    bed.assert_at("one", true);
+    bed.assert_at("two", true);
+    assert_eq!(bed.read(), 0);
+}
+
+/// Of each way to fail the others have their object, and nothing of it is left behind.
+#[tokio::test]
+async fn a_destination_that_fails_costs_the_others_nothing() {
+    for stages in [STAGES, "stages: []"] {
+        for (bucket, code) in [("none", Code::DestinationMissing), ("two", Code::DestinationExists)] {
+            let bed = Bed::new(stages);
+            bed.server.put_object("two", "file", "theirs");
+            let bad = format!("s3://{bucket}/file");
+            let done = bed.run(&[&bad, BOTH[0]]).await.unwrap();
+            assert_eq!(done.failure.unwrap().code, code, "{stages}");
+            assert_eq!(done.receipt.outcome, Outcome::PartiallyDelivered);
+            let [failed, delivered] = &done.receipt.deliveries[..] else { panic!("two") };
+            assert!(failed.outcome != DeliveryOutcome::Delivered && failed.failure.is_some());
+            assert_eq!(delivered.outcome, DeliveryOutcome::Delivered);
+            bed.assert_at("one", true);
+            assert_eq!(bed.server.open_uploads().len(), 0);
+        }
+    }
+    // In the middle.
+    let bed = Bed::new(STAGES);
+    let refused =
+        Fault::on(Op::UploadPart, Action::Error { code: eft_s3::Code::AccessDenied }).bucket("two").skip(3);
+    bed.server.set_faults([refused]);
+    let done = bed.run(&BOTH).await.unwrap();
+    assert_eq!(done.failure.unwrap().code, Code::DestinationAccess);
+    assert_eq!(done.receipt.outcome, Outcome::PartiallyDelivered);
+    bed.assert_at("one", true);
+    bed.assert_at("two", false);
+    assert_eq!((bed.read(), bed.server.open_uploads().len()), (SIZE as u64, 0));
+}
+
+#[tokio::test]
+async fn each_destination_says_why_where_all_have_failed() {
+    let bed = Bed::new(STAGES);
+    bed.server.put_object("two", "file", "theirs");
+    let done = bed.run(&["s3://none/file", BOTH[1]]).await.unwrap();
+    assert_eq!(done.failure.unwrap().code, Code::DestinationMissing);
+    assert_ne!(done.receipt.outcome, Outcome::PartiallyDelivered);
+    let codes = done.receipt.deliveries.iter().map(|one| one.failure.as_ref().unwrap().known().unwrap());
+    assert_eq!(codes.collect::<Vec<_>>(), [Code::DestinationMissing, Code::DestinationExists]);
+}
+
+/// A file that breaks a rule is nowhere, and its receipt says so of each destination.
+#[tokio::test]
+async fn a_broken_file_is_nowhere() {
+    let bed = Bed::new("stages: [{validate: {utf8: {}}}]");
+    let done = bed.run(&BOTH).await.unwrap();
+    assert_eq!(done.receipt.outcome, Outcome::Rejected);
+    assert_eq!(outcomes(&done.receipt), [(DeliveryOutcome::Failed, Method::Stream); 2]);
+    bed.assert_at("one", false);
+    bed.assert_at("two", false);
+    assert_eq!(bed.server.open_uploads().len(), 0);
+}
+
+/// Killed when the one has the object and the other has not.
+#[tokio::test]
+async fn a_crash_between_two_commits_delivers_nothing_twice() {
+    for noted in [true, false] {
+        let bed = Bed::new(STAGES);
+        let never = Action::Latency { ms: 3_600_000 };
+        bed.server.set_faults([Fault::on(Op::CompleteMultipartUpload, never).bucket("two")]);
+        let moment = async {
+            let is_noted =
+                || bed.shelf.get().is_some_and(|it| it.sinks.iter().any(|sink| sink.delivered().is_some()));
+            while bed.server.get_object("one", "file").is_none() || !is_noted() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::select! {
+            () = moment => {}
+            done = bed.run(&BOTH) => panic!("it ended: {:?}", done.map(|done| done.receipt.outcome)),
+        }
+        if !noted {
+            // As if it had been killed a moment earlier.
+            let mut checkpoint = bed.shelf.get().unwrap();
+            checkpoint.sinks[0].ended = None;
+            checkpoint.sinks[0].upload = Some("gone".to_owned());
+            *bed.shelf.0.lock().unwrap() = Some(checkpoint);
+        }
+        bed.server.set_faults([]);
+        let before = bed.read();
+        let done = bed.run(&BOTH).await.unwrap();
+        assert_eq!((done.receipt.outcome, done.failure), (Outcome::Succeeded, None));
+        let [one, two] = &done.receipt.deliveries[..] else { panic!("two") };
+        assert!(one.already_delivered && !two.already_delivered, "{:?}", done.receipt.deliveries);
+        assert_eq!(one.crc64nvme, two.crc64nvme);
+        bed.assert_at("one", true);
+        bed.assert_at("two", true);
+        assert_eq!(bed.server.open_uploads().len(), 0);
+        assert!(bed.read() - before < SIZE as u64, "all of it is read again");
+        assert!(done.receipt.resumed_from.is_some() && bed.shelf.get().is_none());
+    }
+}
+
+#[tokio::test]
+async fn what_two_places_cannot_share_is_refused() {
+    let bed = Bed::new("stages: [{compress: {codec: zip}}]");
+    for (places, word) in
+        [(["s3://one/a", "s3://one/a"], "twice"), (["s3://one/a.zip", "s3://two/b.zip"], "other bytes")]
+    {
+        let failure = bed.run(&places).await.err().unwrap();
+        assert!(failure.code == Code::PlanRefused && failure.message.contains(word), "{failure}");
+    }
+}
