@@ -18,7 +18,11 @@ fn fenced(history: &[JobEvent]) -> Result<(), String> {
         if event.fence > fence {
             (owner, fence) = (&event.actor, event.fence);
         } else if event.actor != owner {
-            return Err(format!("change {} is by {}, and {owner} has the job", event.sequence, event.actor));
+            let who = &event.actor;
+            return Err(format!(
+                "change {} is by {who}, and {owner} has the job: {history:#?}",
+                event.sequence
+            ));
         }
     }
     Ok(())

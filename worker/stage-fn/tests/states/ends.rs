@@ -246,9 +246,19 @@ async fn what_may_be_better_in_a_moment_is_tried_again_and_then_held_for_longer(
     let world = World::new(route, GOOD).await;
     let (name, input) = world.started();
     let mut tries = 0;
-    let call = async |state: &str, request| {
-        tries += u32::from(state == "Transform");
-        world.call(&request).await
+    let call = async |state: &str, request| match state {
+        // What it says the first time it says every time; each takes as long as the scanner is asked again.
+        "Transform" if tries > 0 => {
+            tries += 1;
+            Err("EFT.Retry".to_owned())
+        }
+        "Transform" => {
+            tries += 1;
+            let answer = world.call(&request).await;
+            assert_eq!(answer, Err("EFT.Retry".to_owned()));
+            answer
+        }
+        _ => world.call(&request).await,
     };
     let end = world.machine.run(world.machine.start(), &name, input, call).await;
     assert_eq!((end, tries), (ended("MarkFailed"), 5));
