@@ -45,8 +45,11 @@ impl Worker {
         let claim = Command::Claim { owner, lease: self.times.lease };
         match self.desk.change_from(job, &claim).await {
             Ok(job) if job.state == JobState::Running => {
-                let job = self.desk.tell(&job).await.unwrap_or(job);
-                Ok(Claimed::Ours(Box::new(job)))
+                // Telling reads the row again. Whoever was stopped meanwhile finds the next owner's there, and must not act
+                // with his token.
+                let fence = job.fence;
+                let told = self.desk.tell(&job).await.ok().filter(|told| told.fence == fence);
+                Ok(Claimed::Ours(Box::new(told.unwrap_or(job))))
             }
             Ok(job) => Ok(self.over(&job, "worker after worker died on it").await),
             Err(ChangeError::Refused(Refused::Leased { until, .. })) => {

@@ -51,7 +51,11 @@ impl Stages {
         let claim = Command::Claim { owner: request.execution.clone(), lease: self.lease };
         match self.desk.change_from(job, &claim).await {
             Ok(job) if job.state == JobState::Running => {
-                Ok(Owned::of(self.desk.tell(&job).await.unwrap_or(job)))
+                // Telling reads the row again. Whoever was held up meanwhile finds the next owner's there, and must not act
+                // with his token.
+                let fence = job.fence;
+                let told = self.desk.tell(&job).await.ok().filter(|told| told.fence == fence);
+                Ok(Owned::of(told.unwrap_or(job)))
             }
             Ok(job) => {
                 let message = format!("job {id} is {}: owner after owner died on it", job.state);
