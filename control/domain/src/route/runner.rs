@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn what_becomes_several_objects_is_not_staged() {
         let text = "{id: r, tenant: t, match: {prefix: tenants/t/}, \
-                    stages: [{unzip: {entries: \"*.csv\"}}], \
+                    stages: [{decompress: {codec: zip, entries: \"*.csv\"}}], \
                     destinations: [{s3: {bucket: out-bucket, key: \"{entry}\"}}]}";
         let unzips = Route::parse_yaml(text, Profile::Platform).unwrap();
         assert_eq!(unzips.runner(1), Runner::Worker);
