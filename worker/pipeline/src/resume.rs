@@ -72,6 +72,8 @@ enum Left {
     Useless(Arc<dyn Upload>),
     /// Not there.
     Gone,
+    /// The sink does not say, for this reason.
+    Silent(Failure, Option<Arc<dyn Upload>>),
 }
 
 /// Take up what an earlier run has left. Uploads of it that cannot be gone on with are removed, and the run then starts
@@ -88,15 +90,16 @@ pub(crate) async fn take_up(
         return Ok(Start::afresh(sinks));
     }
     let done = checkpoint.done.as_ref();
-    let found = join_all(sinks.iter().map(|sink| find(sink, &checkpoint, done, retry))).await;
+    let left = join_all(sinks.iter().map(|sink| find(sink, &checkpoint, done, retry))).await;
+    let left = left.into_iter().collect::<Result<Vec<_>, _>>()?;
     // A sink that cannot be asked costs the others nothing.
-    let some = found.iter().any(|found| matches!(found, Ok(Left::Whole(lane)) if lane.dead.is_none()));
-    let left = found.into_iter().zip(sinks).map(|(found, sink)| match found {
-        Err(mut failure) if some && failure.code != Code::CheckpointRefused => {
-            failure.message.push_str("; an upload may be left behind there");
-            Ok(Left::Whole(Lane::given_up(sink, failure)))
+    let some = left.iter().any(|left| matches!(left, Left::Whole(lane) if lane.dead.is_none()));
+    let left = left.into_iter().zip(sinks).map(|(left, sink)| match left {
+        Left::Silent(failure, _) if !some => Err(failure),
+        Left::Silent(failure, upload) => {
+            Ok(Left::Whole(Lane { upload, ..Lane::given_up(sink, failure) }))
         }
-        found => found,
+        left => Ok(left),
     });
     let left = left.collect::<Result<Vec<_>, _>>()?;
     let whole = left.iter().any(|left| matches!(left, Left::Whole(lane) if lane.dead.is_none()))
@@ -108,7 +111,7 @@ pub(crate) async fn take_up(
             Left::Whole(Lane { upload: Some(upload), .. }) | Left::Useless(upload) => {
                 retrying(retry, |_| (), || upload.abort()).await.map_err(|error| of_sink(&error))?;
             }
-            Left::Whole(_) | Left::Gone => {}
+            Left::Whole(_) | Left::Gone | Left::Silent(..) => {}
         }
     }
     if whole {
@@ -151,8 +154,13 @@ async fn find(
         return Ok(Left::Whole(given_up(sink, saved.upload.as_deref(), failure).await));
     }
     let Some(id) = saved.upload.as_deref() else { return Ok(Left::Gone) };
-    let Some(upload) = found(retrying(retry, |_| (), || sink.reopen(id)).await)? else {
-        return Ok(Left::Gone);
+    let upload = match found(retrying(retry, |_| (), || sink.reopen(id)).await) {
+        Ok(Some(upload)) => upload,
+        Ok(None) => return Ok(Left::Gone),
+        Err(mut failure) => {
+            failure.message.push_str("; an upload may be left behind there");
+            return Ok(Left::Silent(failure, None));
+        }
     };
     let upload: Arc<dyn Upload> = Arc::from(upload);
     let Some(done) = done else {
@@ -163,10 +171,11 @@ async fn find(
     if matches!(&parts, Err(error) if error.kind == ErrorKind::Denied) {
         return Ok(Left::Useless(upload));
     }
-    Ok(match found(parts)? {
-        None => Left::Gone,
-        Some(None) => Left::Useless(upload),
-        Some(Some(acks)) => Left::Whole(Lane { upload: Some(upload), acks, ..Lane::new(sink) }),
+    Ok(match found(parts) {
+        Err(failure) => Left::Silent(failure, Some(upload)),
+        Ok(None) => Left::Gone,
+        Ok(Some(None)) => Left::Useless(upload),
+        Ok(Some(Some(acks))) => Left::Whole(Lane { upload: Some(upload), acks, ..Lane::new(sink) }),
     })
 }
 

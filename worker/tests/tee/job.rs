@@ -74,9 +74,9 @@ struct Bed {
 impl Bed {
     /// A job of a route with this text, and a worker for it.
     async fn new(route: &str) -> Self {
-        let server = Server::start(Config::with_buckets(["in", "one", "two", "three", "archive"])).unwrap();
+        let server = Server::start(Config::with_buckets(["ingest", "one", "two", "three", "archive"])).unwrap();
         let content = pattern(1, SIZE);
-        let version_id = server.put_object("in", "a/file", content.clone());
+        let version_id = server.put_object("ingest", "a/file", content.clone());
         server.reset_log();
         let clock = Clock::simulated();
         let region = Region::new(clock);
@@ -97,7 +97,7 @@ impl Bed {
         region.put_tenant(&Tenant::new("acme".parse().unwrap())).await.unwrap();
         region.put_route(&route, None).await.unwrap();
         let arrived = Arrived {
-            arrival: Arrival { bucket: "in".into(), key: "a/file".into(), version_id },
+            arrival: Arrival { bucket: "ingest".into(), key: "a/file".into(), version_id },
             size: SIZE as u64,
             etag: None,
             at: clock.now(),

@@ -65,9 +65,9 @@ struct Bed {
 
 impl Bed {
     fn new(stages: &'static str) -> Self {
-        let server = Server::start(Config::with_buckets(["in", "one", "two"])).unwrap();
+        let server = Server::start(Config::with_buckets(["ingest", "one", "two"])).unwrap();
         let content = pattern(1, SIZE);
-        server.put_object("in", "file", content.clone());
+        server.put_object("ingest", "file", content.clone());
         server.reset_log();
         Self { server, content, shelf: Shelf::default(), stages }
     }
@@ -77,7 +77,7 @@ impl Bed {
         let clients = Clients::for_endpoint(&self.server.endpoint());
         Job {
             route: Route::parse_yaml(&format!("{{id: tee, {}}}", self.stages), Profile::Cli).unwrap(),
-            source: "s3://in/file".parse().unwrap(),
+            source: "s3://ingest/file".parse().unwrap(),
             destinations: destinations.iter().map(|uri| Goal::new(uri.parse().unwrap())).collect(),
             memory: Some(ByteSize::mib(48)),
             concurrency: 3,

@@ -220,5 +220,5 @@ async fn whatever_happens_to_one_sink_the_other_has_the_object() {
         kills += killed;
     }
     println!("{SEEDS} seeds, {kills} kills, the other sink given up {given_up} times");
-    assert!(kills > SEEDS && given_up > 10, "{kills} kills, {given_up} given up");
+    assert!(kills > SEEDS / 2 && given_up > 10, "{kills} kills, {given_up} given up");
 }
