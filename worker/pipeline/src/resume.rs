@@ -96,9 +96,7 @@ pub(crate) async fn take_up(
     let some = left.iter().any(|left| matches!(left, Left::Whole(lane) if lane.dead.is_none()));
     let left = left.into_iter().zip(sinks).map(|(left, sink)| match left {
         Left::Silent(failure, _) if !some => Err(failure),
-        Left::Silent(failure, upload) => {
-            Ok(Left::Whole(Lane { upload, ..Lane::given_up(sink, failure) }))
-        }
+        Left::Silent(failure, upload) => Ok(Left::Whole(Lane { upload, ..Lane::given_up(sink, failure) })),
         left => Ok(left),
     });
     let left = left.collect::<Result<Vec<_>, _>>()?;

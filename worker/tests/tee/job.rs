@@ -74,7 +74,8 @@ struct Bed {
 impl Bed {
     /// A job of a route with this text, and a worker for it.
     async fn new(route: &str) -> Self {
-        let server = Server::start(Config::with_buckets(["ingest", "one", "two", "three", "archive"])).unwrap();
+        let server =
+            Server::start(Config::with_buckets(["ingest", "one", "two", "three", "archive"])).unwrap();
         let content = pattern(1, SIZE);
         let version_id = server.put_object("ingest", "a/file", content.clone());
         server.reset_log();
