@@ -78,7 +78,7 @@ mod tests {
     fn what_becomes_several_objects_is_not_staged() {
         let text = "{id: r, tenant: t, match: {prefix: tenants/t/}, \
                     stages: [{decompress: {codec: zip, entries: \"*.csv\"}}], \
-                    destinations: [{s3: {bucket: out-bucket, key: \"{entry}\"}}]}";
+                    destinations: [{s3: {bucket: out-bucket, key: \"{name}\"}}]}";
         let unzips = Route::parse_yaml(text, Profile::Platform).unwrap();
         assert_eq!(unzips.runner(1), Runner::Worker);
         assert!(unzips.refuses_steps(1).unwrap().contains("several"));
