@@ -223,6 +223,7 @@ async fn a_crash_between_two_commits_delivers_nothing_twice() {
             *bed.shelf.0.lock().unwrap() = Some(checkpoint);
         }
         bed.server.set_faults([]);
+        let before = bed.read();
         let done = bed.run(&BOTH).await.unwrap();
         assert_eq!((done.receipt.outcome, done.failure), (Outcome::Succeeded, None));
         let [one, two] = &done.receipt.deliveries[..] else { panic!("two") };
@@ -231,6 +232,8 @@ async fn a_crash_between_two_commits_delivers_nothing_twice() {
         bed.assert_at("one", true);
         bed.assert_at("two", true);
         assert_eq!(bed.server.open_uploads().len(), 0);
+        // The file is smaller than an interval, which is twice the memory at least: at most all of it, and once.
+        assert!(bed.read() - before <= SIZE as u64, "more than an interval is read again");
         assert!(done.receipt.resumed_from.is_some() && bed.shelf.get().is_none());
     }
 }
