@@ -5,8 +5,10 @@ signal to the group ends all of it; and it is ended by its id when the command h
 """
 
 import contextlib
+import ctypes
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -48,6 +50,25 @@ def end(process):
         process.wait()
 
 
+def adopt_orphans():
+    """Makes this process the parent of what MiniStack leaves behind (it runs Lambda functions as its children)."""
+    pr_set_child_subreaper = 36  # linux/prctl.h
+    if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def end_orphans():
+    """Ends every child that is left, by its id, and reaps it; a child of a child comes to us when that is reaped."""
+    while True:
+        for task in pathlib.Path("/proc/self/task").iterdir():
+            for pid in (task / "children").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)  # Ours and not yet reaped: the id is nobody else's.
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
 def start(folder, log):
     """A process that answers, and its endpoint; none if it ended by itself."""
     port = free_port()
@@ -84,6 +105,7 @@ def start(folder, log):
 @contextlib.contextmanager
 def ministack():
     """Starts it on a free port; ends it, by its id, whatever happens."""
+    adopt_orphans()
     log_path = eft.HOME / "ministack.log"
     with tempfile.TemporaryDirectory() as folder, log_path.open("w") as log:
         for _ in range(STARTS):
@@ -96,6 +118,7 @@ def ministack():
             yield endpoint
         finally:
             end(process)
+            end_orphans()
 
 
 def main():

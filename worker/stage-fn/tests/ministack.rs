@@ -119,9 +119,18 @@ impl Platform {
         panic!("job {id} does not end: {last:?}; executions: {:?}", self.executions().await);
     }
 
+    /// All executions with how they ended. The last state tells the ledger before its execution
+    /// ends, so a row that is terminal does not say that the execution is.
     async fn executions(&self) -> Vec<(String, String)> {
-        let list = self.clients.sfn.list_executions().state_machine_arn(&self.machine).send().await.unwrap();
-        list.executions.into_iter().map(|it| (it.name, it.status.as_str().to_owned())).collect()
+        for _ in 0..300 {
+            let list = self.clients.sfn.list_executions().state_machine_arn(&self.machine);
+            let executions = list.send().await.unwrap().executions;
+            if executions.iter().all(|it| it.status.as_str() != "RUNNING") {
+                return executions.into_iter().map(|it| (it.name, it.status.as_str().to_owned())).collect();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("executions do not end");
     }
 }
 
