@@ -55,21 +55,7 @@ impl Router {
             CompleteWhen::Quiet(seconds) => {
                 self.quiet(seen, since, Duration::from_secs((*seconds).into())).await
             }
-            CompleteWhen::ControlFile(suffix) => {
-                // A name that is too long for S3 is there never.
-                let control = format!("{}{suffix}", seen.key).parse();
-                let is_there = match &control {
-                    Ok(control) => self.objects.head(&seen.bucket, control, None).await?.is_some(),
-                    Err(_) => false,
-                };
-                if is_there {
-                    return Ok(Completeness::Whole);
-                }
-                Ok(Completeness::wait(
-                    format!("its control file `{}{suffix}` is not there", seen.key),
-                    ASK_AGAIN,
-                ))
-            }
+            CompleteWhen::ControlFile(suffix) => self.controlled(seen, suffix).await,
             CompleteWhen::TransferEvent => {
                 if self.is_reported(seen).await? {
                     return Ok(Completeness::Whole);
@@ -77,6 +63,41 @@ impl Router {
                 Ok(Completeness::wait("its transfer was not reported as complete", ASK_AGAIN))
             }
         }
+    }
+
+    /// Control files are left lying, and so are files whose upload was cut: a control file is of what was the latest version
+    /// of its file when it was written.
+    async fn controlled(&self, seen: &Sighting, suffix: &str) -> StoreResult<Completeness> {
+        let (bucket, name) = (&seen.bucket, format!("{}{suffix}", seen.key));
+        let control = match name.parse() {
+            Ok(control) => self.objects.head(bucket, &control, None).await?,
+            // A name that is too long for S3 is there never.
+            Err(_) => None,
+        };
+        let Some(control) = control else {
+            return Ok(Completeness::wait(format!("its control file `{name}` is not there"), ASK_AGAIN));
+        };
+        // Nothing will change what was superseded.
+        let for_good = self.desk.retention.0;
+        let gone = || Completeness::wait("it was deleted before its control file was seen", for_good);
+        let Some(latest) = self.objects.head(bucket, &seen.key, None).await? else { return Ok(gone()) };
+        let this = match (latest.version_id == seen.version_id, seen.version_id.parse()) {
+            (false, _) if latest.modified <= control.modified => {
+                let reason =
+                    format!("superseded by version {} before its control file came", latest.version_id);
+                return Ok(Completeness::wait(reason, for_good));
+            }
+            (false, Ok(version)) => self.objects.head(bucket, &seen.key, Some(&version)).await?,
+            _ => Some(latest),
+        };
+        Ok(match this {
+            Some(this) if this.modified <= control.modified => Completeness::Whole,
+            Some(_) => Completeness::wait(
+                format!("its control file `{name}` is older than it, and of another"),
+                ASK_AGAIN,
+            ),
+            None => gone(),
+        })
     }
 
     async fn quiet(&self, seen: &Sighting, since: Millis, time: Duration) -> StoreResult<Completeness> {

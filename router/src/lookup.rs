@@ -4,8 +4,9 @@ use aws_sdk_s3::{
     Client,
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     operation::head_object::HeadObjectError,
+    primitives::DateTime,
 };
-use eft_domain::{BucketName, ObjectKey, VersionId};
+use eft_domain::{BucketName, Millis, ObjectKey, VersionId};
 use eft_store::{StoreError, StoreErrorKind, StoreResult};
 use futures::{FutureExt, future::BoxFuture};
 
@@ -21,6 +22,8 @@ pub struct Found {
     pub size: u64,
     /// The ETag, without quotes.
     pub etag: Option<String>,
+    /// When it was written, to the second; of one that was sent in parts, when that was begun.
+    pub modified: Millis,
 }
 
 /// Looks at objects without reading them.
@@ -53,6 +56,7 @@ impl Objects for S3Objects {
                     version_id: found.version_id.unwrap_or_else(|| NULL_VERSION.to_owned()),
                     size: found.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
                     etag: found.e_tag.map(|etag| etag.trim_matches('"').to_owned()),
+                    modified: Millis(millis(found.last_modified.as_ref())),
                 })),
                 Err(error) if is_gone(&error) => Ok(None),
                 Err(error) => Err(s3_error(&format!("HEAD s3://{bucket}/{key}"), &error)),
@@ -60,6 +64,10 @@ impl Objects for S3Objects {
         }
         .boxed()
     }
+}
+
+fn millis(at: Option<&DateTime>) -> u64 {
+    at.and_then(|at| at.to_millis().ok()).and_then(|at| u64::try_from(at).ok()).unwrap_or_default()
 }
 
 /// Not there; a delete marker asked for by its version answers 405 and has no body that says why.

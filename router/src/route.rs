@@ -144,7 +144,7 @@ pub struct Sighting {
 
 impl Sighting {
     pub(crate) fn found(bucket: &BucketName, logical: &str, key: &ObjectKey, found: Found) -> Self {
-        let Found { version_id, size, etag } = found;
+        let Found { version_id, size, etag, .. } = found;
         Self { bucket: bucket.clone(), logical: logical.to_owned(), key: key.clone(), version_id, size, etag }
     }
 }
@@ -240,7 +240,14 @@ impl Router {
         let Created { bucket, key, version_id, etag, size, .. } = event;
         let found = match (version_id, size) {
             (Some(version), Some(size)) => {
-                Some(Found { version_id: version.to_string(), size: *size, etag: etag.clone() })
+                return Ok(Some(Sighting {
+                    bucket: bucket.clone(),
+                    logical: logical.to_owned(),
+                    key: key.clone(),
+                    version_id: version.to_string(),
+                    size: *size,
+                    etag: etag.clone(),
+                }));
             }
             // Without a version this is the latest: where it is newer than the event, the sweep finds the one of the event.
             (version, _) => self.objects.head(bucket, key, version.as_ref()).await?.map(|found| Found {

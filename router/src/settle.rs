@@ -67,7 +67,17 @@ impl Router {
         trace: Option<&str>,
     ) -> Result<Outcome, RouteError> {
         match self.choose(table, seen.key.as_str()).await? {
-            Choice::Taken(route, tenant) => self.take(&route, tenant, seen, trace).await,
+            Choice::Taken(route, tenant) => {
+                let others = |other: &Route| {
+                    other.effective_id() != route.effective_id()
+                        && other.matches.as_ref().is_some_and(|it| it.takes(seen.key.as_str()))
+                };
+                // An event that comes again, after a route was put before the one that took the file.
+                if let Some(job) = self.taken_by(table, &seen.arrival(), others).await? {
+                    return self.again(job).await;
+                }
+                self.take(&route, tenant, seen, trace).await
+            }
             Choice::None(reason) => {
                 if let Some(job) = self.taken_before(table, &seen.arrival()).await? {
                     return Ok(Outcome::known(job));
@@ -272,8 +282,18 @@ impl Router {
         table: &RouteTable,
         arrival: &Arrival,
     ) -> Result<Option<Job>, RouteError> {
+        self.taken_by(table, arrival, |_| true).await
+    }
+
+    /// The same of some of the tenant's routes: each costs a read of the ledger.
+    async fn taken_by(
+        &self,
+        table: &RouteTable,
+        arrival: &Arrival,
+        asked: impl Fn(&Route) -> bool,
+    ) -> Result<Option<Job>, RouteError> {
         let Some(tenant) = RouteTable::tenant_of(&arrival.key) else { return Ok(None) };
-        let own = table.routes().filter(|route| route.tenant.as_ref() == Some(&tenant));
+        let own = table.routes().filter(|route| route.tenant.as_ref() == Some(&tenant) && asked(route));
         for route in own {
             if let Some(job) = self.desk.ledger.get(JobId::of(&route.effective_id(), arrival)).await? {
                 return Ok(Some(job));

@@ -138,6 +138,22 @@ async fn what_a_route_has_taken_is_not_taken_again_when_the_route_is_moved() {
     assert_eq!(world.region.jobs().len(), 1);
 }
 
+/// A message out of the dead letters, after a route was put before the one that has delivered its file.
+#[tokio::test(start_paused = true)]
+async fn what_a_route_has_taken_is_not_taken_again_by_a_newer_one() {
+    let world = world().await;
+    world.route(route("all", "acme", "")).await;
+    let event = world.s3.put("tenants/acme/in/a", "v1", 5);
+    world.ingest(event.clone()).await;
+    world.work().await;
+    world.route(route("in", "acme", "in/")).await;
+    assert_eq!(world.ingest(event).await.what, What::Known);
+    assert_eq!(world.region.jobs().len(), 1);
+    let next = world.s3.put("tenants/acme/in/a", "v2", 5);
+    let job = world.ingest(next).await.job.unwrap();
+    assert_eq!(job.route.unwrap().id.as_str(), "in", "what comes now is the newer one's");
+}
+
 #[tokio::test(start_paused = true)]
 async fn limits_and_empty_files_end_the_job_before_it_begins() {
     let world = world().await;
@@ -220,6 +236,35 @@ async fn a_control_file_completes_its_file_in_either_order() {
         assert_eq!((world.job().arrival.version_id.as_str(), world.job().state), ("v1", JobState::Accepted));
         assert_eq!(world.work().await.len(), 1);
     }
+}
+
+/// Yesterday's control file lies there, and today's session is cut: neither what it left behind nor what is superseded is
+/// routed, however often it is looked at.
+#[tokio::test(start_paused = true)]
+async fn a_control_file_completes_no_version_but_its_own() {
+    let world = world().await;
+    world.route(when("control_file(\".done\")", route("control", "acme", ""))).await;
+    let first = world.s3.put("tenants/acme/a", "v1", 5);
+    let done = world.s3.put("tenants/acme/a.done", "c1", 0);
+    world.ingest(first).await;
+    world.ingest(done.clone()).await;
+    advance(HOUR * 24).await;
+    let cut = world.s3.put("tenants/acme/a", "v2", 3);
+    let cut = world.ingest(cut).await;
+    assert_eq!(cut.what, What::Incomplete);
+    let reason = cut.job.as_ref().unwrap().reason.clone().unwrap();
+    assert!(reason.contains("is older than it"), "{reason}");
+    assert_eq!(world.ingest(done).await.what, What::Known, "its event comes again");
+    advance(HOUR).await;
+    let whole = world.s3.put("tenants/acme/a", "v3", 5);
+    let done = world.s3.put("tenants/acme/a.done", "c2", 0);
+    assert_eq!(world.ingest(done).await.what, What::Accepted);
+    assert_eq!(world.ingest(whole).await.what, What::Known);
+    let cut = world.router.recheck(cut.job.unwrap()).await.unwrap();
+    assert_eq!(cut.what, What::Incomplete, "{:?}", cut.job);
+    let mut done = world.work().await.len();
+    done += world.region.jobs().iter().filter(|job| job.state == JobState::Incomplete).count();
+    assert_eq!((done, world.region.jobs().len()), (3, 3), "two are run, one waits");
 }
 
 #[tokio::test(start_paused = true)]

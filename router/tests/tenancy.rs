@@ -8,12 +8,18 @@ use std::sync::Arc;
 
 use eft_domain::{
     JobState, Route, Tenant,
-    message::Ingest,
-    route::{Match, Profile, RouteTable},
+    message::{Ingest, RunRequest, WorkMessage},
+    route::{Executor, Match, Profile, RouteTable},
     tenant::Output,
 };
 use eft_router::What;
-use eft_store::{Catalog, admission::admit_route};
+use eft_store::{
+    Catalog, Dispatch, StoreError, StoreErrorKind, StoreResult, admission::admit_route, memory::Region,
+};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use kit::{World, route};
 
 async fn two() -> World {
@@ -154,4 +160,35 @@ async fn ten_thousand_jobs_of_one_tenant_do_not_delay_ten_of_another() {
         groups += 1;
     }
     assert_eq!(groups, 60);
+}
+
+/// Queues in which the state machine is not there.
+struct NoMachine(Region);
+
+impl Dispatch for NoMachine {
+    fn send<'a>(&'a self, message: &'a WorkMessage, group: &'a str) -> BoxFuture<'a, StoreResult<()>> {
+        self.0.send(message, group)
+    }
+
+    fn start<'a>(&'a self, _: &'a RunRequest) -> BoxFuture<'a, StoreResult<()>> {
+        ready(Err(StoreError::new(StoreErrorKind::Permanent, "there is no such state machine"))).boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_cannot_be_sent_is_in_nobodys_way() {
+    let mut world = two().await;
+    world.router.desk.dispatch = Arc::new(NoMachine(world.region.clone()));
+    world.route(Route { executor: Executor::Steps, ..route("small", "acme", "small/") }).await;
+    world.route(route("large", "acme", "large/")).await;
+    world.route(route("other", "globex", "")).await;
+    for key in ["tenants/acme/small/a", "tenants/acme/large/a", "tenants/globex/a"] {
+        let event = Ingest::Created(world.s3.put(key, "v1", 5));
+        world.router.ingest(&event, None).await.unwrap();
+    }
+    let tenants = ["acme", "globex"].map(|tenant| tenant.parse().unwrap());
+    let error = world.router.desk.release(&tenants).await.unwrap_err();
+    assert!(error.to_string().contains("no such state machine"), "{error}");
+    let sent = std::iter::from_fn(|| world.region.take_work()).count();
+    assert_eq!(sent, 2, "the job after it, and the other tenant's, are in their queue");
 }

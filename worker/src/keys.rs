@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use eft_domain::TenantId;
 use eft_pipeline::{
     keys::{Keys, MAX_KEY_BYTES, SecretBytes},
     port::{ErrorKind, PortError, PortResult},
@@ -22,6 +23,8 @@ const MAX_PASSPHRASE: usize = 4 << 10;
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// Whose keys they are, where the folder holds those of several.
+    tenant: Option<TenantId>,
     /// What the environment says of a variable.
     environment: fn(&str) -> Option<String>,
 }
@@ -29,16 +32,27 @@ pub struct Folder {
 impl Folder {
     /// The keys in a folder; `environment` is asked for [`Folder::variable`] where there is no `NAME.pass`.
     pub fn new(path: PathBuf, environment: fn(&str) -> Option<String>) -> Self {
-        Self { path, environment }
+        Self { path, tenant: None, environment }
     }
 
-    /// The variable with the passphrase of a key: `EFT_PASSPHRASE_` and the name in capitals, `_` for all else.
-    pub fn variable(name: &str) -> String {
+    /// The keys of one tenant, in the folder of its name, where a route of no other looks; in the variables of their
+    /// passphrases its name stands before the key's.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: &TenantId) -> Self {
+        Self { path: self.path.join(tenant.as_str()), tenant: Some(tenant.clone()), ..self.clone() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The variable with the passphrase of a key: `EFT_PASSPHRASE_`, the tenant's name and `__` where there is one, and the
+    /// key's name; in capitals, `_` for all that is neither letter nor digit.
+    pub fn variable(&self, name: &str) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-        name.chars().map(plain).fold("EFT_PASSPHRASE_".to_owned(), |mut all, c| {
-            all.push(c);
-            all
-        })
+        let tenant = self.tenant.iter().flat_map(|tenant| tenant.as_str().chars().chain("__".chars()));
+        "EFT_PASSPHRASE_".chars().chain(tenant.chain(name.chars()).map(plain)).collect()
     }
 
     fn key(&self, name: &str) -> PortResult<Bytes> {
@@ -55,7 +69,7 @@ impl Folder {
     fn passphrase(&self, name: &str) -> PortResult<Option<String>> {
         let path = self.path.join(format!("{name}.pass"));
         let Some(bytes) = read(&path, MAX_PASSPHRASE)? else {
-            return Ok((self.environment)(&Self::variable(name)));
+            return Ok((self.environment)(&self.variable(name)));
         };
         let text = String::from_utf8(bytes)
             .map_err(|_| PortError::new(ErrorKind::Permanent, format!("{} is not UTF-8", path.display())))?;
@@ -92,7 +106,8 @@ mod tests {
     use super::*;
 
     fn environment(name: &str) -> Option<String> {
-        (name == "EFT_PASSPHRASE_OURS_2026").then(|| "from the environment".to_owned())
+        let known = ["EFT_PASSPHRASE_OURS_2026", "EFT_PASSPHRASE_GLOBEX__OURS_2026"];
+        known.contains(&name).then(|| format!("from {name}"))
     }
 
     fn secret(folder: &Folder, name: &str) -> PortResult<SecretBytes> {
@@ -111,12 +126,30 @@ mod tests {
         let ours = secret(&keys, "ours-2026").unwrap();
         assert_eq!(
             (&ours.key[..], ours.passphrase.as_deref()),
-            (&b"armored"[..], Some("from the environment"))
+            (&b"armored"[..], Some("from EFT_PASSPHRASE_OURS_2026"))
         );
         assert_eq!(secret(&keys, "acme").unwrap().passphrase.as_deref(), Some("sesame"));
         let missing = secret(&keys, "nobody").unwrap_err();
         assert_eq!(missing.kind, ErrorKind::NotFound);
         assert!(missing.message.starts_with("neither nobody.asc nor nobody.pgp is in "), "{missing}");
+    }
+
+    #[test]
+    fn a_tenant_has_its_own_keys_and_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        for (place, key) in [("", "of the platform"), ("acme", "of acme"), ("globex", "of globex")] {
+            let place = folder.path().join(place);
+            std::fs::create_dir_all(&place).unwrap();
+            std::fs::write(place.join("ours-2026.asc"), key).unwrap();
+        }
+        std::fs::write(folder.path().join("acme/only.asc"), "acme's alone").unwrap();
+        let all = Folder::new(folder.path().to_owned(), environment);
+        let [acme, globex] = ["acme", "globex"].map(|tenant| all.of_tenant(&tenant.parse().unwrap()));
+        let of = |keys: &Folder| secret(keys, "ours-2026").map(|it| (it.key, it.passphrase)).unwrap();
+        assert_eq!(of(&acme), ("of acme".into(), None));
+        let passphrase = "from EFT_PASSPHRASE_GLOBEX__OURS_2026".to_owned();
+        assert_eq!(of(&globex), ("of globex".into(), Some(passphrase)));
+        assert_eq!(secret(&globex, "only").unwrap_err().kind, ErrorKind::NotFound);
     }
 
     #[test]

@@ -4,11 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use clap::Args;
 use eft_domain::{Actor, ByteSize, Code, Failure};
-use eft_pipeline::{
-    budget::Budget,
-    keys::{Keys, NoKeys},
-    pool::Pool,
-};
+use eft_pipeline::{budget::Budget, pool::Pool};
 use eft_store::{
     Buckets, Desk,
     aws::{Clients, Settings, sdk_config},
@@ -52,7 +48,8 @@ pub(crate) struct Service {
     /// the memory asks for it].
     #[arg(long, value_name = "SIZE")]
     checkpoint_interval: Option<ByteSize>,
-    /// A folder with what routes name: secrets in NAME.key, OpenPGP keys in NAME.asc or NAME.pgp.
+    /// A folder with a folder for each tenant, with what its routes name: secrets in NAME.key, OpenPGP keys in NAME.asc or
+    /// NAME.pgp, the passphrase of a secret key in NAME.pass or in EFT_PASSPHRASE_TENANT__NAME.
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
     /// Where the clamd of routes that scan listens [default: what EFT_SCANNER says].
@@ -135,10 +132,6 @@ impl Service {
     }
 
     fn engine(&self, buckets: &Buckets, clients: S3Clients) -> Result<Engine, Failure> {
-        let keys: Box<dyn Keys> = match &self.keys {
-            Some(folder) => Box::new(Folder::new(folder.clone(), variable)),
-            None => Box::new(NoKeys),
-        };
         let share = self.memory.bytes() / u64::from(self.slots);
         let named = buckets.iter().map(|(logical, here)| (logical.to_owned(), here.to_string()));
         Ok(Engine {
@@ -152,8 +145,7 @@ impl Service {
             interval: self.checkpoint_interval,
             buckets: named.collect::<BTreeMap<_, _>>(),
             archive: variable("EFT_ARCHIVE_BUCKET"),
-            keys,
-            secrets: self.keys.clone(),
+            keys: self.keys.clone().map(|folder| Folder::new(folder, variable)),
             scanner: scanner(self.scanner.clone())?,
             signing: SigningKey::load_or_create(&key_path()?)?,
         })

@@ -204,6 +204,9 @@ codes! {
     /// Worker after worker died on it.
     RunCrashed = "run.crashed", Failed,
         "look into the logs of the workers that died (memory, a defect of ours) and replay the job when it is mended";
+    /// It does not end within the time that a message can be held, and nothing of it is kept for another run.
+    RunTooLong = "run.too_long", Failed,
+        "give it a larger worker, or a route whose stages can be resumed or that makes one object, and replay the job";
     /// Stopped by its user; nothing is left behind.
     Interrupted = "interrupted", Interrupted,
         "start it again when wanted";

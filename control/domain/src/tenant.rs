@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketName, Route, TenantId, route::Destination};
+use crate::{
+    BucketName, ObjectUri, Route, TenantId,
+    route::{Destination, StageSpec},
+};
 
 /// A tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +87,17 @@ impl Tenant {
                 self.id
             ));
         }
+        for (at, stage) in route.stages.iter().enumerate() {
+            let StageSpec::Concat(concat) = stage else { continue };
+            // Objects of a manifest come from its own folder, which is the tenant's, unless this names another.
+            if let Some(within) = concat.within.as_deref().filter(|within| !Self::is_own_folder(within, &own))
+            {
+                faults.push(format!(
+                    "stages[{at}].concat.within: tenant {} may read `s3://<bucket>/{own}…`, and not {within}",
+                    self.id
+                ));
+            }
+        }
         for (at, destination) in route.destinations.iter().enumerate() {
             let Destination::S3(s3) = destination;
             // Only what stands before the first placeholder is certain; `../` is nothing special in a key.
@@ -99,6 +113,12 @@ impl Tenant {
             }
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// Whether a folder of S3, in whatever bucket, is one of those that start with `own`.
+    fn is_own_folder(within: &str, own: &str) -> bool {
+        let object = format!("{within}x").parse();
+        matches!(object, Ok(ObjectUri::S3 { key, .. }) if key.as_str().starts_with(own))
     }
 
     fn outputs_shown(&self) -> String {
@@ -119,6 +139,25 @@ mod tests {
              destinations: [{{s3: {{bucket: {bucket}, key: \"{key}\", on_existing: fail}}}}]}}"
         );
         Route::parse_yaml(&text, Profile::Platform).unwrap()
+    }
+
+    #[test]
+    fn a_manifest_names_nobody_elses_objects() {
+        let mut acme = Tenant::new("acme".parse().unwrap());
+        acme.outputs = vec![Output { bucket: "out".parse().unwrap(), prefix: String::new() }];
+        let concat = |within: &str| {
+            let mut route = route("acme", "tenants/acme/in/", "out", "x");
+            let text = format!("{{stages: [{{concat: {{within: \"{within}\"}}}}]}}");
+            route.stages = Route::parse_yaml(&text, Profile::Cli).unwrap().stages;
+            acme.admit(&route)
+        };
+        assert_eq!(concat("s3://ingest/tenants/acme/parts/"), Ok(()));
+        for bad in
+            ["s3://ingest/tenants/globex/", "s3://ingest/tenants/acme2/", "s3://ingest/", "/keys/", "/"]
+        {
+            let faults = concat(bad).unwrap_err().join("\n");
+            assert!(faults.starts_with("stages[0].concat.within: ") && faults.ends_with(bad), "{faults}");
+        }
     }
 
     #[test]

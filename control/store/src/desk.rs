@@ -229,7 +229,7 @@ impl Desk {
     /// Put jobs of these tenants into queues, as far as each has room; returns how many.
     ///
     /// # Errors
-    /// Ledger, catalog or queue were not reached; what was not sent waits.
+    /// Ledger, catalog or queue were not reached, the first such error; what could be sent was, and the rest waits.
     pub async fn release(&self, tenants: &[TenantId]) -> Result<usize, ChangeError> {
         self.release_with(tenants, &[]).await
     }
@@ -269,16 +269,24 @@ impl Desk {
             let load = self.ledger.load(id, tenant.max_jobs).await?;
             shares.push(Share { tenant, waiting, load });
         }
-        let mut sent = 0;
+        let (mut sent, mut failed) = (0, None);
         for id in admission::order(&shares) {
-            let Some(job) = self.ledger.get(id).await? else { continue };
-            // The list is late: it may have been sent since.
-            if job.state == JobState::Accepted && job.sent_at.is_none() {
-                self.send(&job).await?;
-                sent += 1;
+            // One that cannot be sent is in nobody's way.
+            match self.send_once(id).await {
+                Ok(is_sent) => sent += usize::from(is_sent),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        Ok(sent)
+        failed.map_or(Ok(sent), Err)
+    }
+
+    async fn send_once(&self, id: JobId) -> Result<bool, ChangeError> {
+        let job = self.ledger.get(id).await?;
+        // The list is late: it may have been sent since.
+        let Some(job) = job.filter(|job| job.state == JobState::Accepted && job.sent_at.is_none()) else {
+            return Ok(false);
+        };
+        self.send(&job).await.map(|_| true)
     }
 }
 

@@ -87,6 +87,7 @@ impl Objects for FakeS3 {
                 version_id: found.id.clone(),
                 size: found.size,
                 etag: found.etag.clone(),
+                modified: found.at,
             }))
         }
         .boxed()
@@ -145,7 +146,15 @@ impl World {
     /// Indexes show a write this much later.
     pub fn with_lag(lag: Duration) -> Self {
         let clock = Clock::simulated();
-        let region = Region::new(clock).index_lag(lag);
+        Self::of(Region::new(clock).index_lag(lag), clock)
+    }
+
+    /// Another region, with buckets of its own.
+    pub fn peer(&self) -> Self {
+        Self::of(self.region.peer(), self.router.desk.clock)
+    }
+
+    fn of(region: Region, clock: Clock) -> Self {
         let refuses = Refuses::default();
         let (desk, s3) = (desk(&region, clock, &refuses), FakeS3 { objects: Arc::default(), clock });
         let buckets = Buckets::parse(&format!("ingest={BUCKET}")).unwrap();

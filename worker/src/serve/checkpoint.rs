@@ -23,13 +23,16 @@ pub struct Owned {
     fence: u64,
     row: Mutex<Job>,
     lost: AtomicBool,
+    /// It has come further since it was claimed.
+    advanced: AtomicBool,
     /// As it is seen from outside.
     pub watched: Watched,
 }
 
 impl Owned {
     pub(super) fn new(desk: Desk, job: Job, watched: Watched) -> Self {
-        Self { desk, fence: job.fence, row: Mutex::new(job), lost: AtomicBool::new(false), watched }
+        let [lost, advanced] = [false; 2].map(AtomicBool::new);
+        Self { desk, fence: job.fence, row: Mutex::new(job), lost, advanced, watched }
     }
 
     /// The owner's token.
@@ -45,6 +48,11 @@ impl Owned {
     /// Whether the ledger has said that it is not ours any more.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Relaxed)
+    }
+
+    /// Whether the next owner would go on from further than we did.
+    pub(super) fn has_advanced(&self) -> bool {
+        self.advanced.load(Relaxed)
     }
 
     /// The checkpoint of the pass with this number, and what an earlier owner has left of it in the row.
@@ -66,20 +74,9 @@ impl Owned {
         LedgerCheckpoint::open(self, text, at, passed)
     }
 
-    /// The receipt of an earlier attempt of this very run, which ended without all that was asked of it.
-    ///
-    /// # Errors
-    /// `checkpoint.unavailable`: it was not to be read, and what stands already must not be delivered again.
+    /// As [`earlier`].
     pub(super) async fn earlier(&self) -> Result<Option<SignedReceipt>, Failure> {
-        let job = self.job().await;
-        if job.receipt.is_none_or(|key| key.generation != job.generation) {
-            return Ok(None);
-        }
-        let unread = |why: &dyn std::fmt::Display| {
-            Failure::new(Code::CheckpointUnavailable, format!("the receipt of the attempt before: {why}"))
-        };
-        let text = self.desk.receipt(&job).await.map_err(|error| unread(&error))?;
-        text.map(|text| SignedReceipt::parse(&text)).transpose().map_err(|error| unread(&error))
+        earlier(&self.desk, &self.job().await).await
     }
 
     /// Ask for a change.
@@ -102,6 +99,21 @@ impl Owned {
             }
         }
     }
+}
+
+/// The receipt of an earlier attempt of this very run, which ended without all that was asked of it.
+///
+/// # Errors
+/// `checkpoint.unavailable`: it was not to be read, and what stands already must not be delivered again.
+pub async fn earlier(desk: &Desk, job: &Job) -> Result<Option<SignedReceipt>, Failure> {
+    if job.receipt.is_none_or(|key| key.generation != job.generation) {
+        return Ok(None);
+    }
+    let unread = |why: &dyn std::fmt::Display| {
+        Failure::new(Code::CheckpointUnavailable, format!("the receipt of the attempt before: {why}"))
+    };
+    let text = desk.receipt(job).await.map_err(|error| unread(&error))?;
+    text.map(|text| SignedReceipt::parse(&text)).transpose().map_err(|error| unread(&error))
 }
 
 /// Whether an error says that the job is not ours any more.
@@ -176,14 +188,16 @@ impl CheckpointStore for LedgerCheckpoint {
             let text = serde_json::to_string(&place)
                 .map_err(|error| PortError::new(ErrorKind::Permanent, format!("checkpoint: {error}")))?;
             let parts = reached(checkpoint);
+            let advanced = parts > self.parts.load(Relaxed);
             let save = Command::Save {
                 fence: self.owned.fence,
                 checkpoint: text,
-                advanced: parts > self.parts.load(Relaxed),
+                advanced,
                 publishing: checkpoint.publishing.is_some(),
             };
             self.owned.ask(&save).await.map_err(|error| port_error(&error))?;
             self.owned.watched.pulse().metrics.checkpoints.add(1);
+            self.owned.advanced.fetch_or(advanced, Relaxed);
             self.parts.store(parts, Relaxed);
             self.removed.store(false, Relaxed);
             Ok(())

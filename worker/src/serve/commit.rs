@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use eft_domain::{
-    Command, Failure, Job,
+    Code, Command, Failure, Job,
     job::{Ending, Remedy, remedy},
     receipt::FailureNote,
 };
 use eft_store::ChangeError;
 use eft_telemetry::Level;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::is_of_destination;
@@ -27,7 +28,14 @@ const TRIES: u32 = 6;
 
 impl Worker {
     /// Run a job that is ours, to its end or until it has to stop.
-    pub(super) async fn run(&self, slot: usize, job: Job, watched: Watched, received: &Received) -> Turn {
+    pub(super) async fn run(
+        &self,
+        slot: usize,
+        job: Job,
+        watched: Watched,
+        received: &Received,
+        leased: Instant,
+    ) -> Turn {
         let owned = Arc::new(Owned::new(self.desk.clone(), job.clone(), watched));
         let cancel = CancellationToken::new();
         let task = match self.task(&owned, job).await {
@@ -40,20 +48,23 @@ impl Worker {
         let (finished, stop) = tokio::select! {
             biased;
             finished = &mut transfer => (Some(finished), None),
-            stop = self.keep(slot, &owned, received) => {
+            stop = self.keep(slot, &owned, received, leased) => {
                 owned.watched.stopped(stop.as_str());
                 cancel.cancel();
                 (tokio::time::timeout(self.times.stop, transfer).await.ok(), Some(stop))
             }
         };
         drop(phase);
+        let goes_on = owned.has_advanced() || owned.job().await.publishing;
         match (finished, stop) {
             (_, Some(Stop::Lost)) => Turn::Leave,
             // It came to its end although it was asked to stop.
             (Some(finished), _) if finished.failure.as_ref().is_none_or(|failure| !is_stopped(failure)) => {
                 self.finish(&owned, finished, received).await
             }
-            (_, Some(Stop::Held)) => self.go_on_later(&owned).await,
+            (_, Some(Stop::Held)) if goes_on => self.go_on_later(&owned).await,
+            // The next owner would not come further either.
+            (_, Some(Stop::Held)) => self.finish(&owned, Finished::failed(self.too_long()), received).await,
             (_, stop) => self.hand_back(&owned, stop).await,
         }
     }
@@ -63,7 +74,7 @@ impl Worker {
         match self.desk.route_of(&job).await {
             Ok(Some(route)) => Ok(Task { owned: Arc::clone(owned), job, route }),
             Ok(None) => Err(Some(Failure::new(
-                eft_domain::Code::RouteInvalid,
+                Code::RouteInvalid,
                 "the revision of the route that the job is pinned to is not in the catalog",
             ))),
             Err(error) => {
@@ -147,6 +158,12 @@ impl Worker {
     }
 
     /// The run goes on under a new message, because nobody may hold one for more than 12 hours.
+    fn too_long(&self) -> Failure {
+        let hours = self.times.held.as_secs() / 3600;
+        let message = format!("it did not end within {hours} h, and nothing of it is kept for another run");
+        Failure::new(Code::RunTooLong, message)
+    }
+
     async fn go_on_later(&self, owned: &Owned) -> Turn {
         let reason = "its message can be held for 12 h at most: it goes on under another".to_owned();
         let Ok(job) = self.write(owned, &Command::HandBack { fence: owned.fence(), reason }).await else {

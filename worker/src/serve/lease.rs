@@ -39,21 +39,26 @@ impl Stop {
 }
 
 impl Worker {
-    /// Keep the lease until there is a reason to stop.
-    pub(super) async fn keep(&self, slot: usize, owned: &Owned, received: &Received) -> Stop {
+    /// Keep a lease that began at `leased`, or later, until there is a reason to stop.
+    pub(super) async fn keep(
+        &self,
+        slot: usize,
+        owned: &Owned,
+        received: &Received,
+        leased: Instant,
+    ) -> Stop {
         let margin = self.times.margin();
         // One that failed is tried again soon.
         let again = self.times.heartbeat / 12;
-        let begun = Instant::now();
-        let mut renewed = begun;
-        let mut wait = self.times.heartbeat;
+        let mut renewed = leased;
+        let mut wait = self.times.heartbeat.saturating_sub(leased.elapsed());
         loop {
             tokio::select! {
                 biased;
                 () = self.drain.cancelled() => return Stop::Drain,
                 () = tokio::time::sleep(wait) => {}
             }
-            if begun.elapsed() >= self.times.held {
+            if owned.watched.began().elapsed() >= self.times.held {
                 return Stop::Held;
             }
             if owned.is_lost() {

@@ -42,7 +42,7 @@ pub mod queue;
 pub mod sqs;
 pub mod transfer;
 
-pub use checkpoint::{LedgerCheckpoint, Owned};
+pub use checkpoint::{LedgerCheckpoint, Owned, earlier};
 pub use pass::Pass;
 pub use poll::{Turn, Worker};
 pub use transfer::{Finished, Task, Transfers};

@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::SystemTime};
 
 use eft_domain::{Failure, ObjectUri, Route, RunId};
-use eft_pipeline::{given::Given, keys::Keyring};
+use eft_pipeline::{
+    given::Given,
+    keys::{Keyring, Keys, NoKeys},
+};
 use futures::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 use super::transfer::Engine;
-use crate::{place::Goal, run, secrets};
+use crate::{keys::Folder, place::Goal, run, secrets};
 
 /// One pass over a source: what is done to its bytes, and where they go.
 #[derive(Clone, Debug)]
@@ -29,8 +32,11 @@ impl Engine {
     /// # Errors
     /// One of them is not there, or not what it should be.
     pub async fn given(&self, route: &Route) -> Result<Given, Failure> {
-        let secrets = Arc::new(secrets::read(self.secrets.as_deref(), route)?);
-        let keys = Keyring::resolve(&route.stages, self.keys.as_ref(), SystemTime::now()).boxed().await?;
+        // A name in a route means what its tenant has under it, and nobody else.
+        let folder = self.keys.as_ref().zip(route.tenant.as_ref()).map(|(all, tenant)| all.of_tenant(tenant));
+        let secrets = Arc::new(secrets::read(folder.as_ref().map(Folder::path), route)?);
+        let keys: &dyn Keys = folder.as_ref().map_or(&NoKeys, |folder| folder);
+        let keys = Keyring::resolve(&route.stages, keys, SystemTime::now()).boxed().await?;
         Ok(Given { secrets, keys, scanner: self.scanner.clone(), ..Given::default() })
     }
 

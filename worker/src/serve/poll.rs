@@ -18,8 +18,8 @@ use super::{
     watch::{Began, Watched},
 };
 
-/// How long a slot waits after the queue was not reached; doubled up to a minute.
-const BACKOFF: Duration = Duration::from_secs(1);
+/// How long a slot waits after queue or ledger were not reached; doubled up to a minute.
+pub(super) const BACKOFF: Duration = Duration::from_secs(1);
 
 /// Receives after which a message that only waits is given up: one less than the queue's own (5, SEMANTICS).
 const SPARE: u32 = 4;
@@ -125,15 +125,15 @@ impl Worker {
                 return Turn::Leave;
             }
         };
-        match self.claim(slot, &message).await {
-            Ok(Claimed::Ours(job)) => {
+        match self.claim_when_answered(slot, &message, received, began).await {
+            Some(Claimed::Ours(job, leased)) => {
                 let watched = Watched::new(&self.pulse, slot, &job, message.trace.as_deref(), began);
                 if let Some(sent) = job.sent_at {
                     self.pulse.metrics.queue_seconds.took(self.desk.clock.now().since(sent));
                 }
-                self.run(slot, *job, watched, received).await
+                self.run(slot, *job, watched, received, leased).await
             }
-            Ok(Claimed::Not(turn, why)) => {
+            Some(Claimed::Not(turn, why)) => {
                 log(Level::Info, "claim", &[("run", &message.run), ("not", &why)]);
                 if turn == Turn::Leave {
                     self.pulse.metrics.unknown_messages.add(1);
@@ -146,10 +146,7 @@ impl Worker {
                 }
             }
             // Nothing runs unclaimed, nothing is acknowledged.
-            Err(error) => {
-                log(Level::Warn, "claim", &[("run", &message.run), ("error", &error)]);
-                Turn::Again(Duration::from_secs(30))
-            }
+            None => Turn::Again(Duration::from_secs(30)),
         }
     }
 

@@ -11,7 +11,7 @@ use eft_domain::{
     receipt::{Delivery, DeliveryOutcome, Outcome},
     route::{Archive, Destination, OnExisting, S3Destination, StorageOptions, TemplateValues},
 };
-use eft_pipeline::{keys::Keys, scanner::Scanner};
+use eft_pipeline::scanner::Scanner;
 use eft_store::clock::rfc3339;
 use futures::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use super::checkpoint::{Owned, passed};
 use crate::{
     delivery::is_of_destination,
     kept::CheckpointAt,
+    keys::Folder,
     layout::Layout,
     place::Goal,
     run::{self, Shared},
@@ -76,10 +77,8 @@ pub struct Engine {
     pub buckets: BTreeMap<String, String>,
     /// Where originals are archived.
     pub archive: Option<String>,
-    /// OpenPGP keys by name.
-    pub keys: Box<dyn Keys>,
-    /// The folder of secrets.
-    pub secrets: Option<std::path::PathBuf>,
+    /// Secrets and OpenPGP keys, in a folder for each tenant.
+    pub keys: Option<Folder>,
     /// The scanner.
     pub scanner: Option<Arc<dyn Scanner>>,
     /// Signs receipts.
@@ -278,7 +277,7 @@ fn passes(route: &Route, goals: Vec<Goal>) -> Vec<Vec<Goal>> {
 }
 
 /// What stands by a receipt.
-fn delivered_by(receipt: &Receipt) -> Vec<Delivery> {
+pub fn delivered_by(receipt: &Receipt) -> Vec<Delivery> {
     let stands = receipt.deliveries.iter().filter(|one| one.outcome == DeliveryOutcome::Delivered);
     stands.map(|one| Delivery { already_delivered: true, ..one.clone() }).collect()
 }

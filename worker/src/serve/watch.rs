@@ -21,6 +21,11 @@ impl Began {
     pub(super) fn now() -> Self {
         Self(SystemTime::now(), Instant::now())
     }
+
+    /// By the runtime's clock.
+    pub(super) fn at(self) -> Instant {
+        self.1
+    }
 }
 
 /// A run under way.
@@ -74,6 +79,11 @@ impl Watched {
     fn phase_since(&self, name: &'static str, began: Began) -> Phase<'_> {
         self.pulse.beat(self.slot);
         Phase { pulse: &self.pulse, name, began: began.1, _span: self.span.child_since(name, began.0) }
+    }
+
+    /// When its message was received.
+    pub(super) fn began(&self) -> Instant {
+        self.began.1
     }
 
     /// Counters of what moves its bytes.

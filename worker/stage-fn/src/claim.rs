@@ -1,15 +1,22 @@
 //! `validate`: the job is taken, and its source looked at. `stage`: whether it can be delivered.
 
-use eft_domain::{Command, DeliveryId, Failure, Job, JobState, Route, job::Refused, message::StageRequest};
+use eft_domain::{
+    Command, DeliveryId, Failure, Job, JobState, Receipt, Route, job::Refused, message::StageRequest,
+    receipt::Totals,
+};
 use eft_pipeline::error::of_sink;
 use eft_store::ChangeError;
 use eft_worker::{
     place::{Goal, Sink},
     s3::Attributes,
-    serve::Pass,
+    serve::{Pass, earlier, transfer::delivered_by},
 };
 
-use crate::{Error, Stages, Until, notes::Notes, owned::Owned};
+use crate::{
+    Error, Stages, Until,
+    notes::{Copied, Notes},
+    owned::Owned,
+};
 
 impl Stages {
     /// Take the job, pin its source, and plan: what cannot work fails before a byte is moved.
@@ -33,10 +40,45 @@ impl Stages {
             };
             self.save(&mut owned, false).await?;
         }
+        if let Err(failure) = self.recall(&mut owned, &route).await? {
+            return Err(self.fail(&mut owned, failure).await);
+        }
         if let Err(failure) = self.look(&owned, &route, until).await? {
             return Err(self.fail(&mut owned, failure).await);
         }
         Ok(owned.job)
+    }
+
+    /// Note what an earlier attempt of this run has delivered, where its owner noted nothing: it is not delivered again, not
+    /// even where a reader has taken it away.
+    async fn recall(&self, owned: &mut Owned, route: &Route) -> Result<Result<(), Failure>, Error> {
+        if owned.job.checkpoint.is_some() {
+            return Ok(Ok(()));
+        }
+        let goals = match self.engine.goals(&owned.job, route) {
+            Ok(goals) => goals,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let receipt = match earlier(&self.desk, &owned.job).await {
+            Ok(Some(signed)) => signed.receipt,
+            Ok(None) => return Ok(Ok(())),
+            Err(failure) => return Ok(Err(failure)),
+        };
+        for delivery in delivered_by(&receipt) {
+            let Some(at) = goals.iter().position(|goal| goal.uri == delivery.uri) else { continue };
+            let of_it = Receipt {
+                deliveries: vec![delivery],
+                failure: None,
+                elapsed_ms: 0,
+                totals: Totals::default(),
+                ..receipt.clone()
+            };
+            owned.notes.copies.insert(at, Copied { receipt: Some(of_it), failure: None });
+        }
+        match owned.notes.copies.is_empty() {
+            true => Ok(Ok(())),
+            false => Ok(Ok(self.save(owned, false).await?)),
+        }
     }
 
     /// Take the job; a state that is tried again has it already.

@@ -3,12 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use eft_domain::{Actor, BucketName, ByteSize, Failure, Job};
-use eft_pipeline::{
-    budget::Budget,
-    keys::{Keys, NoKeys},
-    pool::Pool,
-    scanner::Scanner,
-};
+use eft_pipeline::{budget::Budget, pool::Pool, scanner::Scanner};
 use eft_store::{
     Buckets, Desk,
     aws::{Clients, Settings, SettingsError, sdk_config},
@@ -49,7 +44,7 @@ pub struct Config {
     pub archive: Option<String>,
     /// The key that signs receipts.
     pub signing: PathBuf,
-    /// Secrets and OpenPGP keys.
+    /// Secrets and OpenPGP keys, in a folder for each tenant.
     pub keys: Option<PathBuf>,
     /// The scanner.
     pub scanner: Option<Address>,
@@ -107,10 +102,6 @@ impl Config {
         let clients = s3::Clients::from_environment().await;
         let desk = Desk::with_clients(&Clients::new(&sdk), &self.settings, Actor::part("steps"));
         let staging = Staging::new(self.staging, &clients);
-        let keys: Box<dyn Keys> = match &self.keys {
-            Some(folder) => Box::new(Folder::new(folder.clone(), variable)),
-            None => Box::new(NoKeys),
-        };
         let named = self.buckets.iter().map(|(logical, here)| (logical.to_owned(), here.to_string()));
         let engine = Engine {
             shared: Shared {
@@ -123,8 +114,7 @@ impl Config {
             interval: None,
             buckets: named.collect::<BTreeMap<_, _>>(),
             archive: self.archive,
-            keys,
-            secrets: self.keys,
+            keys: self.keys.map(|folder| Folder::new(folder, variable)),
             scanner: self.scanner.map(|address| Arc::new(Clamd::new(address)) as Arc<dyn Scanner>),
             signing,
         };

@@ -9,7 +9,10 @@ use std::{
     task::{Poll, Waker},
 };
 
-use eft_store::faulty::{Call, Chance, Event, Fate, Fates};
+use eft_store::{
+    StoreErrorKind,
+    faulty::{Call, Chance, Event, Fate, Fates},
+};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +44,8 @@ pub(crate) struct Life {
     calls: AtomicU64,
     dead: CancellationToken,
     frozen: AtomicBool,
+    /// It reaches its queue and nothing else.
+    cut_off: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -53,6 +58,7 @@ impl Life {
             calls: AtomicU64::new(0),
             dead: CancellationToken::new(),
             frozen: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
             waker: Mutex::default(),
         })
     }
@@ -73,6 +79,11 @@ impl Life {
     /// SIGKILL.
     pub(crate) fn kill(&self) {
         self.dead.cancel();
+    }
+
+    /// The ledger, and all else but the queue, is not reached, until it is again.
+    pub(crate) fn cut_off(&self, cut_off: bool) {
+        self.cut_off.store(cut_off, Relaxed);
     }
 
     /// SIGSTOP and SIGCONT: nothing of it goes on, and time does.
@@ -111,7 +122,11 @@ impl Life {
 impl Fates for Life {
     fn draw(&self, call: &Call<'_>) -> Fate {
         let number = self.calls.fetch_add(1, Relaxed) + 1;
+        let is_of_queue = matches!(call.name, "receive" | "hide" | "delete" | "send");
         match self.death {
+            _ if self.cut_off.load(Relaxed) && !is_of_queue => {
+                Fate::of(Event::Fails(StoreErrorKind::Unavailable))
+            }
             Death::Before(at) if at == number => Fate::of(Event::DiesBefore),
             Death::After(at) if at == number => Fate::of(Event::DiesAfter),
             _ if self.calm.load(Relaxed) => Fate::default(),

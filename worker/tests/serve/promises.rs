@@ -88,8 +88,8 @@ impl World {
             return Err(format!("G3: it was published {visible} times"));
         }
         // What an owner has read and not saved is read again by the next: an interval at most.
-        let (read, most) =
-            (u64::from(self.store.read(job.id)), u64::from(PARTS) + u64::from(INTERVAL) * job.fence);
+        let again = u64::from(INTERVAL) * job.fence.saturating_sub(1);
+        let (read, most) = (u64::from(self.store.read(job.id)), u64::from(PARTS) + again);
         if read > most {
             return Err(format!("G10: {read} parts were read by {} owners, {most} are the most", job.fence));
         }

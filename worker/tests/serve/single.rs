@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use eft_domain::{Command, JobState};
+use eft_domain::{Code, Command, Failure, JobState, route::HeadOfLine};
+use eft_worker::serve::Times;
 
 use crate::{
     life::{Death, simulated},
@@ -103,6 +104,66 @@ fn a_drained_worker_hands_its_job_back_at_once() {
     });
 }
 
+/// However long it is away: a message that was received five times would be set aside, though it has a row.
+#[test]
+fn while_the_ledger_is_away_no_message_is_used_up() {
+    simulated(async {
+        let mut world = world(&[Expect::Delivered; 3]).await;
+        let worker = world.start(1, Death::Never);
+        worker.life.cut_off(true);
+        tokio::time::sleep(Duration::from_secs(6 * 3600)).await;
+        assert_eq!((world.queue.aside().len(), world.queue.len()), (0, 3));
+        worker.life.cut_off(false);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        for file in &world.files {
+            let job = world.job(file).await.unwrap();
+            assert_eq!((job.state, job.fence), (JobState::Succeeded, 1), "{}", file.key);
+        }
+        assert_eq!((world.queue.aside().len(), world.queue.len()), (0, 0));
+        worker.drained().await;
+    });
+}
+
+/// A worker whose messages can be held for so long.
+async fn short_of_time(held: Duration) -> (World, File, Running) {
+    let mut world = world(&[Expect::Delivered]).await;
+    world.times = Times { held, ..Times::of_lease(Duration::from_secs(6)) };
+    let file = world.files[0].clone();
+    let worker = world.start(1, Death::Never);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(world.queue.len(), 0);
+    (world, file, worker)
+}
+
+#[test]
+fn a_run_that_outlasts_its_message_goes_on_under_another() {
+    simulated(async {
+        // Two parts, after which a checkpoint is written, take 40 s at most.
+        let (world, file, worker) = short_of_time(Duration::from_secs(60)).await;
+        let job = world.job(&file).await.unwrap();
+        assert_eq!(job.state, JobState::Succeeded, "{:?}", job.failure);
+        assert!(job.fence > 1, "it was never handed on");
+        assert_eq!(world.store.published(job.id), 1);
+        assert!(
+            u64::from(world.store.read(job.id)) <= u64::from(PARTS) + u64::from(INTERVAL) * (job.fence - 1)
+        );
+        worker.drained().await;
+    });
+}
+
+#[test]
+fn a_run_that_gets_nowhere_while_its_message_is_held_ends() {
+    simulated(async {
+        let (world, file, worker) = short_of_time(Duration::from_secs(3)).await;
+        let job = world.job(&file).await.unwrap();
+        assert_eq!((job.state, job.fence, world.store.published(job.id)), (JobState::Failed, 1, 0));
+        assert_eq!(job.failure.unwrap().code, "run.too_long");
+        worker.drained().await;
+        world.tend().await;
+        assert_eq!(world.store.open(), 0);
+    });
+}
+
 #[test]
 fn a_cancelled_job_is_not_published() {
     simulated(async {
@@ -128,6 +189,67 @@ fn what_nobody_can_read_is_set_aside_and_holds_up_nothing() {
         let (bad, good) = (&world.files[0], &world.files[1]);
         assert_eq!(state(&world, bad).await, JobState::Rejected);
         assert_eq!(state(&world, good).await, JobState::Succeeded);
+        worker.drained().await;
+    });
+}
+
+/// Two files of a route with an order, and a worker, after the first was held for an hour.
+async fn behind_one_that_is_held(policy: HeadOfLine) -> (World, Running) {
+    let mut world = World::faultless().await;
+    world.keep_order(policy).await;
+    // One after the other: two events of one batch have no order.
+    for name in ["in/first", "in/second"] {
+        world.arrive(File::new(name, "v1", Expect::Delivered), &[Duration::ZERO]);
+        world.invoke(&world.life(Death::Never)).await.unwrap();
+    }
+    let (desk, first) = (world.own_desk(), world.files[0].job());
+    let claim = Command::Claim { owner: "another".into(), lease: Duration::from_secs(60) };
+    let fence = desk.change_and_tell(first, &claim).await.unwrap().fence;
+    let failure = Failure::new(Code::SourceAccess, "denied");
+    desk.change_and_tell(first, &Command::Hold { fence, failure, retry_in: None }).await.unwrap();
+    let worker = world.start(2, Death::Never);
+    for _ in 0..12 {
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        world.tend().await;
+    }
+    assert_eq!(state(&world, &world.files[0]).await, JobState::Held);
+    (world, worker)
+}
+
+#[test]
+fn on_a_route_that_blocks_nothing_passes_one_that_is_held() {
+    simulated(async {
+        let (world, worker) = behind_one_that_is_held(HeadOfLine::Block).await;
+        let [first, second] = &world.files[..] else { panic!("two") };
+        assert_eq!((state(&world, second).await, world.store.read(second.job())), (JobState::Accepted, 0));
+        let resume = Command::Resume { reason: "granted".into() };
+        world.own_desk().change_and_tell(first.job(), &resume).await.unwrap();
+        let mut order = Vec::new();
+        for second_of_two_hours in 0..7200 {
+            for file in &world.files {
+                if world.store.published(file.job()) > 0 && !order.contains(&file.key) {
+                    order.push(file.key.clone());
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if second_of_two_hours % 300 == 0 {
+                world.tend().await;
+            }
+        }
+        assert_eq!(order, [first.key.clone(), second.key.clone()]);
+        worker.drained().await;
+    });
+}
+
+#[test]
+fn on_a_route_that_continues_one_that_is_held_is_passed() {
+    simulated(async {
+        let (world, worker) = behind_one_that_is_held(HeadOfLine::HoldAndContinue).await;
+        let second = &world.files[1];
+        assert_eq!(
+            (state(&world, second).await, world.store.published(second.job())),
+            (JobState::Succeeded, 1)
+        );
         worker.drained().await;
     });
 }

@@ -180,8 +180,8 @@ impl Objects for Seen {
                 Some(version) => versions.iter().find(|found| found.version_id == version.as_str()),
                 None => versions.last(),
             };
-            let ObjectEntry { version_id, size, etag, .. } = found?.clone();
-            Some(Found { version_id, size, etag })
+            let ObjectEntry { version_id, size, etag, last_modified: modified, .. } = found?.clone();
+            Some(Found { version_id, size, etag, modified })
         })
         .boxed()
     }

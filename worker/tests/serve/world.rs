@@ -13,12 +13,12 @@ use eft_domain::{
     Actor, Arrival, Job, JobId, JobState, Route, Tenant,
     job::Retention,
     message::Created,
-    route::{CompleteWhen, Profile},
+    route::{CompleteWhen, HeadOfLine, Ordering, Profile},
     tenant::Output,
 };
 use eft_router::{Buckets, Router};
 use eft_store::{
-    Catalog, Clock, Desk, JobLedger,
+    Catalog, Clock, Desk, JobLedger, Put,
     faulty::{Chance, Draws, Faulty},
     memory::Region,
 };
@@ -103,6 +103,8 @@ pub(crate) struct World {
     pub(crate) store: Store,
     /// What has arrived.
     pub(crate) files: Vec<File>,
+    /// Those of the workers that are started.
+    pub(crate) times: Times,
     /// What befalls calls while there is trouble.
     chance: Chance,
     calm: Arc<AtomicBool>,
@@ -140,12 +142,20 @@ impl World {
             events: Events::default(),
             store: Store::new(clock),
             files: Vec::new(),
+            times: Times::DEFAULT,
             chance,
             calm: Arc::default(),
             clock,
             workers: 0,
             region,
         }
+    }
+
+    /// The files of route `in` come in their order from now on.
+    pub(crate) async fn keep_order(&self, policy: HeadOfLine) {
+        let before = route("in", CompleteWhen::Immediate);
+        let strict = Route { ordering: Ordering::Strict(policy), ..before.clone() };
+        assert_eq!(self.region.put_route(&strict, Some(before.revision())).await, Ok(Put::Done));
     }
 
     /// One in which nothing fails by chance.
@@ -243,7 +253,7 @@ impl World {
                 down: if self.chance.throttled > 0 { 4 * self.chance.of } else { u64::MAX },
             }),
             protection: Arc::new(Unprotected),
-            times: Times::DEFAULT,
+            times: self.times,
             name,
             pulse: Arc::new(Pulse::new(Duration::from_secs(120))),
             drain: drain.clone(),

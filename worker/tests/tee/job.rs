@@ -15,7 +15,7 @@ use eft_domain::{
     route::Profile,
 };
 use eft_fakes::pattern;
-use eft_pipeline::{budget::Budget, keys::NoKeys, pool::Pool};
+use eft_pipeline::{budget::Budget, pool::Pool};
 use eft_s3::{Action, Config, Fault, Op, Server};
 use eft_store::{Catalog, Clock, Desk, StoreResult, memory::Region};
 use eft_worker::{
@@ -133,8 +133,7 @@ impl Bed {
             interval: None,
             buckets: BTreeMap::new(),
             archive: Some("archive".to_owned()),
-            keys: Box::new(NoKeys),
-            secrets: None,
+            keys: None,
             scanner: None,
             signing: SigningKey::load_or_create(&self.folder.path().join("key")).unwrap(),
         };

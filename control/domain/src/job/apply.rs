@@ -230,6 +230,8 @@ pub fn apply(job: &Job, command: &Command, actor: &Actor, now: Millis) -> Result
                 next.strikes += 1;
             }
             next.fence += 1;
+            // Its sender may have been too slow to count it, and a number that was used is dropped as a duplicate.
+            next.sends = next.sends.saturating_add(1);
             if next.strikes >= MAX_STRIKES {
                 let message = format!(
                     "{MAX_STRIKES} workers died on it one after the other without getting any further"
@@ -264,6 +266,8 @@ pub fn apply(job: &Job, command: &Command, actor: &Actor, now: Millis) -> Result
             next.checkpoint = Some(checkpoint.clone());
             if *advanced {
                 next.strikes = 0;
+                // What kept it waiting has passed: the next trouble has the whole time again.
+                next.hold = None;
             }
             if *publishing {
                 next.state = Delivering;
@@ -297,6 +301,10 @@ pub fn apply(job: &Job, command: &Command, actor: &Actor, now: Millis) -> Result
         }
         Command::Resume { reason: why } => {
             next.state = Accepted;
+            // By a person, who has mended something, and not because its time has come.
+            if job.hold.and_then(|hold| hold.retry_at).is_none_or(|at| now < at) {
+                next.hold = None;
+            }
             next.failure = None;
             next.sent_at = None;
             reason = Some(why.clone());

@@ -126,6 +126,48 @@ fn what_may_pass_is_tried_again_until_the_cutoff() {
     assert!(now >= 24 * 3_600_000, "{now}");
 }
 
+/// The time is one trouble's: a person who mends something, and a run that gets further, begin another.
+#[test]
+fn the_cutoff_begins_anew_with_whoever_mends_it_and_with_progress() {
+    let down = |job: &Job, now: u64| {
+        let running = at(job, &claim("w"), now).unwrap();
+        let command = running.settle(running.fence, failed(Code::DestinationUnavailable), None, Millis(now));
+        at(&running, &command, now).unwrap()
+    };
+    let resume = Command::Resume { reason: "now".into() };
+    let (day, minute) = (24 * 3_600_000, 60_000);
+    let running = at(&accepted(), &claim("w"), 0).unwrap();
+    let denied = at(&running, &running.settle(1, failed(Code::SourceAccess), None, Millis(0)), 0).unwrap();
+    let mended = at(&denied, &resume, 3 * day).unwrap();
+    let held = down(&mended, 3 * day + minute);
+    assert_eq!((held.state, held.hold.unwrap().tries), (JobState::Held, 1));
+    // Also before its time has come.
+    assert_eq!(at(&held, &resume, 3 * day + minute + 1).unwrap().hold, None);
+    let by_itself = at(&held, &resume, 3 * day + 3 * minute).unwrap();
+    assert_eq!(by_itself.hold, held.hold);
+    assert_eq!(down(&by_itself, 4 * day + minute).state, JobState::Failed);
+
+    let running = at(&by_itself, &claim("w"), 4 * day).unwrap();
+    let fence = running.fence;
+    let save = |advanced| Command::Save { fence, checkpoint: "{}".into(), advanced, publishing: false };
+    let settled = |job: &Job| job.settle(fence, failed(Code::DestinationUnavailable), None, Millis(5 * day));
+    let stuck = at(&running, &save(false), 5 * day).unwrap();
+    assert!(matches!(settled(&stuck), Command::End { .. }));
+    let further = at(&running, &save(true), 5 * day).unwrap();
+    assert!(matches!(settled(&further), Command::Hold { .. }));
+}
+
+/// The queue drops a message whose number it has had: none is used twice, also when whoever sent it could not count it.
+#[test]
+fn what_is_sent_after_a_claim_has_a_number_of_its_own() {
+    let job = accepted();
+    let raced = at(&job, &claim("w"), 0).unwrap();
+    assert!(at(&raced, &Command::Sent, 0).is_err(), "the worker was quicker");
+    let held = at(&raced, &raced.settle(1, failed(Code::SourceAccess), None, Millis(5)), 5).unwrap();
+    let resumed = at(&held, &Command::Resume { reason: "mended".into() }, 6).unwrap();
+    assert_ne!(resumed.sends, job.sends);
+}
+
 #[test]
 fn who_must_act_first_is_waited_for() {
     let running = at(&accepted(), &claim("w"), 0).unwrap();

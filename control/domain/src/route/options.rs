@@ -58,7 +58,8 @@ pub enum CompleteWhen {
     Immediate,
     /// `quiet(60s)`: no newer version of the key for that long, in seconds.
     Quiet(u32),
-    /// `control_file(".done")`: an object with that suffix appended to the key arrived.
+    /// `control_file(".done")`: an object with that suffix appended to the key was written after it, while it was the
+    /// latest version of its key. Each file needs one of its own.
     ControlFile(String),
     /// `transfer_event`: Transfer Family reported the upload as complete.
     TransferEvent,

@@ -144,6 +144,36 @@ async fn a_name_that_is_taken_costs_only_its_own_destination() {
     assert!(world.is_clean() && world.s3.keys(ARCHIVE).is_empty(), "what is not delivered is not archived");
 }
 
+/// Asked again, only what has failed is written to, not even where a reader has taken what was delivered.
+#[tokio::test]
+async fn a_redelivery_touches_only_what_has_failed() {
+    for (route, content) in [(CHECKED, MADE), (COPIED, GOOD)] {
+        let world = World::new(route, GOOD).await;
+        world.s3.put_object(OUT, "b/one.txt", "theirs");
+        assert_eq!(world.execute().await, ended("MarkFailed"));
+        let row = world.row().await;
+        assert_eq!(row.state, JobState::PartiallyDelivered);
+        let clients = eft_worker::s3::Clients::for_endpoint(&world.s3.endpoint());
+        let client = clients.client(eft_pipeline::concurrency::Concurrency::new(1));
+        assert_eq!(client.remove_all(OUT, "").await, Ok(2));
+        let again = Command::Redeliver { reason: "the name is free".into() };
+        world.stages.desk.change_and_tell(row.id, &again).await.unwrap();
+        world.stages.desk.release(&["acme".parse().unwrap()]).await.unwrap();
+        assert_eq!(world.execute().await, ended("Archive"));
+        assert_eq!(world.row().await.state, JobState::Succeeded);
+        assert_eq!(world.delivered("b/one.txt").as_deref(), Some(content));
+        assert_eq!(world.delivered("a/one.txt"), None, "it was delivered a second time");
+        let receipt = receipt(&world).await;
+        let outcomes: Vec<_> =
+            receipt.deliveries.iter().map(|it| (it.outcome, it.already_delivered)).take(2).collect();
+        assert_eq!(
+            outcomes,
+            [(DeliveryOutcome::Delivered, true), (DeliveryOutcome::Delivered, false)],
+            "{route}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn where_no_destination_takes_it_no_byte_is_read() {
     let world = World::new(CHECKED, GOOD).await;

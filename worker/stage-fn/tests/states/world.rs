@@ -16,7 +16,7 @@ use eft_domain::{
     route::Profile,
     tenant::Output,
 };
-use eft_pipeline::{budget::Budget, keys::NoKeys, pool::Pool};
+use eft_pipeline::{budget::Budget, pool::Pool};
 use eft_s3::{Action, Config, Fault, Server};
 use eft_stage::{Stages, Until, owned::LEASE, staging::Staging};
 use eft_store::{
@@ -287,8 +287,7 @@ fn stages(s3: &Server, region: &Region, fate: &Arc<Fate>, key: &std::path::Path,
         interval: None,
         buckets: BTreeMap::from([("ingest".to_owned(), INGEST.to_owned())]),
         archive: Some(ARCHIVE.to_owned()),
-        keys: Box::new(NoKeys),
-        secrets: None,
+        keys: None,
         // Nobody listens there.
         scanner: Some(Arc::new(Clamd::new("127.0.0.1:9".parse().unwrap()))),
         signing: SigningKey::load(&key.join("key")).unwrap(),
