@@ -45,7 +45,7 @@ struct Platform {
 }
 
 impl Platform {
-    async fn new(number: u64) -> Self {
+    async fn new(number: u64, kind: StateMachineType) -> Self {
         let account = format!("{:012}", 300_000_000_000 + 10 * u64::from(std::process::id()) + number);
         let clients = Clients::for_endpoint(&endpoint(), REGION, &account);
         let lambda = Lambda { endpoint: endpoint(), account: account.clone(), region: REGION };
@@ -63,13 +63,9 @@ impl Platform {
         lambda.create("eft-sweep", &environment).await;
         let definition = MACHINE.replace("${StageFunctionArn}", &stage);
         let role = format!("arn:aws:iam::{account}:role/eft");
-        let create = |name: &str, kind: StateMachineType| {
-            let machine = clients.sfn.create_state_machine().name(name).definition(&definition);
-            machine.role_arn(&role).r#type(kind).send()
-        };
-        let machine = create("eft", StateMachineType::Standard).await.unwrap().state_machine_arn;
+        let machine = clients.sfn.create_state_machine().name("eft").definition(&definition);
+        let machine = machine.role_arn(&role).r#type(kind).send().await.unwrap().state_machine_arn;
         assert_eq!(machine, settings.state_machine);
-        create("eft-express", StateMachineType::Express).await.unwrap();
         lambda.feed(&router, &arn_of(&clients, &ingest_queue).await).await;
         let desk = Desk::with_clients(&clients, &settings, Actor::part("test"));
         let mut tenant = Tenant::new("acme".parse().unwrap());
@@ -193,7 +189,7 @@ fn environment(settings: &Settings, account: &str, s3: &Server, key: &Path) -> V
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MiniStack: run by cargo xtask test"]
 async fn files_come_through_the_state_machine_once_and_bad_ones_do_not() {
-    let platform = Platform::new(0).await;
+    let platform = Platform::new(0, StateMachineType::Standard).await;
     let good = platform.upload("good.csv", "id,n\nx,1\n", 5).await;
     let bad = platform.upload("bad.csv", "id,n\nx,one\n", 1).await;
     let job = platform.ended(good).await;
@@ -223,10 +219,28 @@ async fn files_come_through_the_state_machine_once_and_bad_ones_do_not() {
     assert_eq!(report["errors"], json!(0), "{report}");
 }
 
+/// The same definition, for those who pay by the second: nothing in it needs what only the other type has.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MiniStack: run by cargo xtask test"]
+async fn an_express_machine_runs_the_same_definition() {
+    let platform = Platform::new(2, StateMachineType::Express).await;
+    let good = platform.upload("good.csv", "id,n\nx,1\n", 2).await;
+    let bad = platform.upload("bad.csv", "id,n\nx,one\n", 1).await;
+    let job = platform.ended(good).await;
+    assert_eq!((job.state, job.fence), (JobState::Succeeded, 1), "{:?}", job.failure);
+    for key in ["a/good.csv", "b/good.csv"] {
+        assert_eq!(platform.s3.get_object("acme-out", key).unwrap(), "id,n\r\nx,1\r\n");
+        assert_eq!(platform.s3.versions("acme-out", key).len(), 1, "{key} came to stand once");
+    }
+    let job = platform.ended(bad).await;
+    assert_eq!((job.state, job.failure.unwrap().code.as_str()), (JobState::Rejected, "validation"));
+    assert!(platform.s3.keys("eft-staging").is_empty() && platform.s3.open_uploads().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MiniStack: run by cargo xtask test"]
 async fn errors_come_to_the_state_machine_by_their_names() {
-    let platform = Platform::new(1).await;
+    let platform = Platform::new(1, StateMachineType::Standard).await;
     let answer = platform.lambda.invoke("eft-stage", &json!({ "v": 7 })).await;
     assert_eq!(answer["errorType"], json!("EFT.Request"), "{answer}");
     // Of a job that there is not: the execution has nothing to do, and says so.

@@ -23,7 +23,9 @@ const INTERVAL: u64 = 32 << 20;
 async fn workers_that_are_killed_lose_nothing_and_deliver_once() {
     let (kills, jobs) = (sized("EFT_KILLS", KILLS), sized("EFT_JOBS", JOBS));
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let draws = Draws::new(u64::from(since.subsec_nanos()));
+    let seed = sized("EFT_SEED", since.subsec_nanos() as usize);
+    println!("EFT_SEED={seed}: the moments of the kills; what was running in each is the machine's");
+    let draws = Draws::new(seed as u64);
     let mut platform = Platform::new(0).await;
     // A network that is slow enough for runs to be killed in their middle.
     let slow = Action::Bandwidth { bytes_per_second: 4 << 20 };

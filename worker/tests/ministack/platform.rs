@@ -93,6 +93,20 @@ impl Worker {
         self.signal(Signal::CONT);
     }
 
+    /// SIGTERM; how long it took to end, and that it ended well.
+    pub(crate) async fn drain(mut self) -> Duration {
+        let begun = Instant::now();
+        self.signal(Signal::TERM);
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                assert!(status.success(), "{status}:\n{}", std::fs::read_to_string(&self.log).unwrap());
+                return begun.elapsed();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) fn is_alive(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }
@@ -113,8 +127,11 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        // One that has ended is not there to be killed.
+        if self.is_alive() {
+            self.process.kill().unwrap();
+            self.process.wait().unwrap();
+        }
     }
 }
 

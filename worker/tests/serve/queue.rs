@@ -69,6 +69,11 @@ impl Fifo {
         self.inner().messages.len()
     }
 
+    /// How often one was received.
+    pub(crate) fn receives(&self) -> u64 {
+        self.inner().next
+    }
+
     /// A message that nobody's desk has sent.
     pub(crate) fn put(&self, body: &str) {
         self.push(body.to_owned(), body.to_owned());

@@ -1,12 +1,18 @@
 //! One thing at a time.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use eft_domain::{Code, Command, Failure, JobState, route::HeadOfLine};
-use eft_worker::serve::Times;
+use eft_store::StoreResult;
+use eft_worker::serve::{Times, protect::Protection};
+use futures::{FutureExt, future::BoxFuture};
 
 use crate::{
     life::{Death, simulated},
+    queue::Fifo,
     store::PARTS,
     transfer::INTERVAL,
     world::{Expect, File, Running, World},
@@ -101,6 +107,35 @@ fn a_drained_worker_hands_its_job_back_at_once() {
         assert_eq!(state(&world, &file).await, JobState::Succeeded);
         assert!(world.store.read(file.job()) <= PARTS + INTERVAL);
         second.drained().await;
+    });
+}
+
+/// What the task's agent was told, with how often a message had been received and how many there were.
+struct Agent(Fifo, Mutex<Vec<(bool, u64, usize)>>);
+
+impl Protection for Agent {
+    fn set(&self, protected: bool) -> BoxFuture<'_, StoreResult<()>> {
+        self.1.lock().unwrap().push((protected, self.0.receives(), self.0.len()));
+        async { Ok(()) }.boxed()
+    }
+}
+
+#[test]
+fn a_task_is_protected_from_before_its_message_is_received_until_the_job_has_ended() {
+    simulated(async {
+        let mut world = world(&[Expect::Delivered]).await;
+        let agent = Arc::new(Agent(world.queue.clone(), Mutex::default()));
+        world.protection = agent.clone();
+        let worker = world.start(1, Death::Never);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        worker.drained().await;
+        assert_eq!(state(&world, &world.files[0]).await, JobState::Succeeded);
+        let told = agent.1.lock().unwrap().clone();
+        assert_eq!(told.first(), Some(&(true, 0, 1)), "before it is received");
+        assert!(told.iter().any(|told| *told == (true, 1, 1)), "renewed while it runs: {told:?}");
+        let released = told.iter().filter(|(protected, ..)| !protected);
+        assert!(released.clone().all(|(_, receives, left)| (*receives, *left) == (1, 0)), "{told:?}");
+        assert!(!told.last().unwrap().0, "an idle worker may be scaled in");
     });
 }
 

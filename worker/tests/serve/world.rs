@@ -23,7 +23,7 @@ use eft_store::{
     memory::Region,
 };
 use eft_sweep::{Settings, Sweep};
-use eft_worker::serve::{Times, Worker, health::Pulse, protect::Unprotected};
+use eft_worker::serve::{Times, Worker, health::Pulse, protect::{Protection, Unprotected}};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -105,6 +105,7 @@ pub(crate) struct World {
     pub(crate) files: Vec<File>,
     /// Those of the workers that are started.
     pub(crate) times: Times,
+    pub(crate) protection: Arc<dyn Protection>,
     /// What befalls calls while there is trouble.
     chance: Chance,
     calm: Arc<AtomicBool>,
@@ -143,6 +144,7 @@ impl World {
             store: Store::new(clock),
             files: Vec::new(),
             times: Times::DEFAULT,
+            protection: Arc::new(Unprotected),
             chance,
             calm: Arc::default(),
             clock,
@@ -252,7 +254,7 @@ impl World {
                 bad: self.files.iter().filter(bad).map(|file| file.key.clone()).collect::<BTreeSet<_>>(),
                 down: if self.chance.throttled > 0 { 4 * self.chance.of } else { u64::MAX },
             }),
-            protection: Arc::new(Unprotected),
+            protection: Arc::clone(&self.protection),
             times: self.times,
             name,
             pulse: Arc::new(Pulse::new(Duration::from_secs(120))),
