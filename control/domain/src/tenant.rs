@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketName, Route, TenantId, route::Destination};
+use crate::{
+    BucketName, Route, TenantId,
+    route::{Destination, RouteError},
+};
 
 /// A tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,16 +76,21 @@ impl Tenant {
     /// # Errors
     /// Every way in which it does not.
     pub fn admit(&self, route: &Route) -> Result<(), Vec<String>> {
+        let faults = self.faults(route);
+        if faults.is_empty() { Ok(()) } else { Err(faults.iter().map(ToString::to_string).collect()) }
+    }
+
+    /// Every way in which a route does not stay within what is the tenant's own, with its place in the route.
+    pub fn faults(&self, route: &Route) -> Vec<RouteError> {
         let mut faults = Vec::new();
+        let mut add = |path: String, problem| faults.push(RouteError { path, line: None, problem });
         if route.tenant.as_ref() != Some(&self.id) {
-            faults.push(format!("tenant: the route is not of tenant {}", self.id));
+            add("/tenant".to_owned(), format!("the route is not of tenant {}", self.id));
         }
         let own = Self::ingest_prefix(&self.id);
         if !route.matches.as_ref().is_some_and(|matches| matches.prefix.starts_with(&own)) {
-            faults.push(format!(
-                "match.prefix: must start with `{own}`, which is what tenant {} may send to",
-                self.id
-            ));
+            let problem = format!("must start with `{own}`, which is what tenant {} may send to", self.id);
+            add("/match/prefix".to_owned(), problem);
         }
         for (at, destination) in route.destinations.iter().enumerate() {
             let Destination::S3(s3) = destination;
@@ -90,15 +98,16 @@ impl Tenant {
             let certain = s3.key.literal_start();
             let is_own = |output: &Output| output.bucket == s3.bucket && certain.starts_with(&output.prefix);
             if !self.outputs.iter().any(is_own) {
-                faults.push(format!(
-                    "destinations[{at}]: tenant {} may not deliver to s3://{}/{certain}…; its places are {}",
+                let problem = format!(
+                    "tenant {} may not deliver to s3://{}/{certain}…; its places are {}",
                     self.id,
                     s3.bucket,
                     self.outputs_shown()
-                ));
+                );
+                add(format!("/destinations/{at}"), problem);
             }
         }
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+        faults
     }
 
     fn outputs_shown(&self) -> String {
