@@ -73,7 +73,7 @@ impl KeptAnswer {
 }
 
 /// The digest of texts, each with its length before it.
-fn digest(parts: &[&[u8]]) -> String {
+pub(crate) fn digest(parts: &[&[u8]]) -> String {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());

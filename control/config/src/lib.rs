@@ -25,6 +25,7 @@ pub mod problem;
 mod routes;
 pub mod settings;
 pub mod table;
+mod tenants;
 
 use std::{fmt, sync::Arc};
 

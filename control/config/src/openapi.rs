@@ -96,7 +96,7 @@ fn parameters(endpoint: &Endpoint) -> Vec<Value> {
     let mut parameters: Vec<_> = names(endpoint.path)
         .map(|name| {
             let mut schema = json!({ "type": "string" });
-            if name == "name" {
+            if matches!(name, "name" | "tenant") {
                 schema["pattern"] = "^[a-z0-9][a-z0-9._-]{0,63}$".into();
             }
             json!({ "name": name, "in": "path", "required": true, "schema": schema })

@@ -61,7 +61,7 @@ impl Tags {
     }
 
     /// Strong comparison: a weak tag equals none.
-    fn has(&self, etag: &str) -> bool {
+    pub(crate) fn has(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,
             Self::These(tags) => tags.iter().any(|(weak, tag)| !weak && tag == etag),

@@ -16,7 +16,8 @@ pub enum Scope {
     ConfigRead,
     /// To look and to change.
     ConfigWrite,
-    /// To do everything, also what concerns a tenant itself.
+    /// To do everything, also to set tenants up: for those who run the platform. A tenant that could set itself up could
+    /// deliver to the places of others.
     Admin,
 }
 

@@ -86,6 +86,12 @@ codes! {
     /// The tenant is not set up.
     TenantUnknown = "tenant.unknown", FORBIDDEN, false,
         "an administrator of the platform sets the tenant up, then the same request works";
+    /// There is no such tenant.
+    TenantNotFound = "tenant.not_found", NOT_FOUND, false,
+        "look the name up in `GET /v1/tenants`";
+    /// The name is none that a tenant can have.
+    TenantName = "tenant.name", UNPROCESSABLE_ENTITY, false,
+        "choose a name of 1 to 64 of a-z, 0-9, `-`, `_`, `.`, starting with a letter or digit";
     /// There is nothing under this path.
     PathUnknown = "request.path", NOT_FOUND, false,
         "look the path up in `GET /v1/openapi.json`";

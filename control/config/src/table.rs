@@ -11,7 +11,7 @@ use crate::{
     openapi,
     principal::Scope,
     problem::{Code, Problem},
-    routes,
+    routes, tenants,
 };
 
 pub(crate) type Handler = for<'a> fn(&'a Api, &'a Call) -> BoxFuture<'a, Result<Answer, Problem>>;
@@ -254,6 +254,52 @@ pub static TABLE: &[Endpoint] = &[
         good: &[good(200, "RouteHead", "It is active.")],
         handler: |api, call| routes::activate(api, call).boxed(),
         ..ACT
+    },
+    Endpoint {
+        name: "getOwnTenant",
+        path: "/v1/tenant",
+        says: "The caller's tenant: its limits, and where its routes may deliver to.",
+        condition: Condition::Read,
+        good: &[good(200, "Tenant", "The tenant."), UNCHANGED],
+        own: &[Code::TenantUnknown],
+        handler: |api, call| tenants::own(api, call).boxed(),
+        ..READ
+    },
+    Endpoint {
+        name: "listTenants",
+        path: "/v1/tenants",
+        scope: Some(Scope::Admin),
+        says: "All tenants, in the order of their names.",
+        query: PAGE,
+        good: &[good(200, "TenantPage", "Some of them.")],
+        own: &[Code::CursorInvalid],
+        handler: |api, call| tenants::list(api, call).boxed(),
+        ..READ
+    },
+    Endpoint {
+        name: "getTenant",
+        path: "/v1/tenants/{tenant}",
+        scope: Some(Scope::Admin),
+        says: "A tenant as it stands.",
+        condition: Condition::Read,
+        good: &[good(200, "Tenant", "The tenant."), UNCHANGED],
+        own: &[Code::TenantNotFound],
+        handler: |api, call| tenants::get(api, call).boxed(),
+        ..READ
+    },
+    Endpoint {
+        name: "putTenant",
+        method: Verb::Put,
+        path: "/v1/tenants/{tenant}",
+        scope: Some(Scope::Admin),
+        says: "Set a tenant up, or change its limits and where its routes may deliver to. What is left out has its default. A \
+               route that delivers elsewhere takes no more files.",
+        body: Body::Json("TenantText"),
+        condition: Condition::Write,
+        good: &[good(200, "Tenant", "It stands so now."), good(201, "Tenant", "There is a new tenant.")],
+        own: &[Code::TenantNotFound, Code::TenantName],
+        handler: |api, call| tenants::put(api, call).boxed(),
+        ..READ
     },
     Endpoint {
         name: "getProblem",

@@ -332,6 +332,18 @@ impl<P: Catalog> Catalog for Faulty<P> {
         self.read("tenants", "", self.inner.tenants())
     }
 
+    fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        self.read("tenant_now", id.as_str(), self.inner.tenant_now(id))
+    }
+
+    fn save_tenant<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        before: Option<&'a Tenant>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        self.write("save_tenant", tenant.id.as_str(), self.inner.save_tenant(tenant, before))
+    }
+
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {
         self.write("put_tenant", tenant.id.as_str(), self.inner.put_tenant(tenant))
     }

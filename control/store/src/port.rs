@@ -206,7 +206,17 @@ pub trait Catalog: Send + Sync {
     /// All tenants.
     fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>>;
 
-    /// Store a tenant as it now is.
+    /// A tenant as it is now: for whoever changes it.
+    fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>>;
+
+    /// Store a tenant if `before` is what stands there now (none: no tenant of this id).
+    fn save_tenant<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        before: Option<&'a Tenant>,
+    ) -> BoxFuture<'a, StoreResult<Put>>;
+
+    /// Store a tenant as it now is, whatever stands there.
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>>;
 
     /// How a route stands now: its latest change.

@@ -21,6 +21,9 @@ pub(super) fn all() -> Map<String, Value> {
         ("Validation", validation()),
         ("SimulationRequest", simulation_request()),
         ("Simulation", simulation()),
+        ("TenantText", tenant_text()),
+        ("Tenant", tenant()),
+        ("TenantPage", page("Tenant")),
         ("Fault", fault()),
         ("Problem", problem()),
         ("ProblemKind", object("What a code means.", kind(), &[])),
@@ -184,6 +187,37 @@ fn simulation() -> Value {
         "plan": object("How it would be run.", plan, &["runnerReason", "archive"]),
     });
     object("What would become of it.", properties, &["reason", "code", "remedy", "route", "plan"])
+}
+
+fn tenant_text() -> Value {
+    let output = json!({
+        "bucket": text(),
+        "prefix": { "type": "string", "description": "What its keys start with; empty: all of the bucket." },
+    });
+    let properties = json!({
+        "id": { "type": "string", "pattern": NAME },
+        "weight": {
+            "type": "integer", "minimum": 1, "maximum": 1_000,
+            "description": "Its share of what is in flight, against the other tenants'.",
+        },
+        "max_jobs": { "type": "integer", "minimum": 1, "maximum": 100_000, "description": "Most jobs at once." },
+        "max_bytes": { "type": "integer", "minimum": 1, "description": "Most bytes at once." },
+        "outputs": {
+            "type": "array", "maxItems": 100, "items": object("A place that it may deliver to.", output, &["prefix"]),
+        },
+        "paused": { "type": "boolean", "description": "Nothing of it is started." },
+    });
+    let all = ["id", "weight", "max_jobs", "max_bytes", "outputs", "paused"];
+    object("What a tenant may do.", properties, &all)
+}
+
+fn tenant() -> Value {
+    let properties = json!({
+        "name": { "type": "string", "pattern": NAME },
+        "etag": { "type": "string", "description": "What to send in `If-Match`." },
+        "tenant": reference("TenantText"),
+    });
+    object("A tenant as it stands.", properties, &[])
 }
 
 fn kind() -> Value {

@@ -55,7 +55,7 @@ impl<'a> Text<'a> {
 
 impl Api {
     /// The caller's tenant.
-    pub(super) async fn tenant_of(&self, call: &Call) -> Result<Tenant, Problem> {
+    pub(crate) async fn tenant_of(&self, call: &Call) -> Result<Tenant, Problem> {
         let id = call.tenant()?;
         let tenant = self.catalog.tenant(id).await?;
         tenant.ok_or_else(|| Problem::new(Code::TenantUnknown, format!("tenant {id} is not set up")))

@@ -34,7 +34,7 @@ impl Api {
         })
     }
 
-    fn page(
+    pub(crate) fn page(
         &self,
         call: &Call,
         list: &str,
@@ -48,7 +48,7 @@ impl Api {
         Ok(Answer::ok(body))
     }
 
-    fn place<T: std::str::FromStr>(&self, call: &Call, list: &str) -> Result<Option<T>, Problem> {
+    pub(crate) fn place<T: std::str::FromStr>(&self, call: &Call, list: &str) -> Result<Option<T>, Problem> {
         let Some(cursor) = call.parameter("cursor") else { return Ok(None) };
         let place = self.cursors.open(list, call.tenant()?, cursor, call.now)?;
         let place = place.parse().ok();

@@ -10,4 +10,5 @@ mod problems;
 mod reading;
 mod simulating;
 mod tenancy;
+mod tenants;
 mod writing;

@@ -81,6 +81,9 @@ async fn each_problem_has_its_request() {
         "match": { "prefix": "tenants/acme/free/" }, "destinations": [{ "s3": { "bucket": "acme-out", "key": "{name}" } }],
     });
     replies.push(bed.put(ann(), "/v1/routes/free", NEW, &free).await);
+    let root = || token("root", "platform", "admin");
+    replies.push(bed.call(root(), "GET", "/v1/tenants/none", &[], "").await);
+    replies.push(bed.put(root(), "/v1/tenants/X", NEW, &json!({})).await);
     replies.push(running().await);
     let seen: BTreeSet<_> = replies.iter().map(|reply| reply.code().to_owned()).collect();
     let all: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();

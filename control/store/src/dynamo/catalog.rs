@@ -138,8 +138,7 @@ impl DynamoCatalog {
     async fn read_tenants(&self) -> StoreResult<Arc<HashMap<TenantId, Tenant>>> {
         let mut tenants = HashMap::new();
         for item in self.list(TENANTS).await? {
-            let tenant: Tenant = serde_json::from_str(text_of(&item, "row")?)
-                .map_err(|error| wrong(format_args!("a tenant cannot be read: {error}")))?;
+            let tenant = tenant_of(text_of(&item, "row")?)?;
             tenants.insert(tenant.id.clone(), tenant);
         }
         Ok(Arc::new(tenants))
@@ -164,7 +163,15 @@ impl DynamoCatalog {
         Ok(value)
     }
 
-    pub(super) async fn put(&self, item: Item, condition: Condition) -> StoreResult<Put> {
+    async fn tenant_row(&self, id: &TenantId) -> StoreResult<Option<String>> {
+        let request = self.reads.get_item().table_name(&self.table);
+        let request = request.key("pk", text(TENANTS)).key("sk", text(id.as_str())).consistent_read(true);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| store_error(&format!("read tenant {id}"), Deed::Read, &error))?;
+        answer.item.as_ref().map(|item| text_of(item, "row").map(ToOwned::to_owned)).transpose()
+    }
+
+    pub(super) async fn put(&self, item: Item, condition: Condition<'_>) -> StoreResult<Put> {
         again(|| async {
             let request = self.writes.put_item().table_name(&self.table).set_item(Some(item.clone()));
             let request = match condition {
@@ -174,6 +181,10 @@ impl DynamoCatalog {
                     .condition_expression("#number = :before")
                     .expression_attribute_names("#number", NUMBER)
                     .expression_attribute_values(":before", number(before)),
+                Condition::Row(before) => request
+                    .condition_expression("#row = :before")
+                    .expression_attribute_names("#row", "row")
+                    .expression_attribute_values(":before", text(before)),
             };
             conditional("write the configuration", request.send().await)
         })
@@ -183,12 +194,28 @@ impl DynamoCatalog {
 
 /// Under which condition an item is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(super) enum Condition<'a> {
     None,
     /// There is none.
     New,
     /// The change there has this number.
     After(u64),
+    /// The row there has this text.
+    Row(&'a str),
+}
+
+fn tenant_of(row: &str) -> StoreResult<Tenant> {
+    serde_json::from_str(row).map_err(|error| wrong(format_args!("a tenant cannot be read: {error}")))
+}
+
+fn tenant_item(tenant: &Tenant) -> StoreResult<Item> {
+    let row = serde_json::to_string(tenant)
+        .map_err(|error| wrong(format_args!("a tenant cannot be written as JSON: {error}")))?;
+    Ok(Item::from([
+        ("pk".to_owned(), text(TENANTS)),
+        ("sk".to_owned(), text(tenant.id.as_str())),
+        ("row".to_owned(), text(row)),
+    ]))
 }
 
 impl Catalog for DynamoCatalog {
@@ -217,16 +244,32 @@ impl Catalog for DynamoCatalog {
         .boxed()
     }
 
+    fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        async move { self.tenant_row(id).await?.as_deref().map(tenant_of).transpose() }.boxed()
+    }
+
+    fn save_tenant<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        before: Option<&'a Tenant>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            // The condition is on the row's own text: it may have been written by a version with other fields.
+            let row = self.tenant_row(&tenant.id).await?;
+            if row.as_deref().map(tenant_of).transpose()?.as_ref() != before {
+                return Ok(Put::Stale);
+            }
+            let condition = row.as_deref().map_or(Condition::New, Condition::Row);
+            let put = self.put(tenant_item(tenant)?, condition).await;
+            *self.tenants.lock().await = None;
+            put
+        }
+        .boxed()
+    }
+
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {
         async move {
-            let row = serde_json::to_string(tenant)
-                .map_err(|error| wrong(format_args!("a tenant cannot be written as JSON: {error}")))?;
-            let item = Item::from([
-                ("pk".to_owned(), text(TENANTS)),
-                ("sk".to_owned(), text(tenant.id.as_str())),
-                ("row".to_owned(), text(row)),
-            ]);
-            self.put(item, Condition::None).await?;
+            self.put(tenant_item(tenant)?, Condition::None).await?;
             *self.tenants.lock().await = None;
             Ok(())
         }

@@ -248,7 +248,8 @@ pub const ACCESS: &[Access] = &[
     read("how a route stands, alone", "config", "pk = routes, sk = route", true, 300),
     read("200 names of a tenant's routes", "config", "pk = routes#tenant, sk after", true, 200 * 60),
     read("100 changes of a route, the latest first", "config", "pk = route#…, sk up to change#…", true, 100 * 300),
-    write("a tenant", "config", "pk = tenants, sk = tenant", "", (300, 0)),
+    write("a tenant", "config", "pk = tenants, sk = tenant", "row = :before", (300, 0)),
+    read("a tenant as it is now", "config", "pk = tenants, sk = tenant", true, 300),
 ];
 
 /// The table of `TABLES.md`.

@@ -73,6 +73,26 @@ impl Catalog for Region {
         async move { Ok(lock(&self.own).config.tenants.values().cloned().collect()) }.boxed()
     }
 
+    fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        self.tenant(id)
+    }
+
+    fn save_tenant<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        before: Option<&'a Tenant>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let config = &mut lock(&self.own).config;
+            if config.tenants.get(&tenant.id) != before {
+                return Ok(Put::Stale);
+            }
+            config.tenants.insert(tenant.id.clone(), tenant.clone());
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {
         async move {
             lock(&self.own).config.tenants.insert(tenant.id.clone(), tenant.clone());
