@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use eft_config::{Code, Principal, Problem};
-use eft_store::Catalog;
+use eft_domain::{Route, route::Profile};
+use eft_store::{Catalog, Put, RouteChange};
 use serde_json::json;
 
 use crate::kit::{Bed, JSON, NEW, ann, eve, route, token};
@@ -41,6 +42,31 @@ async fn what_is_another_tenants_is_not_there() {
     let taken = bed.put(eve(), "/v1/routes/orders", NEW, &theirs).await.is(409);
     assert_eq!(taken.code(), "route.name_taken");
     assert_eq!(bed.get("/v1/routes/orders").await.is(200).etag(), tag, "nothing has changed");
+}
+
+/// Of two tenants that create a route of one name at once, the one that comes second has stored its text already.
+#[tokio::test(start_paused = true)]
+async fn a_text_that_came_to_nothing_is_shown_to_nobody_else() {
+    let bed = Bed::new().await;
+    bed.create("orders").await;
+    let text = r#"{"id": "orders", "tenant": "globex", "match": {"prefix": "tenants/globex/"},
+        "destinations": [{"s3": {"bucket": "globex-out", "key": "secret"}}]}"#;
+    let theirs = Route::parse_json(text, Profile::Platform).unwrap();
+    assert_eq!(bed.region.put_route(&theirs, None).await, Ok(Put::Stale));
+    let change = RouteChange {
+        id: "orders".parse().unwrap(),
+        tenant: "globex".parse().unwrap(),
+        revision: theirs.revision(),
+        paused: false,
+        number: 1,
+        at: bed.now(),
+        by: "eve".to_owned(),
+    };
+    assert_eq!(bed.region.save_route(&theirs, &change, None).await, Ok(Put::Stale));
+    assert!(bed.region.route(&change.id, change.revision).await.unwrap().is_some());
+    let path = format!("/v1/routes/orders/revisions/{}", change.revision);
+    assert_eq!(bed.get(&path).await.is(404).code(), "revision.not_found");
+    bed.call(eve(), "GET", &path, &[], "").await.is(404);
 }
 
 #[tokio::test(start_paused = true)]

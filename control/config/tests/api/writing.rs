@@ -189,6 +189,21 @@ async fn who_holds_the_turn_and_dies_holds_up_others_for_a_time_only() {
     bed.create("returns").await;
 }
 
+/// A list that is a few seconds old may lack the very route that ties.
+#[tokio::test(start_paused = true)]
+async fn ties_are_looked_for_among_the_routes_as_they_are_now() {
+    struct NoList;
+    impl Fates for NoList {
+        fn draw(&self, call: &Call<'_>) -> Fate {
+            let lists = call.name == "routes";
+            Fate::of(if lists { Event::Fails(StoreErrorKind::Unavailable) } else { Event::None })
+        }
+    }
+    let bed = Bed::faulty(Arc::new(NoList)).await;
+    bed.create("orders").await;
+    bed.put(ann(), "/v1/routes/b", NEW, &route("orders", 1)).await.is(409);
+}
+
 /// The answer of the write is lost.
 struct Lost(Event);
 

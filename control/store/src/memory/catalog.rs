@@ -132,10 +132,11 @@ impl Catalog for Region {
     ) -> BoxFuture<'a, StoreResult<Put>> {
         async move {
             let config = &mut lock(&self.own).config;
+            // The revision goes first, and stays where the change comes to nothing.
+            config.routes.insert((change.id.clone(), change.revision), Arc::new(route.clone()));
             if config.head(&change.id) != before {
                 return Ok(Put::Stale);
             }
-            config.routes.insert((change.id.clone(), change.revision), Arc::new(route.clone()));
             config.changes.entry(change.id.clone()).or_default().insert(change.number, change.clone());
             config.table = None;
             Ok(Put::Done)
