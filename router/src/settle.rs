@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use eft_domain::{
-    Arrival, Code, Command, Failure, Job, JobId, JobState, Route, TenantId,
-    job::{Arrived, Ending, PinnedRoute, Runner},
-    route::{CompleteWhen, Executor, OnEmpty, Ordering, RouteTable},
+    Arrival, Command, Job, JobId, JobState, Route, TenantId,
+    job::{Arrived, PinnedRoute, Runner},
+    route::{CompleteWhen, Ordering, RouteTable},
 };
 use eft_store::{ChangeError, StoreError, StoreErrorKind};
 
@@ -33,29 +33,6 @@ impl Sighting {
             version_id: self.version_id.clone(),
         }
     }
-}
-
-/// What a route says of a file that is whole.
-pub fn verdict(route: &Route, size: u64) -> Command {
-    let fail = |failure| Command::Dismiss(Ending::Failed(failure, None));
-    let limit = route.limits.max_input_bytes.0;
-    if size > limit {
-        return fail(Failure::limit(Code::LimitInputBytes, format!("{size} bytes"), format!("{limit}")));
-    }
-    if size == 0 {
-        match route.on_empty {
-            OnEmpty::Accept => {}
-            OnEmpty::Reject => return fail(Failure::new(Code::SourceEmpty, "the object has no bytes")),
-            OnEmpty::Heartbeat => return Command::Dismiss(Ending::Succeeded(None)),
-        }
-    }
-    if route.executor == Executor::Steps
-        && let Some(why) = route.refuses_steps(size)
-    {
-        let message = format!("{why}: `executor: steps` cannot run it; set `executor: auto`");
-        return fail(Failure::new(Code::PlanRefused, message));
-    }
-    Command::Accept
 }
 
 impl Router {
@@ -91,6 +68,10 @@ impl Router {
 
     async fn choose(&self, table: &RouteTable, key: &str) -> Result<Choice, RouteError> {
         let Some(route) = table.select(key) else {
+            if let Some(route) = table.route_of(key) {
+                let id = route.effective_id();
+                return Ok(Choice::None(format!("route {id}, which takes this key, is paused")));
+            }
             let reason = match RouteTable::tenant_of(key) {
                 Some(tenant) if self.desk.catalog.tenant(&tenant).await?.is_some() => {
                     format!("no route of tenant {tenant} takes this key")
@@ -124,7 +105,7 @@ impl Router {
         trace: Option<&str>,
     ) -> Result<Outcome, RouteError> {
         let command = match self.completeness(route, seen, self.desk.clock.now()).await? {
-            Completeness::Whole => verdict(route, seen.size),
+            Completeness::Whole => route.verdict(seen.size),
             Completeness::Wait { reason, until } => Command::Wait { reason, until },
         };
         self.begin(route, tenant, seen, &command, trace).await
@@ -216,7 +197,7 @@ impl Router {
         })?;
         let seen = self.sighting(&job)?;
         let command = match self.completeness(&route, &seen, job.arrived_at).await? {
-            Completeness::Whole => verdict(&route, job.size),
+            Completeness::Whole => route.verdict(job.size),
             Completeness::Wait { reason, until } => {
                 let now = self.desk.clock.now();
                 if job.hold.and_then(|hold| hold.retry_at).is_some_and(|at| at > now) {

@@ -11,6 +11,7 @@ pub mod id;
 pub mod invariant;
 pub mod job;
 pub mod message;
+pub mod names;
 pub mod object;
 pub mod receipt;
 pub mod route;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BucketName, ObjectUri, Route, TenantId,
-    route::{Destination, StageSpec},
+    route::{Destination, RouteError, StageSpec},
 };
 
 /// A tenant.
@@ -76,26 +76,29 @@ impl Tenant {
     /// # Errors
     /// Every way in which it does not.
     pub fn admit(&self, route: &Route) -> Result<(), Vec<String>> {
+        let faults = self.faults(route);
+        if faults.is_empty() { Ok(()) } else { Err(faults.iter().map(ToString::to_string).collect()) }
+    }
+
+    /// Every way in which a route does not stay within what is the tenant's own, with its place in the route.
+    pub fn faults(&self, route: &Route) -> Vec<RouteError> {
         let mut faults = Vec::new();
+        let mut add = |path: String, problem| faults.push(RouteError { path, line: None, problem });
         if route.tenant.as_ref() != Some(&self.id) {
-            faults.push(format!("tenant: the route is not of tenant {}", self.id));
+            add("/tenant".to_owned(), format!("the route is not of tenant {}", self.id));
         }
         let own = Self::ingest_prefix(&self.id);
         if !route.matches.as_ref().is_some_and(|matches| matches.prefix.starts_with(&own)) {
-            faults.push(format!(
-                "match.prefix: must start with `{own}`, which is what tenant {} may send to",
-                self.id
-            ));
+            let problem = format!("must start with `{own}`, which is what tenant {} may send to", self.id);
+            add("/match/prefix".to_owned(), problem);
         }
         for (at, stage) in route.stages.iter().enumerate() {
             let StageSpec::Concat(concat) = stage else { continue };
             // Objects of a manifest come from its own folder, which is the tenant's, unless this names another.
             if let Some(within) = concat.within.as_deref().filter(|within| !Self::is_own_folder(within, &own))
             {
-                faults.push(format!(
-                    "stages[{at}].concat.within: tenant {} may read `s3://<bucket>/{own}…`, and not {within}",
-                    self.id
-                ));
+                let problem = format!("tenant {} may read `s3://<bucket>/{own}…`, and not {within}", self.id);
+                add(format!("/stages/{at}/concat/within"), problem);
             }
         }
         for (at, destination) in route.destinations.iter().enumerate() {
@@ -104,15 +107,16 @@ impl Tenant {
             let certain = s3.key.literal_start();
             let is_own = |output: &Output| output.bucket == s3.bucket && certain.starts_with(&output.prefix);
             if !self.outputs.iter().any(is_own) {
-                faults.push(format!(
-                    "destinations[{at}]: tenant {} may not deliver to s3://{}/{certain}…; its places are {}",
+                let problem = format!(
+                    "tenant {} may not deliver to s3://{}/{certain}…; its places are {}",
                     self.id,
                     s3.bucket,
                     self.outputs_shown()
-                ));
+                );
+                add(format!("/destinations/{at}"), problem);
             }
         }
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+        faults
     }
 
     /// Whether a folder of S3, in whatever bucket, is one of those that start with `own`.
@@ -156,7 +160,7 @@ mod tests {
             ["s3://ingest/tenants/globex/", "s3://ingest/tenants/acme2/", "s3://ingest/", "/keys/", "/"]
         {
             let faults = concat(bad).unwrap_err().join("\n");
-            assert!(faults.starts_with("stages[0].concat.within: ") && faults.ends_with(bad), "{faults}");
+            assert!(faults.starts_with("/stages/0/concat/within: ") && faults.ends_with(bad), "{faults}");
         }
     }
 

@@ -21,8 +21,8 @@ use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 
 use crate::port::{
-    Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreError, StoreErrorKind,
-    StoreResult, Waiting,
+    Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, RouteChange, Runs, StoreError,
+    StoreErrorKind, StoreResult, Waiting,
 };
 
 /// Numbers from a seed: splitmix64, the generator of Steele, Lea and Flood (2014).
@@ -332,16 +332,59 @@ impl<P: Catalog> Catalog for Faulty<P> {
         self.read("tenants", "", self.inner.tenants())
     }
 
+    fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        self.read("tenant_now", id.as_str(), self.inner.tenant_now(id))
+    }
+
+    fn save_tenant<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        before: Option<&'a Tenant>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        self.write("save_tenant", tenant.id.as_str(), self.inner.save_tenant(tenant, before))
+    }
+
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {
         self.write("put_tenant", tenant.id.as_str(), self.inner.put_tenant(tenant))
     }
 
-    fn put_route<'a>(
+    fn routes_now(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>> {
+        self.read("routes_now", "", self.inner.routes_now())
+    }
+
+    fn head<'a>(&'a self, id: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<RouteChange>>> {
+        self.read("head", id.as_str(), self.inner.head(id))
+    }
+
+    fn heads<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a RouteId>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RouteChange>>> {
+        self.read("heads", tenant.as_str(), self.inner.heads(tenant, after, limit))
+    }
+
+    fn save_route<'a>(
         &'a self,
         route: &'a Route,
-        before: Option<RouteRevision>,
+        change: &'a RouteChange,
+        before: Option<&'a RouteChange>,
     ) -> BoxFuture<'a, StoreResult<Put>> {
-        self.write("put_route", "", self.inner.put_route(route, before))
+        self.write("save_route", change.id.as_str(), self.inner.save_route(route, change, before))
+    }
+
+    fn change<'a>(&'a self, id: &'a RouteId, number: u64) -> BoxFuture<'a, StoreResult<Option<RouteChange>>> {
+        self.read("change", id.as_str(), self.inner.change(id, number))
+    }
+
+    fn changes<'a>(
+        &'a self,
+        id: &'a RouteId,
+        before: Option<u64>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RouteChange>>> {
+        self.read("changes", id.as_str(), self.inner.changes(id, before, limit))
     }
 }
 

@@ -19,6 +19,6 @@ pub use buckets::Buckets;
 pub use clock::Clock;
 pub use desk::{ChangeError, Desk};
 pub use port::{
-    Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreError, StoreErrorKind,
-    StoreResult, Waiting,
+    Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, RouteChange, Runs, StoreError,
+    StoreErrorKind, StoreResult, Waiting,
 };

@@ -4,6 +4,8 @@
 //! consistency has it; `config` and `runs` are copied to the other region when [`Region::replicate`] says so, the last
 //! writer winning. Indexes are as late as [`Region::index_lag`] says.
 
+mod catalog;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ops::ControlFlow,
@@ -12,21 +14,18 @@ use std::{
 };
 
 use eft_domain::{
-    Job, JobId, Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
+    Job, JobId, Millis, RouteId, TenantId,
     job::{EventKind, JobEvent, ReceiptKey, Retention},
     message::{RunRequest, WorkMessage},
-    route::RouteTable,
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 
+use self::catalog::Config;
 use crate::{
     clock::Clock,
     index::{Line, line_of, live_of, place, shard_of, turn_of},
-    port::{
-        Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreError, StoreErrorKind,
-        StoreResult, Waiting,
-    },
+    port::{Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreResult, Waiting},
 };
 
 /// What both regions see at once.
@@ -44,11 +43,7 @@ struct Strong {
 /// What each region has for itself.
 #[derive(Clone, Default)]
 struct Own {
-    tenants: BTreeMap<TenantId, Tenant>,
-    routes: BTreeMap<(RouteId, RouteRevision), Arc<Route>>,
-    active: BTreeMap<RouteId, RouteRevision>,
-    /// The active routes, made when they are asked for.
-    table: Option<Arc<RouteTable>>,
+    config: Config,
     history: BTreeMap<JobId, BTreeMap<u64, JobEvent>>,
     receipts: BTreeMap<(JobId, ReceiptKey), String>,
     work: VecDeque<(WorkMessage, String)>,
@@ -97,10 +92,7 @@ impl Region {
     pub fn replicate(&self, peer: &Self) {
         let from = lock(&self.own).clone();
         let mut to = lock(&peer.own);
-        to.tenants.extend(from.tenants);
-        to.routes.extend(from.routes);
-        to.active.extend(from.active);
-        to.table = None;
+        to.config.extend(from.config);
         to.receipts.extend(from.receipts);
         for (job, events) in from.history {
             to.history.entry(job).or_default().extend(events);
@@ -344,62 +336,6 @@ impl Runs for Region {
 
     fn receipt(&self, job: JobId, key: ReceiptKey) -> BoxFuture<'_, StoreResult<Option<String>>> {
         async move { Ok(lock(&self.own).receipts.get(&(job, key)).cloned()) }.boxed()
-    }
-}
-
-impl Catalog for Region {
-    fn routes(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>> {
-        async move {
-            let Own { active, routes, table, .. } = &mut *lock(&self.own);
-            let routes = || active.iter().filter_map(|(id, rev)| routes.get(&(id.clone(), *rev)).cloned());
-            Ok(Arc::clone(table.get_or_insert_with(|| Arc::new(RouteTable::new(routes())))))
-        }
-        .boxed()
-    }
-
-    fn route<'a>(
-        &'a self,
-        id: &'a RouteId,
-        revision: RouteRevision,
-    ) -> BoxFuture<'a, StoreResult<Option<Arc<Route>>>> {
-        async move { Ok(lock(&self.own).routes.get(&(id.clone(), revision)).cloned()) }.boxed()
-    }
-
-    fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
-        async move { Ok(lock(&self.own).tenants.get(id).cloned()) }.boxed()
-    }
-
-    fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>> {
-        async move { Ok(lock(&self.own).tenants.values().cloned().collect()) }.boxed()
-    }
-
-    fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {
-        async move {
-            lock(&self.own).tenants.insert(tenant.id.clone(), tenant.clone());
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn put_route<'a>(
-        &'a self,
-        route: &'a Route,
-        before: Option<RouteRevision>,
-    ) -> BoxFuture<'a, StoreResult<Put>> {
-        async move {
-            let id = route.id.clone().ok_or_else(|| {
-                StoreError::new(StoreErrorKind::Permanent, "a route without an id cannot be stored")
-            })?;
-            let mut own = lock(&self.own);
-            if own.active.get(&id).copied() != before {
-                return Ok(Put::Stale);
-            }
-            own.routes.insert((id.clone(), route.revision()), Arc::new(route.clone()));
-            own.active.insert(id, route.revision());
-            own.table = None;
-            Ok(Put::Done)
-        }
-        .boxed()
     }
 }
 

@@ -15,7 +15,8 @@ use eft_domain::{
     message::{RunRequest, WorkMessage},
     route::RouteTable,
 };
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What went wrong.
@@ -164,10 +165,33 @@ pub trait Runs: Send + Sync {
     fn receipt(&self, job: JobId, key: ReceiptKey) -> BoxFuture<'_, StoreResult<Option<String>>>;
 }
 
+/// A change of a route: what it was made to be, by whom. The latest is how the route stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteChange {
+    /// Which route. No two tenants have one of the same name.
+    pub id: RouteId,
+    /// Whose.
+    pub tenant: TenantId,
+    /// What it says.
+    pub revision: RouteRevision,
+    /// It takes no files for now.
+    #[serde(default)]
+    pub paused: bool,
+    /// Which change this is, from 1.
+    pub number: u64,
+    /// When it was made.
+    pub at: Millis,
+    /// Who made it.
+    pub by: String,
+}
+
 /// The table `config`: tenants, routes and their revisions.
 pub trait Catalog: Send + Sync {
     /// The active routes; at most a few seconds old.
     fn routes(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>>;
+
+    /// The active routes as they are now: for whoever saves one.
+    fn routes_now(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>>;
 
     /// A revision of a route; revisions never change and are never removed.
     fn route<'a>(
@@ -182,16 +206,81 @@ pub trait Catalog: Send + Sync {
     /// All tenants.
     fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>>;
 
-    /// Store a tenant as it now is.
+    /// A tenant as it is now: for whoever changes it.
+    fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>>;
+
+    /// Store a tenant if `before` is what stands there now (none: no tenant of this id).
+    fn save_tenant<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        before: Option<&'a Tenant>,
+    ) -> BoxFuture<'a, StoreResult<Put>>;
+
+    /// Store a tenant as it now is, whatever stands there.
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>>;
 
-    /// Store a revision of a route and make it the active one, if `before` is active now (none: no route of this id).
-    /// Ties and foreign places were refused by [`admit`](crate::admission::admit_route).
+    /// How a route stands now: its latest change.
+    fn head<'a>(&'a self, id: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<RouteChange>>>;
+
+    /// How the routes of a tenant stand, in the order of their names, behind this name. A page may have fewer than `limit`
+    /// though more follow.
+    fn heads<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a RouteId>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RouteChange>>>;
+
+    /// Store a revision of a route and a change that names it, if `before` is how the route stands now (none: no route of
+    /// this id). Changes are numbered without gaps. Ties and foreign places were refused by
+    /// [`admit`](crate::admission::admit_route).
+    fn save_route<'a>(
+        &'a self,
+        route: &'a Route,
+        change: &'a RouteChange,
+        before: Option<&'a RouteChange>,
+    ) -> BoxFuture<'a, StoreResult<Put>>;
+
+    /// A change of a route; changes never change and are never removed.
+    fn change<'a>(&'a self, id: &'a RouteId, number: u64) -> BoxFuture<'a, StoreResult<Option<RouteChange>>>;
+
+    /// The changes of a route, the latest first, before this number.
+    fn changes<'a>(
+        &'a self,
+        id: &'a RouteId,
+        before: Option<u64>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RouteChange>>>;
+
+    /// [`save_route`](Self::save_route) for whoever has no change to tell of: a revision becomes the active one if `before`
+    /// is active now.
     fn put_route<'a>(
         &'a self,
         route: &'a Route,
         before: Option<RouteRevision>,
-    ) -> BoxFuture<'a, StoreResult<Put>>;
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let (Some(id), Some(tenant)) = (route.id.clone(), route.tenant.clone()) else {
+                let message = "a route without an id or a tenant cannot be stored";
+                return Err(StoreError::new(StoreErrorKind::Permanent, message));
+            };
+            let head = self.head(&id).await?;
+            if head.as_ref().map(|head| head.revision) != before {
+                return Ok(Put::Stale);
+            }
+            let change = RouteChange {
+                id,
+                tenant,
+                revision: route.revision(),
+                paused: head.as_ref().is_some_and(|head| head.paused),
+                number: head.as_ref().map_or(0, |head| head.number) + 1,
+                at: Millis::default(),
+                by: "platform".to_owned(),
+            };
+            self.save_route(route, &change, head.as_ref()).await
+        }
+        .boxed()
+    }
 }
 
 /// The table `keys`: small facts that are kept for a time, strongly consistent in both regions.

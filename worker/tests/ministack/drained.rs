@@ -30,7 +30,12 @@ async fn a_worker_that_is_asked_to_stop_hands_its_jobs_to_the_next() {
     let took = first.drain().await;
     assert!(took < STOP, "{took:?}");
     for job in platform.rows().await {
-        assert_eq!((job.state, job.lease.is_none(), job.fence), (JobState::Accepted, true, 1), "{:?}", job.failure);
+        assert_eq!(
+            (job.state, job.lease.is_none(), job.fence),
+            (JobState::Accepted, true, 1),
+            "{:?}",
+            job.failure
+        );
         assert_eq!(job.strikes, 0, "to be stopped is no strike");
     }
     // Nothing has to lapse before the next can have them.

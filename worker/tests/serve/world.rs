@@ -23,7 +23,11 @@ use eft_store::{
     memory::Region,
 };
 use eft_sweep::{Settings, Sweep};
-use eft_worker::serve::{Times, Worker, health::Pulse, protect::{Protection, Unprotected}};
+use eft_worker::serve::{
+    Times, Worker,
+    health::Pulse,
+    protect::{Protection, Unprotected},
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

@@ -25,11 +25,9 @@ const MAX_RATIO: u64 = 1_000_000;
 
 pub(super) fn route(root: &At<'_>, profile: Profile, report: &mut Report) -> Option<Route> {
     let fields = root.fields(report, names::ROUTE)?;
-    if profile == Profile::Platform {
-        for name in ["id", "tenant", "match", "destinations"] {
-            if fields.get(name).is_none() {
-                report.add("", format!("`{name}` is missing: a saved route needs it"));
-            }
+    for name in profile.needs() {
+        if fields.get(name).is_none() {
+            report.add("", format!("`{name}` is missing: a saved route needs it"));
         }
     }
     let default = Route::identity();
@@ -44,7 +42,8 @@ pub(super) fn route(root: &At<'_>, profile: Profile, report: &mut Report) -> Opt
     let digests = fields.or("digests", Vec::new(), |at| digests(at, report));
     let destinations = fields.or("destinations", Vec::new(), |at| each(at, report, destination));
     if destinations.as_ref().is_some_and(Vec::is_empty)
-        && let (Profile::Platform, Some(at)) = (profile, fields.get("destinations"))
+        && profile != Profile::Cli
+        && let Some(at) = fields.get("destinations")
     {
         report.add(at.path.clone(), "is empty: a saved route needs a destination");
     }

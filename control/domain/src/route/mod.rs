@@ -206,14 +206,30 @@ impl Route {
     }
 }
 
+/// The JSON Schema (2020-12) of a route.
+pub const SCHEMA: &str = include_str!("../../route.schema.json");
+
 /// How much a route has to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
     /// A route file on the command line: everything is optional.
     Cli,
+    /// A route that is saved by somebody who says elsewhere what it is called and whose it is: `match` and `destinations`
+    /// are needed.
+    Named,
     /// A route that is saved: `id`, `tenant`, `match` and `destinations` are needed.
     #[default]
     Platform,
+}
+
+impl Profile {
+    const fn needs(self) -> &'static [&'static str] {
+        match self {
+            Self::Cli => &[],
+            Self::Named => &["match", "destinations"],
+            Self::Platform => &["id", "tenant", "match", "destinations"],
+        }
+    }
 }
 
 /// What a file may cost at most. Every limit is enforced while bytes stream.

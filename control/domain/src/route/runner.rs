@@ -1,7 +1,10 @@
-//! Who runs a file: Step Functions what a function finishes in its time, the worker everything else.
+//! What becomes of a file that is whole, and who runs it: Step Functions what a function finishes in its time, the worker everything else.
 
-use super::{Executor, Ordering, Route};
-use crate::{ByteSize, job::Runner};
+use super::{Executor, OnEmpty, Ordering, Route};
+use crate::{
+    ByteSize, Code, Command, Failure,
+    job::{Ending, Runner},
+};
 
 /// The largest file that Step Functions copies. S3 copies it itself, but a function waits for it: at 16 parts of 256 MiB
 /// at once and 25 MB/s a part, a quarter of what S3 is known to do, it takes less than the five minutes for which an EXPRESS
@@ -9,6 +12,29 @@ use crate::{ByteSize, job::Runner};
 pub const STEPS_COPY_MAX: ByteSize = ByteSize(100 << 30);
 
 impl Route {
+    /// What becomes of a file of this size that is whole.
+    pub fn verdict(&self, size: u64) -> Command {
+        let fail = |failure| Command::Dismiss(Ending::Failed(failure, None));
+        let limit = self.limits.max_input_bytes.0;
+        if size > limit {
+            return fail(Failure::limit(Code::LimitInputBytes, format!("{size} bytes"), format!("{limit}")));
+        }
+        if size == 0 {
+            match self.on_empty {
+                OnEmpty::Accept => {}
+                OnEmpty::Reject => return fail(Failure::new(Code::SourceEmpty, "the object has no bytes")),
+                OnEmpty::Heartbeat => return Command::Dismiss(Ending::Succeeded(None)),
+            }
+        }
+        if self.executor == Executor::Steps
+            && let Some(why) = self.refuses_steps(size)
+        {
+            let message = format!("{why}: `executor: steps` cannot run it; set `executor: auto`");
+            return fail(Failure::new(Code::PlanRefused, message));
+        }
+        Command::Accept
+    }
+
     /// Who runs a file of this size.
     pub fn runner(&self, size: u64) -> Runner {
         match self.executor {

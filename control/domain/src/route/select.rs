@@ -15,6 +15,8 @@ use crate::{RouteId, RouteRevision, Tenant, TenantId};
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     by_prefix: HashMap<String, Vec<Arc<Route>>>,
+    /// Those that take no files for now.
+    paused: BTreeSet<RouteId>,
     /// The lengths of prefixes that there are, in bytes.
     lengths: BTreeSet<usize>,
 }
@@ -51,8 +53,24 @@ impl RouteTable {
         table
     }
 
-    /// The route that takes a key.
+    /// The same, of which these take no files for now. Their keys go to no other route either: they wait.
+    #[must_use]
+    pub fn with_paused(self, paused: impl IntoIterator<Item = RouteId>) -> Self {
+        Self { paused: paused.into_iter().collect(), ..self }
+    }
+
+    /// Whether a route takes no files for now.
+    pub fn is_paused(&self, id: &RouteId) -> bool {
+        self.paused.contains(id)
+    }
+
+    /// The route that takes a key; none where it is paused.
     pub fn select(&self, key: &str) -> Option<&Arc<Route>> {
+        self.route_of(key).filter(|route| !route.id.as_ref().is_some_and(|id| self.is_paused(id)))
+    }
+
+    /// The route whose a key is, whether or not it is paused.
+    pub fn route_of(&self, key: &str) -> Option<&Arc<Route>> {
         self.lengths.range(..=key.len()).rev().find_map(|length| {
             let routes = self.by_prefix.get(key.get(..*length)?)?;
             routes.iter().find(|route| route.matches.as_ref().is_some_and(|matches| matches.takes(key)))
@@ -205,6 +223,23 @@ mod tests {
         assert_eq!(RouteTable::tenant_of("tenants/acme/x").unwrap().as_str(), "acme");
         assert_eq!(RouteTable::tenant_of("tenants/acme"), None);
         assert_eq!(RouteTable::tenant_of("tenants/ACME/x"), None);
+    }
+
+    #[test]
+    fn what_a_paused_route_would_take_goes_to_no_other() {
+        let routes = [
+            route("all", "tenants/acme/", None),
+            route("csv", "tenants/acme/in/", Some("*.csv")),
+            route("in", "tenants/acme/in/", None),
+        ];
+        let table = RouteTable::new(routes).with_paused(["csv".parse().unwrap()]);
+        assert_eq!(chosen(&table, "tenants/acme/in/a.csv"), None);
+        assert_eq!(table.route_of("tenants/acme/in/a.csv").unwrap().effective_id().as_str(), "csv");
+        assert_eq!(chosen(&table, "tenants/acme/in/a.txt").as_deref(), Some("in"));
+        assert_eq!(table.routes().count(), 3);
+        assert!(table.is_paused(&"csv".parse().unwrap()) && !table.is_paused(&"in".parse().unwrap()));
+        let tie = table.admit(&route("new", "tenants/acme/in/", Some("*.csv"))).unwrap_err();
+        assert_eq!(tie.other.as_str(), "csv", "it comes back");
     }
 
     #[test]

@@ -349,7 +349,7 @@ proptest! {
     #[test]
     fn no_json_makes_the_decoder_panic(value in any_json()) {
         let json = value.to_string();
-        for profile in [Profile::Cli, Profile::Platform] {
+        for profile in [Profile::Cli, Profile::Named, Profile::Platform] {
             for read in [Route::parse_json(&json, profile), Route::parse_yaml(&json, profile)] {
                 if let Err(errors) = read {
                     prop_assert!(!errors.0.is_empty());

@@ -1,4 +1,5 @@
-//! The table `config`: tenants, revisions of routes, and which revision of each is active.
+//! The table `config`: tenants, revisions of routes, and which revision of each is active; how that came about stands in
+//! `changes`.
 //!
 //! Revisions never change, so they are kept in memory once read; what is read again and again is one list of small
 //! items. A pointer to a revision that is not there is a table that is still being copied from the other region: it is
@@ -17,14 +18,18 @@ use eft_domain::{
 };
 use futures::{FutureExt, TryStreamExt, future::BoxFuture, stream};
 
-use super::{Item, once, parsed, text, text_of, wrong};
+use super::{
+    Item,
+    changes::{NUMBER, change_key, change_of, route_key},
+    number, once, text, text_of, wrong,
+};
 use crate::{
     aws::{
         error::{Deed, conditional, store_error},
         retry::again,
     },
     clock::Clock,
-    port::{Catalog, Put, StoreError, StoreErrorKind, StoreResult},
+    port::{Catalog, Page, Put, RouteChange, StoreError, StoreErrorKind, StoreResult},
 };
 
 /// How old a list may be: long enough that a busy router asks rarely, short enough that a change shows while one looks.
@@ -34,10 +39,10 @@ const FRESH: Duration = Duration::from_secs(5);
 const MOST_REVISIONS: usize = 4_096;
 
 /// Revisions that are read at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 const TENANTS: &str = "tenants";
-const ROUTES: &str = "routes";
+pub(super) const ROUTES: &str = "routes";
 
 type Revision = (RouteId, RouteRevision);
 
@@ -47,17 +52,17 @@ type Read<T> = tokio::sync::Mutex<Option<(Millis, T)>>;
 /// Tenants and routes on DynamoDB.
 #[derive(Debug)]
 pub struct DynamoCatalog {
-    reads: Client,
+    pub(super) reads: Client,
     writes: Client,
-    table: String,
+    pub(super) table: String,
     clock: Clock,
-    routes: Read<Arc<RouteTable>>,
+    pub(super) routes: Read<Arc<RouteTable>>,
     tenants: Read<Arc<HashMap<TenantId, Tenant>>>,
     revisions: Mutex<HashMap<Revision, Arc<Route>>>,
 }
 
-fn revision_key((id, revision): &Revision) -> (String, String) {
-    (format!("route#{id}"), format!("revision#{revision}"))
+pub(super) fn revision_key((id, revision): &Revision) -> (String, String) {
+    (route_key(id), format!("revision#{revision}"))
 }
 
 impl DynamoCatalog {
@@ -116,8 +121,9 @@ impl DynamoCatalog {
 
     async fn read_routes(&self) -> StoreResult<Arc<RouteTable>> {
         let pointers = self.list(ROUTES).await?;
-        let keys = pointers.iter().map(|item| Ok((parsed(item, "sk")?, parsed(item, "revision")?)));
-        let routes = stream::iter(keys.collect::<Vec<StoreResult<Revision>>>())
+        let heads = pointers.iter().map(change_of).collect::<StoreResult<Vec<_>>>()?;
+        let paused: Vec<_> = heads.iter().filter(|head| head.paused).map(|head| head.id.clone()).collect();
+        let routes = stream::iter(heads.into_iter().map(|head| Ok((head.id, head.revision))))
             .map_ok(|key| async move {
                 self.revision(&key).await?.ok_or_else(|| {
                     let message = format!("route {} at {} is not here yet", key.0, key.1);
@@ -126,14 +132,13 @@ impl DynamoCatalog {
             })
             .try_buffer_unordered(AT_ONCE)
             .try_collect::<Vec<_>>();
-        Ok(Arc::new(RouteTable::new(routes.await?)))
+        Ok(Arc::new(RouteTable::new(routes.await?).with_paused(paused)))
     }
 
     async fn read_tenants(&self) -> StoreResult<Arc<HashMap<TenantId, Tenant>>> {
         let mut tenants = HashMap::new();
         for item in self.list(TENANTS).await? {
-            let tenant: Tenant = serde_json::from_str(text_of(&item, "row")?)
-                .map_err(|error| wrong(format_args!("a tenant cannot be read: {error}")))?;
+            let tenant = tenant_of(text_of(&item, "row")?)?;
             tenants.insert(tenant.id.clone(), tenant);
         }
         Ok(Arc::new(tenants))
@@ -158,19 +163,59 @@ impl DynamoCatalog {
         Ok(value)
     }
 
-    async fn put(&self, item: Item, condition: Option<(&str, Option<RouteRevision>)>) -> StoreResult<Put> {
+    async fn tenant_row(&self, id: &TenantId) -> StoreResult<Option<String>> {
+        let request = self.reads.get_item().table_name(&self.table);
+        let request = request.key("pk", text(TENANTS)).key("sk", text(id.as_str())).consistent_read(true);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| store_error(&format!("read tenant {id}"), Deed::Read, &error))?;
+        answer.item.as_ref().map(|item| text_of(item, "row").map(ToOwned::to_owned)).transpose()
+    }
+
+    pub(super) async fn put(&self, item: Item, condition: Condition<'_>) -> StoreResult<Put> {
         again(|| async {
-            let mut request = self.writes.put_item().table_name(&self.table).set_item(Some(item.clone()));
-            if let Some((condition, before)) = condition {
-                request = request.condition_expression(condition);
-                if let Some(before) = before {
-                    request = request.expression_attribute_values(":before", text(before.to_string()));
-                }
-            }
+            let request = self.writes.put_item().table_name(&self.table).set_item(Some(item.clone()));
+            let request = match condition {
+                Condition::None => request,
+                Condition::New => request.condition_expression("attribute_not_exists(pk)"),
+                Condition::After(before) => request
+                    .condition_expression("#number = :before")
+                    .expression_attribute_names("#number", NUMBER)
+                    .expression_attribute_values(":before", number(before)),
+                Condition::Row(before) => request
+                    .condition_expression("#row = :before")
+                    .expression_attribute_names("#row", "row")
+                    .expression_attribute_values(":before", text(before)),
+            };
             conditional("write the configuration", request.send().await)
         })
         .await
     }
+}
+
+/// Under which condition an item is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition<'a> {
+    None,
+    /// There is none.
+    New,
+    /// The change there has this number.
+    After(u64),
+    /// The row there has this text.
+    Row(&'a str),
+}
+
+fn tenant_of(row: &str) -> StoreResult<Tenant> {
+    serde_json::from_str(row).map_err(|error| wrong(format_args!("a tenant cannot be read: {error}")))
+}
+
+fn tenant_item(tenant: &Tenant) -> StoreResult<Item> {
+    let row = serde_json::to_string(tenant)
+        .map_err(|error| wrong(format_args!("a tenant cannot be written as JSON: {error}")))?;
+    Ok(Item::from([
+        ("pk".to_owned(), text(TENANTS)),
+        ("sk".to_owned(), text(tenant.id.as_str())),
+        ("row".to_owned(), text(row)),
+    ]))
 }
 
 impl Catalog for DynamoCatalog {
@@ -199,52 +244,91 @@ impl Catalog for DynamoCatalog {
         .boxed()
     }
 
+    fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        async move { self.tenant_row(id).await?.as_deref().map(tenant_of).transpose() }.boxed()
+    }
+
+    fn save_tenant<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        before: Option<&'a Tenant>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            // The condition is on the row's own text: it may have been written by a version with other fields.
+            let row = self.tenant_row(&tenant.id).await?;
+            if row.as_deref().map(tenant_of).transpose()?.as_ref() != before {
+                return Ok(Put::Stale);
+            }
+            let condition = row.as_deref().map_or(Condition::New, Condition::Row);
+            let put = self.put(tenant_item(tenant)?, condition).await;
+            *self.tenants.lock().await = None;
+            put
+        }
+        .boxed()
+    }
+
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {
         async move {
-            let row = serde_json::to_string(tenant)
-                .map_err(|error| wrong(format_args!("a tenant cannot be written as JSON: {error}")))?;
-            let item = Item::from([
-                ("pk".to_owned(), text(TENANTS)),
-                ("sk".to_owned(), text(tenant.id.as_str())),
-                ("row".to_owned(), text(row)),
-            ]);
-            self.put(item, None).await?;
+            self.put(tenant_item(tenant)?, Condition::None).await?;
             *self.tenants.lock().await = None;
             Ok(())
         }
         .boxed()
     }
 
-    fn put_route<'a>(
-        &'a self,
-        route: &'a Route,
-        before: Option<RouteRevision>,
-    ) -> BoxFuture<'a, StoreResult<Put>> {
+    fn routes_now(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>> {
         async move {
-            let id = route.id.clone().ok_or_else(|| wrong("a route without an id cannot be stored"))?;
-            let key = (id, route.revision());
-            let (pk, sk) = revision_key(&key);
-            let item = Item::from([
-                ("pk".to_owned(), text(pk)),
-                ("sk".to_owned(), text(sk)),
-                ("row".to_owned(), text(route.to_json())),
-            ]);
-            // The revision goes first: a pointer to nothing would stop every route. `Stale`: it was written before, and
-            // says the same, because its name is made of what it says.
-            self.put(item, Some(("attribute_not_exists(pk)", None))).await?;
-            let pointer = Item::from([
-                ("pk".to_owned(), text(ROUTES)),
-                ("sk".to_owned(), text(key.0.as_str())),
-                ("revision".to_owned(), text(key.1.to_string())),
-            ]);
-            let condition = match before {
-                None => "attribute_not_exists(pk)",
-                Some(_) => "revision = :before",
-            };
-            let put = self.put(pointer, Some((condition, before))).await?;
-            *self.routes.lock().await = None;
-            Ok(put)
+            let now = self.clock.now();
+            let table = self.read_routes().await?;
+            *self.routes.lock().await = Some((now, Arc::clone(&table)));
+            Ok(table)
         }
         .boxed()
+    }
+
+    fn head<'a>(&'a self, id: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<RouteChange>>> {
+        self.get_change(ROUTES.to_owned(), id.to_string()).boxed()
+    }
+
+    fn heads<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a RouteId>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RouteChange>>> {
+        self.page_of_heads(tenant, after, limit).boxed()
+    }
+
+    fn save_route<'a>(
+        &'a self,
+        route: &'a Route,
+        change: &'a RouteChange,
+        before: Option<&'a RouteChange>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        self.save(route, change, before).boxed()
+    }
+
+    fn change<'a>(&'a self, id: &'a RouteId, number: u64) -> BoxFuture<'a, StoreResult<Option<RouteChange>>> {
+        async move {
+            let head = self.head(id).await?;
+            match head {
+                Some(head) if head.number == number => Ok(Some(head)),
+                // A change of this number may stand there that came to nothing.
+                Some(head) if head.number > number => {
+                    self.get_change(route_key(id), change_key(number)).await
+                }
+                _ => Ok(None),
+            }
+        }
+        .boxed()
+    }
+
+    fn changes<'a>(
+        &'a self,
+        id: &'a RouteId,
+        before: Option<u64>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RouteChange>>> {
+        self.page_of_changes(id, before, limit).boxed()
     }
 }

@@ -5,6 +5,7 @@
 //! readers look at the row before they act.
 
 mod catalog;
+mod changes;
 mod item;
 mod keys;
 mod ledger;

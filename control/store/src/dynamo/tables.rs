@@ -238,12 +238,18 @@ pub const ACCESS: &[Access] = &[
     write("keep a receipt", "runs", "pk = job#…, sk = receipt#…", "", (3_500, 0)),
     read("a receipt", "runs", "pk = job#…, sk begins with receipt#…", true, 3_500),
     read("50 runs of a tenant, newest first", "runs/tenant", "tenant = …, tenant_at before", false, 50 * 900),
-    read("the active revisions of 100 routes", "config", "pk = routes", true, 100 * ENTRY),
+    read("how 100 routes stand", "config", "pk = routes", true, 100 * 300),
     read("a revision, once a process", "config", "pk = route#…, sk = revision#…", true, 2_000),
     read("100 tenants", "config", "pk = tenants", true, 100 * 300),
     write("a revision", "config", "pk = route#…, sk = revision#…", "attribute_not_exists(pk)", (2_000, 0)),
-    write("which revision is active", "config", "pk = routes, sk = route", "revision = :before", (ENTRY, 0)),
-    write("a tenant", "config", "pk = tenants, sk = tenant", "", (300, 0)),
+    write("how a route stands", "config", "pk = routes, sk = route", "number = :before", (300, 0)),
+    write("how it stood before", "config", "pk = route#…, sk = change#…", "", (300, 0)),
+    write("the name of a new route", "config", "pk = routes#tenant, sk = route", "", (60, 0)),
+    read("how a route stands, alone", "config", "pk = routes, sk = route", true, 300),
+    read("200 names of a tenant's routes", "config", "pk = routes#tenant, sk after", true, 200 * 60),
+    read("100 changes of a route, the latest first", "config", "pk = route#…, sk up to change#…", true, 100 * 300),
+    write("a tenant", "config", "pk = tenants, sk = tenant", "row = :before", (300, 0)),
+    read("a tenant as it is now", "config", "pk = tenants, sk = tenant", true, 300),
 ];
 
 /// The table of `TABLES.md`.

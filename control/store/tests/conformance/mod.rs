@@ -69,7 +69,11 @@ macro_rules! each {
             one_of_many_puts_wins
             no_number_is_given_twice
             tenants_are_as_they_were_put_last
+            a_tenant_is_changed_on_condition
             revisions_stay_and_one_is_active
+            changes_are_numbered_and_kept
+            the_routes_of_a_tenant_are_listed_in_pages
+            a_paused_route_takes_nothing
             what_has_expired_is_removed
             history_is_kept_once_and_in_order
             a_receipt_is_kept_whatever_its_length

@@ -1,0 +1,147 @@
+//! A request on its way to its handler: path and query taken apart, and who asks.
+
+use bytes::Bytes;
+use eft_domain::{Millis, RouteId, TenantId};
+use http::{HeaderMap, Method, header};
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    principal::Principal,
+    problem::{Code, Problem},
+    table::Endpoint,
+};
+
+/// The longest body: a route's text may have 256 KiB (`eft_domain`), and a draft that is simulated stands in JSON.
+pub const MAX_BODY_BYTES: usize = 512 * 1024;
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// As it was sent.
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) now: Millis,
+    /// The values of the pattern's names, in their order.
+    pub(crate) values: Vec<String>,
+    /// The query's parameters, of which the endpoint knows all.
+    parameters: Vec<(String, String)>,
+    principal: Option<Principal>,
+}
+
+impl Call {
+    pub(crate) fn new(
+        request: http::Request<Bytes>,
+        endpoint: &Endpoint,
+        values: Vec<String>,
+        principal: Option<Principal>,
+        now: Millis,
+    ) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        if body.len() > MAX_BODY_BYTES {
+            let detail = format!("{} bytes are more than {MAX_BODY_BYTES}", body.len());
+            return Err(Problem::new(Code::BodyTooLarge, detail));
+        }
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let parameters = parameters(&query, endpoint)?;
+        Ok(Self {
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            query,
+            headers: parts.headers,
+            body,
+            now,
+            values,
+            parameters,
+            principal,
+        })
+    }
+
+    /// Who asks; every endpoint with a scope has somebody.
+    pub(crate) fn principal(&self) -> Result<&Principal, Problem> {
+        self.principal
+            .as_ref()
+            .ok_or_else(|| Problem::internal("an endpoint without a scope asks who calls it"))
+    }
+
+    pub(crate) fn tenant(&self) -> Result<&TenantId, Problem> {
+        Ok(&self.principal()?.tenant)
+    }
+
+    /// The first value of the path.
+    pub(crate) fn value(&self, at: usize) -> &str {
+        self.values.get(at).map_or("", String::as_str)
+    }
+
+    /// The route that the path names; a name that no route can have is that of no route.
+    pub(crate) fn route(&self) -> Result<RouteId, Problem> {
+        self.value(0).parse().map_err(|_| no_route(self.value(0)))
+    }
+
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// How many items a page has.
+    pub(crate) fn limit(&self) -> Result<u16, Problem> {
+        let Some(text) = self.parameter("limit") else { return Ok(50) };
+        let limit = text.parse().ok().filter(|limit| (1..=200).contains(limit));
+        limit.ok_or_else(|| Problem::new(Code::ParameterInvalid, "`limit` is a number from 1 to 200"))
+    }
+
+    /// The type of the body, without its parameters, in lower case.
+    pub(crate) fn media_type(&self) -> Option<String> {
+        let text = self.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        Some(text.split(';').next()?.trim().to_ascii_lowercase())
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> Result<&str, Problem> {
+        std::str::from_utf8(&self.body)
+            .map_err(|error| Problem::new(Code::BodyInvalid, format!("the body is not UTF-8: {error}")))
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Result<serde_json::Value, Problem> {
+        if self.media_type().as_deref() != Some("application/json") {
+            return Err(Problem::new(Code::MediaType, "the body is to be application/json"));
+        }
+        serde_json::from_str(self.text()?)
+            .map_err(|error| Problem::new(Code::BodyInvalid, format!("the body is not JSON: {error}")))
+    }
+}
+
+/// There is no such route, or it is somebody else's.
+pub(crate) fn no_route(name: &str) -> Problem {
+    let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
+    Problem::new(Code::RouteNotFound, format!("there is no route `{shown}`"))
+}
+
+fn parameters(query: &str, endpoint: &Endpoint) -> Result<Vec<(String, String)>, Problem> {
+    let wrong = |detail: String| Problem::new(Code::ParameterInvalid, detail);
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text)
+            .decode_utf8()
+            .map(String::from)
+            .map_err(|_| wrong("the query is not UTF-8".into()))
+    };
+    let mut found: Vec<(String, String)> = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decode(name)?, decode(value)?);
+        let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
+        if endpoint.query.iter().all(|known| known.name != name) {
+            let known: Vec<_> = endpoint.query.iter().map(|known| known.name).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(wrong(format!("`{shown}` is not a parameter here, known are: {known}")));
+        }
+        if found.iter().any(|(other, _)| *other == name) {
+            return Err(wrong(format!("`{shown}` stands there a second time")));
+        }
+        found.push((name, value));
+    }
+    Ok(found)
+}

@@ -1,0 +1,80 @@
+//! From an event of API Gateway to a request, and who sends it.
+
+use bytes::Bytes;
+use eft_store::Clock;
+use http::{Request, Response, header};
+use lambda_http::{Body, RequestExt, request::RequestContext};
+use serde_json::{Value, json};
+
+use crate::{Api, Cause, Code, Principal, Problem, RequestId};
+
+/// Who sends a request: what the JWT authorizer of the API has found in its token. A header says nothing about it.
+///
+/// # Errors
+/// There is no token, or it does not say whose it is.
+pub fn caller(request: &lambda_http::Request, tenant_claim: &str) -> Result<Principal, Problem> {
+    let missing = || Problem::new(Code::AuthMissing, "the request has no token");
+    let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref() else {
+        return Err(missing());
+    };
+    let jwt = context.authorizer.as_ref().and_then(|authorizer| authorizer.jwt.as_ref());
+    Principal::from_claims(&jwt.ok_or_else(missing)?.claims, tenant_claim)
+}
+
+fn plain(request: lambda_http::Request) -> Request<Bytes> {
+    let id = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
+        _ => None,
+    };
+    let mut request = request.map(|body| match body {
+        Body::Text(text) => Bytes::from(text),
+        Body::Binary(bytes) => Bytes::from(bytes),
+        _ => Bytes::new(),
+    });
+    if let Some(id) = id {
+        request.extensions_mut().insert(RequestId(id));
+    }
+    request
+}
+
+/// Answer an event, and say in a line of the log what became of it.
+pub async fn answer(
+    api: &Api,
+    tenant_claim: &str,
+    request: lambda_http::Request,
+    log: impl Fn(Value),
+) -> Response<Body> {
+    let caller = caller(&request, tenant_claim);
+    let began = tokio::time::Instant::now();
+    let request = plain(request);
+    let mut line = json!({
+        "event": "request",
+        "method": request.method().as_str(),
+        "path": request.uri().path(),
+        "request": request.extensions().get::<RequestId>().map(|id| id.0.as_str()),
+    });
+    if let Ok(principal) = &caller {
+        line["tenant"] = json!(principal.tenant);
+        line["subject"] = json!(principal.subject);
+    }
+    let response = api.handle(request, caller, Clock::System.now()).await;
+    let status = response.status();
+    line["level"] = if status.as_u16() == 500 {
+        "ERROR"
+    } else if status.is_server_error() {
+        "WARN"
+    } else {
+        "INFO"
+    }
+    .into();
+    line["status"] = status.as_u16().into();
+    line["millis"] = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX).into();
+    if let Some(Cause(cause)) = response.extensions().get() {
+        line["cause"] = cause.as_str().into();
+    }
+    log(line);
+    let is_empty = !response.headers().contains_key(header::CONTENT_TYPE);
+    response.map(|bytes| {
+        if is_empty { Body::Empty } else { Body::Text(String::from_utf8_lossy(&bytes).into_owned()) }
+    })
+}

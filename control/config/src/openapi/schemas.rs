@@ -1,0 +1,247 @@
+//! What bodies look like.
+
+use eft_domain::route::SCHEMA;
+use serde_json::{Map, Value, json};
+
+use crate::problem::Code;
+
+const NAME: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
+const REVISION: &str = "^[0-9a-f]{16}$";
+
+/// Every schema by its name.
+pub(super) fn all() -> Map<String, Value> {
+    let schemas = [
+        ("RouteText", route_text()),
+        ("RouteHead", object("How a route stands.", head(), &[])),
+        ("Route", object("A route as it stands.", with_text(head()), &[])),
+        ("RoutePage", page("RouteHead")),
+        ("RevisionHead", object("A change of a route.", change(), &[])),
+        ("Revision", revision()),
+        ("RevisionPage", page("RevisionHead")),
+        ("Validation", validation()),
+        ("SimulationRequest", simulation_request()),
+        ("Simulation", simulation()),
+        ("TenantText", tenant_text()),
+        ("Tenant", tenant()),
+        ("TenantPage", page("Tenant")),
+        ("Fault", fault()),
+        ("Problem", problem()),
+        ("ProblemKind", object("What a code means.", kind(), &[])),
+        (
+            "Document",
+            json!({ "type": "object", "description": "An OpenAPI document.", "required": ["openapi", "paths"] }),
+        ),
+    ];
+    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// The schema of the domain, whose own references lead to where it stands here.
+fn route_text() -> Value {
+    let here = SCHEMA.replace("\"#/$defs/", "\"#/components/schemas/RouteText/$defs/");
+    let mut schema: Value = serde_json::from_str(&here).unwrap_or_default();
+    if let Value::Object(map) = &mut schema {
+        map.remove("$schema");
+        map.remove("$id");
+    }
+    schema
+}
+
+/// An object in which everything stands but what is optional, and nothing else.
+fn object(says: &str, properties: Value, optional: &[&str]) -> Value {
+    let names = properties.as_object().into_iter().flat_map(Map::keys);
+    let required: Vec<_> = names.filter(|name| !optional.contains(&name.as_str())).collect();
+    json!({
+        "type": "object",
+        "description": says,
+        "required": required,
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn state() -> Value {
+    json!({ "enum": ["active", "paused"] })
+}
+
+fn change() -> Value {
+    json!({
+        "change": { "type": "integer", "minimum": 1, "description": "Which change of the route this is." },
+        "state": state(),
+        "revision": { "type": "string", "pattern": REVISION, "description": "What it says: equal texts have equal revisions." },
+        "changedAt": { "type": "string", "format": "date-time" },
+        "changedBy": { "type": "string", "description": "The subject of the token." },
+    })
+}
+
+fn head() -> Value {
+    let mut properties = change();
+    properties["name"] = json!({ "type": "string", "pattern": NAME });
+    properties["etag"] = json!({ "type": "string", "description": "What to send in `If-Match`." });
+    properties
+}
+
+fn with_text(mut properties: Value) -> Value {
+    properties["route"] = reference("RouteText");
+    properties
+}
+
+fn reference(schema: &str) -> Value {
+    super::reference(schema)
+}
+
+fn revision() -> Value {
+    let mut properties = with_text(change());
+    properties["name"] = json!({ "type": "string", "pattern": NAME });
+    object(
+        "What a route said. Asked for by its 16 digits, it is of no one change.",
+        properties,
+        &["change", "state", "changedAt", "changedBy"],
+    )
+}
+
+fn page(item: &str) -> Value {
+    let properties = json!({
+        "items": { "type": "array", "maxItems": 200, "items": reference(item) },
+        "nextCursor": { "type": "string", "description": "There is more where it stands; it lasts for a day." },
+    });
+    object(
+        "Some of a list. A page may have fewer items than were asked for though more follow.",
+        properties,
+        &["nextCursor"],
+    )
+}
+
+fn faults() -> Value {
+    json!({ "type": "array", "items": reference("Fault") })
+}
+
+fn fault() -> Value {
+    let properties = json!({
+        "pointer": { "type": "string", "description": "A JSON Pointer into the body; empty for all of it." },
+        "line": { "type": "integer", "minimum": 1, "description": "Of a body in YAML." },
+        "detail": text(),
+    });
+    object("A fault of a body.", properties, &["line"])
+}
+
+fn validation() -> Value {
+    let properties = json!({
+        "valid": { "type": "boolean" },
+        "errors": faults(),
+        "revision": { "type": "string", "pattern": REVISION },
+        "route": reference("RouteText"),
+    });
+    object(
+        "What is wrong with a route; where nothing is, what it says with every default.",
+        properties,
+        &["revision", "route"],
+    )
+}
+
+fn simulation_request() -> Value {
+    let properties = json!({
+        "name": {
+            "type": "string",
+            "minLength": 1,
+            "description": "As its sender gives it, such as `in/orders/a.csv`, or the whole key.",
+        },
+        "size": { "type": "integer", "minimum": 0, "description": "Bytes." },
+        "route": { "$ref": "#/components/schemas/RouteText", "description": "A route as if it were saved." },
+    });
+    object("A file that has not arrived.", properties, &["route"])
+}
+
+fn simulation() -> Value {
+    let route = json!({
+        "name": { "type": "string" },
+        "revision": { "type": "string", "pattern": REVISION },
+        "state": state(),
+    });
+    let destination = json!({ "bucket": text(), "key": text(), "problem": text(), "onExisting": text() });
+    let archive = json!({ "storageClass": text(), "original": { "type": "boolean" } });
+    let plan = json!({
+        "runner": { "enum": ["steps", "worker"] },
+        "runnerReason": { "type": "string", "description": "Why Step Functions do not run it." },
+        "completeWhen": text(),
+        "copy": { "type": "boolean", "description": "S3 copies it: no byte is looked at." },
+        "ordered": { "type": "boolean" },
+        "stages": { "type": "array", "items": text() },
+        "destinations": {
+            "type": "array",
+            "items": object("Where it would go.", destination, &["key", "problem"]),
+        },
+        "archive": object("How the original would be kept.", archive, &[]),
+    });
+    let properties = json!({
+        "key": text(),
+        "size": { "type": "integer", "minimum": 0 },
+        "outcome": { "enum": ["accepted", "refused", "heartbeat", "unrouted", "ignored"] },
+        "reason": text(),
+        "code": { "type": "string", "description": "The failure code that the job would end with." },
+        "remedy": text(),
+        "route": object("The route that takes it.", route, &[]),
+        "plan": object("How it would be run.", plan, &["runnerReason", "archive"]),
+    });
+    object("What would become of it.", properties, &["reason", "code", "remedy", "route", "plan"])
+}
+
+fn tenant_text() -> Value {
+    let output = json!({
+        "bucket": text(),
+        "prefix": { "type": "string", "description": "What its keys start with; empty: all of the bucket." },
+    });
+    let properties = json!({
+        "id": { "type": "string", "pattern": NAME },
+        "weight": {
+            "type": "integer", "minimum": 1, "maximum": 1_000,
+            "description": "Its share of what is in flight, against the other tenants'.",
+        },
+        "max_jobs": { "type": "integer", "minimum": 1, "maximum": 100_000, "description": "Most jobs at once." },
+        "max_bytes": { "type": "integer", "minimum": 1, "description": "Most bytes at once." },
+        "outputs": {
+            "type": "array", "maxItems": 100, "items": object("A place that it may deliver to.", output, &["prefix"]),
+        },
+        "paused": { "type": "boolean", "description": "Nothing of it is started." },
+    });
+    let all = ["id", "weight", "max_jobs", "max_bytes", "outputs", "paused"];
+    object("What a tenant may do.", properties, &all)
+}
+
+fn tenant() -> Value {
+    let properties = json!({
+        "name": { "type": "string", "pattern": NAME },
+        "etag": { "type": "string", "description": "What to send in `If-Match`." },
+        "tenant": reference("TenantText"),
+    });
+    object("A tenant as it stands.", properties, &[])
+}
+
+fn kind() -> Value {
+    json!({
+        "type": { "type": "string", "format": "uri-reference" },
+        "code": { "enum": Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>() },
+        "title": text(),
+        "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+        "retryable": { "type": "boolean" },
+        "remedy": { "type": "string", "description": "Who does what about it." },
+    })
+}
+
+fn problem() -> Value {
+    let mut properties = kind();
+    if let Value::Object(map) = &mut properties {
+        map.remove("remedy");
+    }
+    properties["detail"] = json!({ "type": "string", "description": "What happened here; for people." });
+    properties["instance"] = json!({ "type": "string", "format": "uri-reference" });
+    properties["requestId"] = json!({ "type": "string", "description": "What the logs have it under." });
+    properties["errors"] = faults();
+    // RFC 9457 lets a problem have members that a client does not know.
+    let mut schema = object("Why a request was not done (RFC 9457).", properties, &["requestId", "errors"]);
+    schema["additionalProperties"] = true.into();
+    schema
+}

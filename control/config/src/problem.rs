@@ -1,0 +1,369 @@
+//! What went wrong, as RFC 9457 has it: one closed list of codes, each with its status and what to do about it.
+//!
+//! The code is a contract: clients act on it, and `PROBLEMS.md` is made of this list.
+
+use eft_domain::route::{RouteError, RouteErrors};
+use eft_store::{StoreError, StoreErrorKind};
+use http::{HeaderName, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+
+/// Seconds after which the same request may do better. Reasonable default: throttled tables recover within one or two.
+const RETRY_SECONDS: &str = "2";
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:ident, $retryable:literal, $remedy:literal;)*) => {
+        /// A stable code of a problem.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code as it is written.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The status of an answer with it.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// Whether the same request may succeed later.
+            pub const fn retryable(self) -> bool {
+                match self { $(Self::$name => $retryable,)* }
+            }
+
+            /// Who does what about it, in one sentence.
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)* }
+            }
+
+            /// What it is called: the same words with every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => trimmed(concat!($(stringify!($doc), "\n",)*)),)* }
+            }
+        }
+    };
+}
+
+/// The sentence of a documentation comment, without its full stop.
+const fn trimmed(doc: &'static str) -> &'static str {
+    // `doc = " A sentence."` and a line end; rustc writes it so or with a raw string, of which there is none here.
+    let bytes = doc.as_bytes();
+    let (mut start, mut end) = (0, bytes.len());
+    while bytes[start] != b'"' {
+        start += 1;
+    }
+    while bytes[end - 1] != b'"' {
+        end -= 1;
+    }
+    start += 1;
+    end -= 1;
+    if bytes[start] == b' ' {
+        start += 1;
+    }
+    if bytes[end - 1] == b'.' {
+        end -= 1;
+    }
+    let (_, rest) = doc.split_at(start);
+    rest.split_at(end - start).0
+}
+
+codes! {
+    /// The request has no token.
+    AuthMissing = "auth.missing", UNAUTHORIZED, false,
+        "get a token from the identity provider and send it as `Authorization: Bearer …`";
+    /// The token does not say whose it is.
+    AuthInvalid = "auth.invalid", UNAUTHORIZED, false,
+        "whoever runs the identity provider puts a subject and the tenant's name into the token";
+    /// The token lacks a scope.
+    AuthScope = "auth.scope", FORBIDDEN, false,
+        "ask an administrator of the tenant for the scope that the detail names";
+    /// The tenant is not set up.
+    TenantUnknown = "tenant.unknown", FORBIDDEN, false,
+        "an administrator of the platform sets the tenant up, then the same request works";
+    /// There is no such tenant.
+    TenantNotFound = "tenant.not_found", NOT_FOUND, false,
+        "look the name up in `GET /v1/tenants`";
+    /// The name is none that a tenant can have.
+    TenantName = "tenant.name", UNPROCESSABLE_ENTITY, false,
+        "choose a name of 1 to 64 of a-z, 0-9, `-`, `_`, `.`, starting with a letter or digit";
+    /// There is nothing under this path.
+    PathUnknown = "request.path", NOT_FOUND, false,
+        "look the path up in `GET /v1/openapi.json`";
+    /// The path does not take this method.
+    MethodUnknown = "request.method", METHOD_NOT_ALLOWED, false,
+        "use a method that the header `Allow` names";
+    /// A query parameter is unknown or wrong.
+    ParameterInvalid = "request.parameter", BAD_REQUEST, false,
+        "correct or leave out the parameter that the detail names";
+    /// A header is wrong.
+    HeaderInvalid = "request.header", BAD_REQUEST, false,
+        "correct or leave out the header that the detail names";
+    /// The body is of a type that is not read here.
+    MediaType = "request.media_type", UNSUPPORTED_MEDIA_TYPE, false,
+        "send one of the types that the detail names, and say so in `Content-Type`";
+    /// The body is too large.
+    BodyTooLarge = "request.too_large", PAYLOAD_TOO_LARGE, false,
+        "send less: the detail says how much is taken";
+    /// The body is not what is asked for.
+    BodyInvalid = "request.body", UNPROCESSABLE_ENTITY, false,
+        "correct every place that `errors` names";
+    /// The cursor is not one of this list.
+    CursorInvalid = "cursor.invalid", BAD_REQUEST, false,
+        "begin again without a cursor; cursors are of one list and one tenant, and last for a day";
+    /// A write needs a condition.
+    PreconditionRequired = "precondition.required", PRECONDITION_REQUIRED, false,
+        "send `If-None-Match: *` to create, or `If-Match` with the ETag that was read to change";
+    /// It is not as it was when it was read.
+    PreconditionFailed = "precondition.failed", PRECONDITION_FAILED, false,
+        "read it again, make the change to what is there now, and send that with its ETag";
+    /// The request needs an idempotency key.
+    IdempotencyMissing = "idempotency.missing", BAD_REQUEST, false,
+        "send `Idempotency-Key` with a new UUID, and the same one whenever the same request is sent again";
+    /// The idempotency key is that of another request.
+    IdempotencyMismatch = "idempotency.mismatch", UNPROCESSABLE_ENTITY, false,
+        "send a new key with a new request; a key stands for one request for a day";
+    /// The request with this idempotency key is still being done.
+    IdempotencyRunning = "idempotency.running", CONFLICT, true,
+        "send the same request again after the time that `Retry-After` says";
+    /// There is no such route.
+    RouteNotFound = "route.not_found", NOT_FOUND, false,
+        "look the name up in `GET /v1/routes`";
+    /// The name is none that a route can have.
+    RouteName = "route.name", UNPROCESSABLE_ENTITY, false,
+        "choose a name of 1 to 64 of a-z, 0-9, `-`, `_`, `.`, starting with a letter or digit";
+    /// The name is taken.
+    RouteNameTaken = "route.name_taken", CONFLICT, false,
+        "choose another name: the names of routes are unique on the platform";
+    /// The route is wrong.
+    RouteInvalid = "route.invalid", UNPROCESSABLE_ENTITY, false,
+        "correct every place that `errors` names; `POST /v1/routes:validate` tries it without saving";
+    /// The route could take a key that another takes.
+    RouteAmbiguous = "route.ambiguous", CONFLICT, false,
+        "make one prefix longer, or the globs different, so that one of the two is before the other";
+    /// Another route of the tenant is being saved.
+    RouteBusy = "route.busy", CONFLICT, true,
+        "send the same request again after the time that `Retry-After` says";
+    /// There is no such revision.
+    RevisionNotFound = "revision.not_found", NOT_FOUND, false,
+        "look it up in `GET /v1/routes/{name}/revisions`";
+    /// There is no such code.
+    ProblemNotFound = "problem.not_found", NOT_FOUND, false,
+        "look it up in the documentation of this API";
+    /// The configuration cannot be reached.
+    Unavailable = "store.unavailable", SERVICE_UNAVAILABLE, true,
+        "send the same request again after the time that `Retry-After` says; it may have been done";
+    /// This is a fault of the platform.
+    Internal = "internal", INTERNAL_SERVER_ERROR, false,
+        "tell whoever runs the platform, with the `requestId`";
+}
+
+impl Code {
+    /// The URI of its type, which says what it means.
+    pub fn type_uri(self) -> String {
+        format!("/v1/problems/{}", self.as_str())
+    }
+
+    /// What the page and `GET /v1/problems/{code}` say.
+    pub fn to_value(self) -> Value {
+        json!({
+            "type": self.type_uri(),
+            "code": self.as_str(),
+            "title": self.title(),
+            "status": self.status().as_u16(),
+            "retryable": self.retryable(),
+            "remedy": self.remedy(),
+        })
+    }
+}
+
+/// A fault of a body, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// A JSON Pointer (RFC 6901); empty for the whole body.
+    pub pointer: String,
+    /// The line, from 1, where the body was YAML.
+    pub line: Option<u64>,
+    /// What is wrong and what to do.
+    pub detail: String,
+}
+
+impl Fault {
+    pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), line: None, detail: detail.into() }
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        let mut value = json!({ "pointer": self.pointer, "detail": self.detail });
+        if let Some(line) = self.line {
+            value["line"] = line.into();
+        }
+        value
+    }
+}
+
+impl From<RouteError> for Fault {
+    fn from(RouteError { path, line, problem }: RouteError) -> Self {
+        Self { pointer: path, line, detail: problem }
+    }
+}
+
+/// Why a request was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Which kind.
+    pub code: Code,
+    /// What happened here; for people.
+    pub detail: String,
+    /// Every fault of the body.
+    pub errors: Vec<Fault>,
+    /// Headers of the answer.
+    pub headers: Vec<(HeaderName, String)>,
+    /// What the log says and the client is not told.
+    pub cause: Option<String>,
+}
+
+impl Problem {
+    /// A problem.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let headers = match code {
+            Code::AuthMissing => vec![(header::WWW_AUTHENTICATE, "Bearer".to_owned())],
+            Code::AuthInvalid => {
+                vec![(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"".to_owned())]
+            }
+            _ if code.retryable() => vec![(header::RETRY_AFTER, RETRY_SECONDS.to_owned())],
+            _ => Vec::new(),
+        };
+        Self { code, detail: detail.into(), errors: Vec::new(), headers, cause: None }
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// A body with these faults.
+    pub(crate) fn faulty(code: Code, errors: Vec<Fault>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] => one.detail.clone(),
+            several => format!("{} places have to be corrected", several.len()),
+        };
+        Self { errors, ..Self::new(code, detail) }
+    }
+
+    /// A fault of the platform: the client is told that, the log why.
+    pub(crate) fn internal(cause: impl Into<String>) -> Self {
+        let problem = Self::new(Code::Internal, "the request could not be done, and it is not at fault");
+        Self { cause: Some(cause.into()), ..problem }
+    }
+
+    /// The answer to a request of this path.
+    pub(crate) fn into_answer(self, path: &str, request_id: Option<&str>) -> Answer {
+        let code = self.code;
+        let mut body = json!({
+            "type": code.type_uri(),
+            "title": code.title(),
+            "status": code.status().as_u16(),
+            "detail": self.detail,
+            "instance": path,
+            "code": code.as_str(),
+            "retryable": code.retryable(),
+        });
+        if let Some(id) = request_id {
+            body["requestId"] = id.into();
+        }
+        if !self.errors.is_empty() {
+            body["errors"] = self.errors.iter().map(Fault::to_value).collect();
+        }
+        Answer { status: code.status(), headers: self.headers, body: Some(body) }
+    }
+}
+
+impl From<RouteErrors> for Problem {
+    fn from(RouteErrors(errors): RouteErrors) -> Self {
+        Self::faulty(Code::RouteInvalid, errors.into_iter().map(Fault::from).collect())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error.kind {
+            StoreErrorKind::Throttled | StoreErrorKind::Unavailable | StoreErrorKind::Indeterminate => {
+                let problem = Self::new(Code::Unavailable, "the configuration could not be reached in time");
+                Self { cause: Some(error.message), ..problem }
+            }
+            StoreErrorKind::Denied | StoreErrorKind::Permanent => Self::internal(error.message),
+        }
+    }
+}
+
+/// The table of `PROBLEMS.md`.
+pub fn problem_table() -> String {
+    let mut table =
+        "| status | code | what it says | retry | what to do |\n|---|---|---|---|---|\n".to_owned();
+    for code in Code::ALL {
+        table.push_str(&format!(
+            "| {} | `{}` | {} | {} | {} |\n",
+            code.status().as_u16(),
+            code.as_str(),
+            code.title(),
+            if code.retryable() { "yes" } else { "no" },
+            code.remedy(),
+        ));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_the_sentence_of_its_documentation() {
+        assert_eq!(Code::RouteNotFound.title(), "There is no such route");
+        assert_eq!(Code::Internal.title(), "This is a fault of the platform");
+        for code in Code::ALL {
+            let title = code.title();
+            assert!(title.len() > 10 && !title.contains(['"', '\n', '=']), "{title}");
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+        }
+        let mut codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn a_client_is_told_no_cause() {
+        let error = StoreError::new(StoreErrorKind::Denied, "table eft-config: access denied");
+        let problem = Problem::from(error);
+        assert_eq!(problem.cause.as_deref(), Some("table eft-config: access denied"));
+        let answer = problem.into_answer("/v1/routes", Some("r-1"));
+        let body = answer.body.unwrap();
+        assert!(!body.to_string().contains("eft-config"), "{body}");
+        assert_eq!((&body["status"], &body["requestId"]), (&json!(500), &json!("r-1")));
+    }
+
+    /// `EFT_BLESS=1` writes it anew.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+    fn the_page_says_what_each_problem_is() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/PROBLEMS.md");
+        let page = format!(
+            "# Problems\n\nWhat the config API answers where it does not do what is asked: `application/problem+json` (RFC 9457) with \
+             `type`, `title`, `status`, `detail`, `instance`, and besides them `code`, `retryable`, `requestId` and, for bodies, \
+             `errors` with a JSON Pointer each. Codes never change their meaning. Made from `src/problem.rs` by `EFT_BLESS=1 cargo \
+             test --workspace --lib the_page_says`.\n\n{}",
+            problem_table()
+        );
+        if std::env::var("EFT_BLESS").is_ok() {
+            std::fs::write(path, &page).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), page, "EFT_BLESS=1 writes it anew");
+    }
+}

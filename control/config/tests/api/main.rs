@@ -1,0 +1,14 @@
+//! The API over stores in memory. Every answer is held against the OpenAPI document: its status, its problem code and its
+//! body are among those that the operation names.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod acting;
+mod kit;
+mod lambda;
+mod limits;
+mod problems;
+mod reading;
+mod simulating;
+mod tenancy;
+mod tenants;
+mod writing;

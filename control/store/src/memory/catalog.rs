@@ -1,0 +1,172 @@
+//! The table `config` in memory.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use eft_domain::{Route, RouteId, RouteRevision, Tenant, TenantId, route::RouteTable};
+use futures::{FutureExt, future::BoxFuture};
+
+use super::{Region, lock};
+use crate::port::{Catalog, Page, Put, RouteChange, StoreResult};
+
+/// One region's copy.
+#[derive(Clone, Default)]
+pub(super) struct Config {
+    tenants: BTreeMap<TenantId, Tenant>,
+    routes: BTreeMap<(RouteId, RouteRevision), Arc<Route>>,
+    changes: BTreeMap<RouteId, BTreeMap<u64, RouteChange>>,
+    /// The active routes, made when they are asked for.
+    table: Option<Arc<RouteTable>>,
+}
+
+impl Config {
+    /// The other region's copy has come.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.tenants.extend(other.tenants);
+        self.routes.extend(other.routes);
+        self.changes.extend(other.changes);
+        self.table = None;
+    }
+
+    fn head(&self, id: &RouteId) -> Option<&RouteChange> {
+        Some(self.changes.get(id)?.last_key_value()?.1)
+    }
+
+    fn heads(&self) -> impl Iterator<Item = &RouteChange> {
+        self.changes.values().filter_map(|changes| Some(changes.last_key_value()?.1))
+    }
+
+    fn table(&mut self) -> Arc<RouteTable> {
+        if let Some(table) = &self.table {
+            return Arc::clone(table);
+        }
+        let routes =
+            self.heads().filter_map(|head| self.routes.get(&(head.id.clone(), head.revision)).cloned());
+        let paused = self.heads().filter(|head| head.paused).map(|head| head.id.clone());
+        let table = Arc::new(RouteTable::new(routes).with_paused(paused));
+        self.table = Some(Arc::clone(&table));
+        table
+    }
+}
+
+impl Catalog for Region {
+    fn routes(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>> {
+        self.routes_now()
+    }
+
+    fn routes_now(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>> {
+        async move { Ok(lock(&self.own).config.table()) }.boxed()
+    }
+
+    fn route<'a>(
+        &'a self,
+        id: &'a RouteId,
+        revision: RouteRevision,
+    ) -> BoxFuture<'a, StoreResult<Option<Arc<Route>>>> {
+        async move { Ok(lock(&self.own).config.routes.get(&(id.clone(), revision)).cloned()) }.boxed()
+    }
+
+    fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        async move { Ok(lock(&self.own).config.tenants.get(id).cloned()) }.boxed()
+    }
+
+    fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>> {
+        async move { Ok(lock(&self.own).config.tenants.values().cloned().collect()) }.boxed()
+    }
+
+    fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
+        self.tenant(id)
+    }
+
+    fn save_tenant<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        before: Option<&'a Tenant>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let config = &mut lock(&self.own).config;
+            if config.tenants.get(&tenant.id) != before {
+                return Ok(Put::Stale);
+            }
+            config.tenants.insert(tenant.id.clone(), tenant.clone());
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+
+    fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            lock(&self.own).config.tenants.insert(tenant.id.clone(), tenant.clone());
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn head<'a>(&'a self, id: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<RouteChange>>> {
+        async move { Ok(lock(&self.own).config.head(id).cloned()) }.boxed()
+    }
+
+    fn heads<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a RouteId>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RouteChange>>> {
+        async move {
+            let own = lock(&self.own);
+            let mut rest = own
+                .config
+                .heads()
+                .filter(|head| head.tenant == *tenant && after.is_none_or(|after| head.id > *after));
+            let items: Vec<_> = rest.by_ref().take(limit.into()).cloned().collect();
+            let next = rest.next().and(items.last()).map(|last| last.id.to_string());
+            Ok(Page { items, next })
+        }
+        .boxed()
+    }
+
+    fn save_route<'a>(
+        &'a self,
+        route: &'a Route,
+        change: &'a RouteChange,
+        before: Option<&'a RouteChange>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let config = &mut lock(&self.own).config;
+            // The revision goes first, and stays where the change comes to nothing.
+            config.routes.insert((change.id.clone(), change.revision), Arc::new(route.clone()));
+            if config.head(&change.id) != before {
+                return Ok(Put::Stale);
+            }
+            config.changes.entry(change.id.clone()).or_default().insert(change.number, change.clone());
+            config.table = None;
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+
+    fn change<'a>(&'a self, id: &'a RouteId, number: u64) -> BoxFuture<'a, StoreResult<Option<RouteChange>>> {
+        async move {
+            let own = lock(&self.own);
+            Ok(own.config.changes.get(id).and_then(|changes| changes.get(&number)).cloned())
+        }
+        .boxed()
+    }
+
+    fn changes<'a>(
+        &'a self,
+        id: &'a RouteId,
+        before: Option<u64>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RouteChange>>> {
+        async move {
+            let own = lock(&self.own);
+            let before = before.unwrap_or(u64::MAX);
+            let mut rest =
+                own.config.changes.get(id).into_iter().flat_map(|changes| changes.range(..before).rev());
+            let items: Vec<_> = rest.by_ref().take(limit.into()).map(|(_, change)| change.clone()).collect();
+            let next = rest.next().and(items.last()).map(|last| last.number.to_string());
+            Ok(Page { items, next })
+        }
+        .boxed()
+    }
+}
