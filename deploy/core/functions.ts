@@ -33,6 +33,8 @@ export class Functions extends Construct {
   readonly sweep: lambda.Function;
   /** Does a state of a small job. */
   readonly stage: lambda.Function;
+  /** Answers whoever keeps tenants and routes. */
+  readonly config: lambda.Function;
 
   constructor(scope: Construct, id: string, platform: Platform) {
     super(scope, id);
@@ -98,6 +100,25 @@ export class Functions extends Construct {
         grants.use(keys.files, true),
       ],
       objectsOf: [buckets.ingest, ...outputs],
+    }).function;
+
+    this.config = new Program(this, 'Config', parameters, {
+      code: 'config',
+      description: 'EFT: the config API',
+      // API Gateway waits for 30 s at most.
+      timeout: Duration.seconds(29),
+      memory: 256,
+      environment: {
+        EFT_TABLE_CONFIG: tables.nameOf('config'),
+        EFT_TABLE_KEYS: tables.nameOf('keys'),
+        EFT_CURSOR_KEY: parameters.cursorKey,
+        EFT_TENANT_CLAIM: parameters.tenantClaim,
+      },
+      statements: [
+        grants.onItems(tables, 'config', 'GetItem', 'PutItem', 'Query'),
+        grants.onItems(tables, 'keys', 'GetItem', 'PutItem'),
+      ],
+      objectsOf: [],
     }).function;
   }
 }

@@ -17,6 +17,11 @@ export class Parameters {
   readonly architecture: string;
   readonly stateMachineType: string;
   readonly retentionDays: string;
+  /** Whose tokens the API takes, and for whom they have to be. */
+  readonly tokenIssuer: string;
+  readonly tokenAudience: string;
+  readonly tenantClaim: string;
+  readonly cursorKey: string;
   /** A global table is one resource: the stack of the primary region makes it, and its replica in the peer with it. */
   readonly isPrimary: CfnCondition;
 
@@ -54,6 +59,15 @@ export class Parameters {
       default: 400,
       minValue: 1,
       maxValue: 36_500,
+    }).valueAsString;
+    this.tokenIssuer = text('TokenIssuer', 'Who issues the tokens of the API (OpenID Connect); its keys are looked up there.', 'https?://.+');
+    this.tokenAudience = text('TokenAudience', 'The audience that a token has to name.', '.+', 'eft');
+    this.tenantClaim = text('TenantClaim', 'The claim of a token that names the tenant.', '[A-Za-z0-9_:./-]{1,128}', 'tenant');
+    this.cursorKey = new CfnParameter(stack, 'CursorKey', {
+      type: 'String',
+      noEcho: true,
+      description: 'What signs the cursors of the API, the same in both regions: at least 32 bytes in hexadecimal digits.',
+      allowedPattern: '([0-9a-f]{2}){32,64}',
     }).valueAsString;
     this.isPrimary = new CfnCondition(stack, 'IsPrimary', { expression: Fn.conditionEquals(Aws.REGION, this.primaryRegion) });
   }

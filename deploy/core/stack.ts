@@ -2,6 +2,7 @@ import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 
 import { Alarms } from './alarms';
+import { Api } from './api';
 import { Arrivals } from './arrivals';
 import { Buckets } from './buckets';
 import { Dashboard } from './dashboard';
@@ -28,6 +29,7 @@ export class CoreStack extends Stack {
     const functions = new Functions(this, 'Functions', { parameters, keys, buckets, queues, topics, tables, stateMachineArn });
     new Machine(this, 'Machine', parameters, functions.stage);
     new Arrivals(this, 'Arrivals', buckets.ingest, queues, functions);
+    const api = new Api(this, 'Api', parameters, functions.config);
     const metrics = new Metrics(queues, tables, stateMachineArn, functions);
     const alarms = new Alarms(this, 'Alarms', metrics, topics.alarms);
     new Dashboard(this, 'Dashboard', metrics, alarms);
@@ -53,6 +55,8 @@ export class CoreStack extends Stack {
       RouterFunction: functions.router.functionName,
       SweepFunction: functions.sweep.functionName,
       StageFunction: functions.stage.functionName,
+      ConfigFunction: functions.config.functionName,
+      ApiUrl: api.url,
       StateMachine: stateMachineArn,
     };
     for (const [name, value] of Object.entries(outputs)) {

@@ -22,7 +22,6 @@ def usage(bed, *args, says=(), command="transfer", **options):
 def test_flags(bed):
     places = ["s3://in-files/x", "s3://out-files/x"]
     usage(bed, "--no-such-flag", *places, says=["--no-such-flag"])
-    usage(bed, *places, "s3://out-files/y", says=["s3://out-files/y"])
     usage(bed, "s3://in-files/x", says=["<DST>"])
     usage(bed, says=["<SRC>", "<DST>"])
     usage(bed, *places, says=["bring"], command="bring")

@@ -5,6 +5,7 @@ import io
 import json
 import pathlib
 import platform
+import secrets
 import subprocess
 import tempfile
 import time
@@ -13,13 +14,13 @@ import zipfile
 import boto3
 import eft
 from botocore.config import Config
+from issuer import AUDIENCE
+from ministack import ACCOUNT
 
 REGION = "eu-west-1"
-# MiniStack takes an access key of 12 digits for the account.
-ACCOUNT = "111122223333"
 STACK = "eft-core"
 TEMPLATE = eft.OWN.parent / "golden/core.template.json"
-PROGRAMS = ("router", "sweep", "stage")
+PROGRAMS = ("router", "sweep", "stage", "config")
 DEPLOYED_WITHIN = 120
 
 
@@ -28,6 +29,7 @@ def client(endpoint, service):
         service,
         endpoint_url=endpoint,
         region_name=REGION,
+        # An access key of 12 digits is the account.
         aws_access_key_id=ACCOUNT,
         aws_secret_access_key="test",
         config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, proxies={}),
@@ -86,8 +88,8 @@ def upload(endpoint):
     return bucket, version
 
 
-def deploy(endpoint, **parameters):
-    """Deploys the core stack and gives its outputs."""
+def deploy(endpoint, issuer, **parameters):
+    """Deploys the core stack, whose API takes the tokens of `issuer`, and gives its outputs."""
     bucket, version = upload(endpoint)
     parameters = {
         "PrimaryRegion": REGION,
@@ -96,6 +98,9 @@ def deploy(endpoint, **parameters):
         "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
         "SigningKey": eft.environment(endpoint)["EFT_SIGNING_KEY"],
         "KeyFolder": str(eft.HOME / "clients"),
+        "TokenIssuer": issuer.url,
+        "TokenAudience": AUDIENCE,
+        "CursorKey": secrets.token_hex(32),
         **parameters,
     }
     formation = client(endpoint, "cloudformation")

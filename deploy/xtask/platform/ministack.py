@@ -22,8 +22,10 @@ import eft
 READY_WITHIN = 90
 # Another program may take the port that was free a moment ago.
 STARTS = 3
+# Whose a request is that is signed with no key, such as one of the HTTP API with a token.
+ACCOUNT = "111122223333"
 # How much a test does, where somebody asks for more than it does by itself.
-SIZES = ("EFT_KILLS", "EFT_JOBS")
+SIZES = ("EFT_KILLS", "EFT_JOBS", "EFT_SEED")
 
 
 def free_port():
@@ -80,6 +82,7 @@ def start(folder, log):
         # What it gives to the Lambda functions it runs.
         "AWS_ENDPOINT_URL": endpoint,
         "BIND_HOST": "127.0.0.1",
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
         "TMPDIR": str(folder),

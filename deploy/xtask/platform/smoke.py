@@ -4,15 +4,31 @@ Each check is of what only the template says: names in the environment of a func
 not look at.
 """
 
+import contextlib
 import json
+import subprocess
 import time
 
 import eft
-from deploy import client, deploy
-from ministack import ministack
+from api import Api
+from deploy import REGION, client, deploy
+from issuer import issuer
+from ministack import ACCOUNT, ministack
 
 WITHIN = 60
+FILES = {"good.csv": b"sku,qty\na,1\nb,2\n", "bad.csv": b"sku,qty\na,one\n"}
+ENDED = ("SUCCEEDED", "REJECTED", "FAILED", "PARTIALLY_DELIVERED", "CANCELLED")
 KEY = 'tenants/acme/in/a "b"+ä%20.csv'
+
+
+def route(outputs, folder, executor):
+    """A route as a document: it checks a table, changes its line ends, and delivers it to the tenant's place."""
+    return {
+        "match": {"prefix": f"tenants/acme/{folder}/", "glob": "*.csv"},
+        "executor": executor,
+        "stages": [{"validate": {"csv": {"header": ["sku", "qty"], "types": {"qty": "integer"}}}}, {"newline": {"to": "crlf"}}],
+        "destinations": [{"s3": {"bucket": outputs["OutBucket"], "key": f"acme/{folder}/{{name}}", "on_existing": "fail"}}],
+    }
 
 
 def until(what, look):
@@ -88,15 +104,114 @@ def machine(endpoint, outputs):
     check("its states call the stage function", called == {outputs["StageFunction"]})
 
 
+def configured(endpoint, outputs, issuer):
+    """Whoever has a token of the issuer sets a tenant up, and the tenant's people its routes; nobody else does."""
+    nobody = Api(endpoint, outputs["ApiUrl"])
+    answer = nobody.ask("GET", "/v1/openapi.json")
+    check("without a token the API says how to ask", answer.status == 200 and answer.body["openapi"].startswith("3.1"))
+    check("and nothing else", nobody.ask("GET", "/v1/routes").status == 401)
+    forged = nobody.as_(issuer.token("acme", "admin")[:-8] + "AAAAAAAA")
+    check("nor to whoever signs tokens himself", forged.ask("GET", "/v1/routes").status == 401)
+    expired = nobody.as_(issuer.token("acme", "admin", exp=1))
+    check("nor to whose token has expired", expired.ask("GET", "/v1/routes").status == 401)
+
+    admin, ann = nobody.as_(issuer.token("platform", "admin")), nobody.as_(issuer.token("acme", "config:write"))
+    eve = nobody.as_(issuer.token("globex", "config:write", "eve"))
+    tenant = {"outputs": [{"bucket": outputs["OutBucket"], "prefix": "acme/"}]}
+    check("a tenant cannot set itself up", ann.ask("PUT", "/v1/tenants/acme", tenant, if_none_match="*").status == 403)
+    check("the platform's people can", admin.ask("PUT", "/v1/tenants/acme", tenant, if_none_match="*").status == 201)
+    small = route(outputs, "small", "steps")
+    answer = ann.ask("PUT", "/v1/routes/small", small, if_none_match="*")
+    check("the tenant's people save a route", answer.status == 201)
+    tag = answer.headers["etag"]
+    check("it is the token's tenant's", ann.ask("GET", "/v1/routes/small").body["route"]["tenant"] == "acme")
+    check("others do not see it", eve.ask("GET", "/v1/routes/small").status in (403, 404))
+    changed = {**small, "digests": ["sha256"]}
+    check("who has read it changes it", ann.ask("PUT", "/v1/routes/small", changed, if_match=tag).status == 200)
+    check("who has read what it was does not", ann.ask("PUT", "/v1/routes/small", small, if_match=tag).status == 412)
+    check("a second one is saved", ann.ask("PUT", "/v1/routes/large", route(outputs, "large", "worker"), if_none_match="*").status == 201)
+
+
+def jobs_of(endpoint, outputs, folder):
+    """The rows of the files of a folder, by their names."""
+    rows = client(endpoint, "dynamodb").scan(TableName=outputs["JobsTable"], ConsistentRead=True)["Items"]
+    found = [json.loads(row["row"]["S"]) for row in rows]
+    return {job["arrival"]["key"].removeprefix(folder): job for job in found if job["arrival"]["key"].startswith(folder)}
+
+
+def upload(endpoint, outputs, folder):
+    """Puts the files there, and gives their jobs when all have ended."""
+    for name, body in FILES.items():
+        client(endpoint, "s3").put_object(Bucket=outputs["IngestBucket"], Key=folder + name, Body=body)
+
+    def ended():
+        jobs = jobs_of(endpoint, outputs, folder)
+        return jobs if len(jobs) == len(FILES) and all(job["state"] in ENDED for job in jobs.values()) else None
+
+    return until(f"the jobs of {folder} have ended", ended)
+
+
+def delivered(endpoint, outputs, folder, jobs):
+    """The good file stands there as the route makes it, once; the bad one was rejected."""
+    s3 = client(endpoint, "s3")
+    check("a good file is delivered", jobs["good.csv"]["state"] == "SUCCEEDED")
+    body = s3.get_object(Bucket=outputs["OutBucket"], Key=f"acme/{folder}/good.csv")["Body"].read()
+    check("as the route makes it", body == FILES["good.csv"].replace(b"\n", b"\r\n"))
+    check("a bad one is rejected", (jobs["bad.csv"]["state"], jobs["bad.csv"]["failure"]["code"]) == ("REJECTED", "validation"))
+    versions = s3.list_object_versions(Bucket=outputs["OutBucket"], Prefix=f"acme/{folder}/")["Versions"]
+    check("and nothing else came to stand", [version["Key"] for version in versions] == [f"acme/{folder}/good.csv"])
+
+
+@contextlib.contextmanager
+def worker(endpoint, outputs):
+    """A worker as ECS would start it, told of everything by the stack."""
+    env = {
+        **eft.environment(endpoint),
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_REGION": REGION,
+        **{f"EFT_TABLE_{name.upper()}": outputs[f"{name}Table"] for name in ("Jobs", "Keys", "Runs", "Config")},
+        "EFT_WORK_QUEUE": outputs["WorkQueue"],
+        "EFT_STATE_MACHINE": outputs["StateMachine"],
+        **{f"EFT_TOPIC_{name.upper()}": outputs[f"{name}Topic"] for name in ("Events", "Success", "Failure")},
+        "EFT_INGEST_BUCKETS": f"ingest={outputs['IngestBucket']}",
+        "EFT_ARCHIVE_BUCKET": outputs["ArchiveBucket"],
+    }
+    with (eft.HOME / "worker.log").open("w") as log:
+        process = subprocess.Popen(
+            [eft.WORKER, "serve", "--slots", "2", "--memory", "64MiB", "--listen", "127.0.0.1:0"],
+            env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                code = process.wait(timeout=110)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+    check("the worker ends when it is asked to", code == 0)
+
+
+def executed(endpoint, outputs):
+    """Files come through both executors: router, then state machine or queue and worker."""
+    delivered(endpoint, outputs, "small", upload(endpoint, outputs, "tenants/acme/small/"))
+    with worker(endpoint, outputs):
+        delivered(endpoint, outputs, "large", upload(endpoint, outputs, "tenants/acme/large/"))
+
+
 def main():
     eft.end_cleanly()
-    with ministack() as endpoint:
+    with issuer() as tokens, ministack() as endpoint:
         begun = time.monotonic()
-        outputs = deploy(endpoint)
+        outputs = deploy(endpoint, tokens)
         print(f"the core stack stands after {time.monotonic() - begun:.1f} s")
         arrival(endpoint, outputs)
         sweep(endpoint, outputs)
         machine(endpoint, outputs)
+        configured(endpoint, outputs, tokens)
+        executed(endpoint, outputs)
 
 
 if __name__ == "__main__":
