@@ -101,6 +101,12 @@ mod tests {
         assert!(CursorKey::new(&[0; 31]).is_none());
     }
 
+    #[test]
+    fn where_a_list_ends_and_a_tenant_begins_counts() {
+        let cursor = key(1).sign("routes", &tenant("acme"), "a", NOW);
+        assert!(key(1).open("route", &tenant("sacme"), &cursor, NOW).is_err());
+    }
+
     proptest! {
         #[test]
         fn a_cursor_is_of_one_list_tenant_and_key(

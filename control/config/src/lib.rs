@@ -26,6 +26,7 @@ mod routes;
 pub mod settings;
 pub mod table;
 mod tenants;
+mod users;
 
 use std::{fmt, sync::Arc};
 

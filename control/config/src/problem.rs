@@ -92,6 +92,15 @@ codes! {
     /// The name is none that a tenant can have.
     TenantName = "tenant.name", UNPROCESSABLE_ENTITY, false,
         "choose a name of 1 to 64 of a-z, 0-9, `-`, `_`, `.`, starting with a letter or digit";
+    /// There is no such user of the SFTP server.
+    UserNotFound = "user.not_found", NOT_FOUND, false,
+        "look the name up in `GET /v1/sftp-users`";
+    /// The name is none that a user of the SFTP server can have.
+    UserName = "user.name", UNPROCESSABLE_ENTITY, false,
+        "choose a name of 3 to 100 of letters, digits, `_`, `@`, `.`, `-`, starting with a letter, digit or `_`";
+    /// The name is that of another user of the SFTP server.
+    UserNameTaken = "user.name_taken", CONFLICT, false,
+        "choose another name: there is one SFTP server, and names are unique on it";
     /// There is nothing under this path.
     PathUnknown = "request.path", NOT_FOUND, false,
         "look the path up in `GET /v1/openapi.json`";

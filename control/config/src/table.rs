@@ -11,7 +11,7 @@ use crate::{
     openapi,
     principal::Scope,
     problem::{Code, Problem},
-    routes, tenants,
+    routes, tenants, users,
 };
 
 pub(crate) type Handler = for<'a> fn(&'a Api, &'a Call) -> BoxFuture<'a, Result<Answer, Problem>>;
@@ -299,6 +299,40 @@ pub static TABLE: &[Endpoint] = &[
         good: &[good(200, "Tenant", "It stands so now."), good(201, "Tenant", "There is a new tenant.")],
         own: &[Code::TenantNotFound, Code::TenantName],
         handler: |api, call| tenants::put(api, call).boxed(),
+        ..READ
+    },
+    Endpoint {
+        name: "listSftpUsers",
+        path: "/v1/sftp-users",
+        says: "The users of the SFTP server that send files of the tenant, in the order of their names.",
+        query: PAGE,
+        good: &[good(200, "SftpUserPage", "Some of them.")],
+        own: &[Code::CursorInvalid],
+        handler: |api, call| users::list(api, call).boxed(),
+        ..READ
+    },
+    Endpoint {
+        name: "getSftpUser",
+        path: "/v1/sftp-users/{user}",
+        says: "A user as it stands, with the fingerprints of its keys.",
+        condition: Condition::Read,
+        good: &[good(200, "SftpUser", "The user."), UNCHANGED],
+        own: &[Code::UserNotFound],
+        handler: |api, call| users::get(api, call).boxed(),
+        ..READ
+    },
+    Endpoint {
+        name: "putSftpUser",
+        method: Verb::Put,
+        path: "/v1/sftp-users/{user}",
+        scope: Some(Scope::ConfigWrite),
+        says: "Set a user up, or change with which keys and from where it logs in, and where its files arrive. What is left \
+               out has its default. A key is replaced by giving both for a time, and then the new one alone.",
+        body: Body::Json("SftpUserText"),
+        condition: Condition::Write,
+        good: &[good(200, "SftpUser", "It stands so now."), good(201, "SftpUser", "There is a new user.")],
+        own: &[Code::UserNotFound, Code::UserName, Code::UserNameTaken, Code::TenantUnknown],
+        handler: |api, call| users::put(api, call).boxed(),
         ..READ
     },
     Endpoint {

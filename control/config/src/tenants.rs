@@ -141,7 +141,7 @@ fn parse(body: &Value, id: TenantId) -> Result<Tenant, Vec<Fault>> {
     if faults.is_empty() { Ok(tenant) } else { Err(faults) }
 }
 
-fn unknown(fields: &Map<String, Value>, path: &str, known: &[&str], faults: &mut Vec<Fault>) {
+pub(crate) fn unknown(fields: &Map<String, Value>, path: &str, known: &[&str], faults: &mut Vec<Fault>) {
     for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
         let step = name.replace('~', "~0").replace('/', "~1");
         let detail = format!("is unknown here; known are {}", known.join(", "));

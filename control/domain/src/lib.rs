@@ -15,6 +15,7 @@ pub mod names;
 pub mod object;
 pub mod receipt;
 pub mod route;
+pub mod sftp;
 pub mod size;
 pub mod tenant;
 

@@ -16,6 +16,7 @@ use eft_domain::{
     job::{EventKind, JobEvent, ReceiptKey},
     message::{RunRequest, WorkMessage},
     route::RouteTable,
+    sftp::{SftpName, SftpUser},
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;
@@ -342,6 +343,27 @@ impl<P: Catalog> Catalog for Faulty<P> {
         before: Option<&'a Tenant>,
     ) -> BoxFuture<'a, StoreResult<Put>> {
         self.write("save_tenant", tenant.id.as_str(), self.inner.save_tenant(tenant, before))
+    }
+
+    fn sftp_user<'a>(&'a self, name: &'a SftpName) -> BoxFuture<'a, StoreResult<Option<SftpUser>>> {
+        self.read("sftp_user", name.as_str(), self.inner.sftp_user(name))
+    }
+
+    fn sftp_users<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a SftpName>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<SftpUser>>> {
+        self.read("sftp_users", tenant.as_str(), self.inner.sftp_users(tenant, after, limit))
+    }
+
+    fn save_sftp_user<'a>(
+        &'a self,
+        user: &'a SftpUser,
+        before: Option<&'a SftpUser>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        self.write("save_sftp_user", user.name.as_str(), self.inner.save_sftp_user(user, before))
     }
 
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {

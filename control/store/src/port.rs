@@ -14,6 +14,7 @@ use eft_domain::{
     job::{EventKind, JobEvent, ReceiptKey},
     message::{RunRequest, WorkMessage},
     route::RouteTable,
+    sftp::{SftpName, SftpUser},
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
@@ -214,6 +215,25 @@ pub trait Catalog: Send + Sync {
         &'a self,
         tenant: &'a Tenant,
         before: Option<&'a Tenant>,
+    ) -> BoxFuture<'a, StoreResult<Put>>;
+
+    /// A user of the SFTP server.
+    fn sftp_user<'a>(&'a self, name: &'a SftpName) -> BoxFuture<'a, StoreResult<Option<SftpUser>>>;
+
+    /// The users of a tenant, in the order of their names, behind this name. A page may have fewer than `limit` though more
+    /// follow.
+    fn sftp_users<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a SftpName>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<SftpUser>>>;
+
+    /// Store a user if `before` is what stands there now (none: no user of this name).
+    fn save_sftp_user<'a>(
+        &'a self,
+        user: &'a SftpUser,
+        before: Option<&'a SftpUser>,
     ) -> BoxFuture<'a, StoreResult<Put>>;
 
     /// Store a tenant as it now is, whatever stands there.

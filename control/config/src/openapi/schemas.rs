@@ -1,6 +1,9 @@
 //! What bodies look like.
 
-use eft_domain::route::SCHEMA;
+use eft_domain::{
+    route::SCHEMA,
+    sftp::{MOST_KEYS, MOST_SOURCES},
+};
 use serde_json::{Map, Value, json};
 
 use crate::problem::Code;
@@ -24,6 +27,9 @@ pub(super) fn all() -> Map<String, Value> {
         ("TenantText", tenant_text()),
         ("Tenant", tenant()),
         ("TenantPage", page("Tenant")),
+        ("SftpUserText", user_text()),
+        ("SftpUser", user()),
+        ("SftpUserPage", page("SftpUser")),
         ("Fault", fault()),
         ("Problem", problem()),
         ("ProblemKind", object("What a code means.", kind(), &[])),
@@ -218,6 +224,34 @@ fn tenant() -> Value {
         "tenant": reference("TenantText"),
     });
     object("A tenant as it stands.", properties, &[])
+}
+
+fn user_text() -> Value {
+    let list = |most: usize, says: &str| json!({ "type": "array", "maxItems": most, "description": says, "items": text() });
+    let properties = json!({
+        "keys": list(MOST_KEYS, "Public keys as OpenSSH writes them: `ssh-ed25519 AAAA… comment`."),
+        "home": { "type": "string", "description": "Where its files arrive, below the tenant's prefix, such as `in/orders/`." },
+        "sources": list(MOST_SOURCES, "From where it logs in, such as `192.0.2.0/24`; from anywhere where there are none."),
+        "paused": { "type": "boolean", "description": "It cannot log in for now." },
+    });
+    object(
+        "With what a user logs in, and where its files arrive.",
+        properties,
+        &["keys", "home", "sources", "paused"],
+    )
+}
+
+fn user() -> Value {
+    let properties = json!({
+        "name": text(),
+        "etag": { "type": "string", "description": "What to send in `If-Match`." },
+        "prefix": { "type": "string", "description": "What the keys of its files start with." },
+        "fingerprints": {
+            "type": "array", "items": text(), "description": "Of its keys, in their order, as `ssh-keygen -l` shows them.",
+        },
+        "user": reference("SftpUserText"),
+    });
+    object("A user of the SFTP server as it stands.", properties, &[])
 }
 
 fn kind() -> Value {

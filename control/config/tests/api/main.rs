@@ -11,4 +11,5 @@ mod reading;
 mod simulating;
 mod tenancy;
 mod tenants;
+mod users;
 mod writing;

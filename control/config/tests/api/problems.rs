@@ -84,6 +84,10 @@ async fn each_problem_has_its_request() {
     let root = || token("root", "platform", "admin");
     replies.push(bed.call(root(), "GET", "/v1/tenants/none", &[], "").await);
     replies.push(bed.put(root(), "/v1/tenants/X", NEW, &json!({})).await);
+    replies.push(bed.get("/v1/sftp-users/none").await);
+    replies.push(bed.put(ann(), "/v1/sftp-users/x", NEW, &json!({})).await);
+    bed.put(ann(), "/v1/sftp-users/acme-erp", NEW, &json!({})).await.is(201);
+    replies.push(bed.put(eve(), "/v1/sftp-users/acme-erp", NEW, &json!({})).await);
     replies.push(running().await);
     let seen: BTreeSet<_> = replies.iter().map(|reply| reply.code().to_owned()).collect();
     let all: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();

@@ -15,6 +15,7 @@ use aws_sdk_dynamodb::Client;
 use eft_domain::{
     Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
     route::{Profile, RouteTable},
+    sftp::{SftpName, SftpUser},
 };
 use futures::{FutureExt, TryStreamExt, future::BoxFuture, stream};
 
@@ -163,12 +164,36 @@ impl DynamoCatalog {
         Ok(value)
     }
 
-    async fn tenant_row(&self, id: &TenantId) -> StoreResult<Option<String>> {
+    /// The text of a row as it is now.
+    pub(super) async fn row(&self, pk: &str, sk: &str) -> StoreResult<Option<String>> {
         let request = self.reads.get_item().table_name(&self.table);
-        let request = request.key("pk", text(TENANTS)).key("sk", text(id.as_str())).consistent_read(true);
+        let request = request.key("pk", text(pk)).key("sk", text(sk)).consistent_read(true);
         let answer = request.send().await;
-        let answer = answer.map_err(|error| store_error(&format!("read tenant {id}"), Deed::Read, &error))?;
+        let answer = answer.map_err(|error| store_error(&format!("read {pk} {sk}"), Deed::Read, &error))?;
         answer.item.as_ref().map(|item| text_of(item, "row").map(ToOwned::to_owned)).transpose()
+    }
+
+    /// Items of a partition behind this sort key, and whether more may follow.
+    pub(super) async fn names(
+        &self,
+        pk: &str,
+        after: Option<&str>,
+        limit: u16,
+    ) -> StoreResult<(Vec<Item>, bool)> {
+        let mut request = self
+            .reads
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression(if after.is_some() { "pk = :pk AND sk > :after" } else { "pk = :pk" })
+            .expression_attribute_values(":pk", text(pk))
+            .consistent_read(true)
+            .limit(limit.into());
+        if let Some(after) = after {
+            request = request.expression_attribute_values(":after", text(after));
+        }
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| store_error(&format!("list {pk}"), Deed::Read, &error))?;
+        Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.is_some()))
     }
 
     pub(super) async fn put(&self, item: Item, condition: Condition<'_>) -> StoreResult<Put> {
@@ -245,7 +270,7 @@ impl Catalog for DynamoCatalog {
     }
 
     fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
-        async move { self.tenant_row(id).await?.as_deref().map(tenant_of).transpose() }.boxed()
+        async move { self.row(TENANTS, id.as_str()).await?.as_deref().map(tenant_of).transpose() }.boxed()
     }
 
     fn save_tenant<'a>(
@@ -255,7 +280,7 @@ impl Catalog for DynamoCatalog {
     ) -> BoxFuture<'a, StoreResult<Put>> {
         async move {
             // The condition is on the row's own text: it may have been written by a version with other fields.
-            let row = self.tenant_row(&tenant.id).await?;
+            let row = self.row(TENANTS, tenant.id.as_str()).await?;
             if row.as_deref().map(tenant_of).transpose()?.as_ref() != before {
                 return Ok(Put::Stale);
             }
@@ -265,6 +290,27 @@ impl Catalog for DynamoCatalog {
             put
         }
         .boxed()
+    }
+
+    fn sftp_user<'a>(&'a self, name: &'a SftpName) -> BoxFuture<'a, StoreResult<Option<SftpUser>>> {
+        self.user(name).boxed()
+    }
+
+    fn sftp_users<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a SftpName>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<SftpUser>>> {
+        self.page_of_users(tenant, after, limit).boxed()
+    }
+
+    fn save_sftp_user<'a>(
+        &'a self,
+        user: &'a SftpUser,
+        before: Option<&'a SftpUser>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        self.save_user(user, before).boxed()
     }
 
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {

@@ -105,22 +105,9 @@ impl DynamoCatalog {
         after: Option<&RouteId>,
         limit: u16,
     ) -> StoreResult<Page<RouteChange>> {
-        let mut request = self
-            .reads
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression(if after.is_some() { "pk = :pk AND sk > :after" } else { "pk = :pk" })
-            .expression_attribute_values(":pk", text(names_key(tenant)))
-            .consistent_read(true)
-            .limit(limit.into());
-        if let Some(after) = after {
-            request = request.expression_attribute_values(":after", text(after.as_str()));
-        }
-        let answer = request.send().await;
-        let answer = answer.map_err(|error| store_error("list routes of a tenant", Deed::Read, &error))?;
-        let ids: Vec<RouteId> =
-            answer.items().iter().map(|item| parsed(item, "sk")).collect::<StoreResult<_>>()?;
-        let next = answer.last_evaluated_key.as_ref().and(ids.last()).map(ToString::to_string);
+        let (names, more) = self.names(&names_key(tenant), after.map(RouteId::as_str), limit).await?;
+        let ids: Vec<RouteId> = names.iter().map(|item| parsed(item, "sk")).collect::<StoreResult<_>>()?;
+        let next = ids.last().filter(|_| more).map(ToString::to_string);
         let heads: Vec<_> = stream::iter(ids)
             .map(|id| async move { self.get_change(ROUTES.to_owned(), id.to_string()).await })
             .buffered(AT_ONCE)

@@ -10,6 +10,7 @@ mod item;
 mod keys;
 mod ledger;
 mod runs;
+mod sftp;
 mod tables;
 
 use std::collections::HashMap;

@@ -249,6 +249,10 @@ pub const ACCESS: &[Access] = &[
     read("200 names of a tenant's routes", "config", "pk = routes#tenant, sk after", true, 200 * 60),
     read("100 changes of a route, the latest first", "config", "pk = route#…, sk up to change#…", true, 100 * 300),
     write("a tenant", "config", "pk = tenants, sk = tenant", "row = :before", (300, 0)),
+    read("a user of the SFTP server", "config", "pk = users, sk = user", true, 1_000),
+    write("a user", "config", "pk = users, sk = user", "row = :before", (1_000, 0)),
+    write("the name of a new user", "config", "pk = users#tenant, sk = user", "", (60, 0)),
+    read("200 names of a tenant's users", "config", "pk = users#tenant, sk after", true, 200 * 60),
     read("a tenant as it is now", "config", "pk = tenants, sk = tenant", true, 300),
 ];
 

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use eft_domain::{Route, RouteId, RouteRevision, Tenant, TenantId, route::RouteTable};
+use eft_domain::{
+    Route, RouteId, RouteRevision, Tenant, TenantId,
+    route::RouteTable,
+    sftp::{SftpName, SftpUser},
+};
 use futures::{FutureExt, future::BoxFuture};
 
 use super::{Region, lock};
@@ -13,6 +17,7 @@ use crate::port::{Catalog, Page, Put, RouteChange, StoreResult};
 pub(super) struct Config {
     tenants: BTreeMap<TenantId, Tenant>,
     routes: BTreeMap<(RouteId, RouteRevision), Arc<Route>>,
+    users: BTreeMap<SftpName, SftpUser>,
     changes: BTreeMap<RouteId, BTreeMap<u64, RouteChange>>,
     /// The active routes, made when they are asked for.
     table: Option<Arc<RouteTable>>,
@@ -24,6 +29,7 @@ impl Config {
         self.tenants.extend(other.tenants);
         self.routes.extend(other.routes);
         self.changes.extend(other.changes);
+        self.users.extend(other.users);
         self.table = None;
     }
 
@@ -88,6 +94,44 @@ impl Catalog for Region {
                 return Ok(Put::Stale);
             }
             config.tenants.insert(tenant.id.clone(), tenant.clone());
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+
+    fn sftp_user<'a>(&'a self, name: &'a SftpName) -> BoxFuture<'a, StoreResult<Option<SftpUser>>> {
+        async move { Ok(lock(&self.own).config.users.get(name).cloned()) }.boxed()
+    }
+
+    fn sftp_users<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a SftpName>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<SftpUser>>> {
+        async move {
+            let own = lock(&self.own);
+            let users = own.config.users.values();
+            let mut rest =
+                users.filter(|user| user.tenant == *tenant && after.is_none_or(|after| user.name > *after));
+            let items: Vec<_> = rest.by_ref().take(limit.into()).cloned().collect();
+            let next = rest.next().and(items.last()).map(|last| last.name.to_string());
+            Ok(Page { items, next })
+        }
+        .boxed()
+    }
+
+    fn save_sftp_user<'a>(
+        &'a self,
+        user: &'a SftpUser,
+        before: Option<&'a SftpUser>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let config = &mut lock(&self.own).config;
+            if config.users.get(&user.name) != before {
+                return Ok(Put::Stale);
+            }
+            config.users.insert(user.name.clone(), user.clone());
             Ok(Put::Done)
         }
         .boxed()

@@ -70,6 +70,7 @@ macro_rules! each {
             no_number_is_given_twice
             tenants_are_as_they_were_put_last
             a_tenant_is_changed_on_condition
+            users_of_a_tenant_are_saved_on_condition_and_listed
             revisions_stay_and_one_is_active
             changes_are_numbered_and_kept
             the_routes_of_a_tenant_are_listed_in_pages
