@@ -45,12 +45,9 @@ impl Router {
     ) -> Result<Outcome, RouteError> {
         match self.choose(table, seen.key.as_str()).await? {
             Choice::Taken(route, tenant) => {
-                let others = |other: &Route| {
-                    other.effective_id() != route.effective_id()
-                        && other.matches.as_ref().is_some_and(|it| it.takes(seen.key.as_str()))
-                };
                 // An event that comes again, after a route was put before the one that took the file.
-                if let Some(job) = self.taken_by(table, &seen.arrival(), others).await? {
+                let others = table.taking(seen.key.as_str()).filter(|other| other.id != route.id);
+                if let Some(job) = self.taken_by(others, &seen.arrival()).await? {
                     return self.again(job).await;
                 }
                 self.take(&route, tenant, seen, trace).await
@@ -263,19 +260,18 @@ impl Router {
         table: &RouteTable,
         arrival: &Arrival,
     ) -> Result<Option<Job>, RouteError> {
-        self.taken_by(table, arrival, |_| true).await
+        let Some(tenant) = RouteTable::tenant_of(&arrival.key) else { return Ok(None) };
+        let own = table.routes().filter(|route| route.tenant.as_ref() == Some(&tenant));
+        self.taken_by(own, arrival).await
     }
 
-    /// The same of some of the tenant's routes: each costs a read of the ledger.
+    /// The job that one of these routes has made of an object version: each costs a read of the ledger.
     async fn taken_by(
         &self,
-        table: &RouteTable,
+        routes: impl Iterator<Item = &Arc<Route>>,
         arrival: &Arrival,
-        asked: impl Fn(&Route) -> bool,
     ) -> Result<Option<Job>, RouteError> {
-        let Some(tenant) = RouteTable::tenant_of(&arrival.key) else { return Ok(None) };
-        let own = table.routes().filter(|route| route.tenant.as_ref() == Some(&tenant) && asked(route));
-        for route in own {
+        for route in routes {
             if let Some(job) = self.desk.ledger.get(JobId::of(&route.effective_id(), arrival)).await? {
                 return Ok(Some(job));
             }

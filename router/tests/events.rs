@@ -12,7 +12,7 @@ use eft_domain::{
     route::{Executor, HeadOfLine, OnEmpty, Ordering},
 };
 use eft_router::{What, handler::handle};
-use eft_store::Catalog;
+use eft_store::{Catalog, RouteChange};
 use kit::{BUCKET, World, batch, route, shuffle, uploaded, when};
 use serde_json::json;
 use tokio::time::advance;
@@ -125,6 +125,25 @@ async fn what_no_route_takes_is_recorded_with_the_reason() {
         assert!(told["data"]["reason"].as_str().unwrap().contains(says), "{told}");
     }
     assert_eq!(world.region.jobs().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_paused_route_would_take_waits_until_it_is_active() {
+    let world = world().await;
+    let saved = world.route(route("orders", "acme", "in/")).await;
+    let first = world.region.head(&saved.effective_id()).await.unwrap().unwrap();
+    let paused = RouteChange { paused: true, number: 2, ..first.clone() };
+    world.region.save_route(&saved, &paused, Some(&first)).await.unwrap();
+    let event = world.s3.put("tenants/acme/in/a", "v1", 5);
+    assert_eq!(world.ingest(event).await.what, What::Unrouted);
+    let (_, told) = world.region.published().pop().unwrap();
+    assert!(
+        told["data"]["reason"].as_str().unwrap().contains("orders, which takes this key, is paused"),
+        "{told}"
+    );
+    let active = RouteChange { paused: false, number: 3, ..first };
+    world.region.save_route(&saved, &active, Some(&paused)).await.unwrap();
+    assert_eq!(world.router.reroute(world.job()).await.unwrap().what, What::Accepted);
 }
 
 #[tokio::test(start_paused = true)]

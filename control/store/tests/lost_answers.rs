@@ -171,8 +171,9 @@ impl Play {
         }
     }
 
-    async fn sends(&self) -> u32 {
-        self.desk.ledger.get(self.id).await.unwrap().map_or(0, |job| job.sends)
+    /// Messages that were counted. Each claim uses a number up as well, whoever's message it was for.
+    async fn sends(&self) -> u64 {
+        self.desk.ledger.get(self.id).await.unwrap().map_or(0, |job| u64::from(job.sends) - job.fence)
     }
 
     async fn teller(&self) {

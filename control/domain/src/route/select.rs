@@ -71,10 +71,14 @@ impl RouteTable {
 
     /// The route whose a key is, whether or not it is paused.
     pub fn route_of(&self, key: &str) -> Option<&Arc<Route>> {
-        self.lengths.range(..=key.len()).rev().find_map(|length| {
-            let routes = self.by_prefix.get(key.get(..*length)?)?;
-            routes.iter().find(|route| route.matches.as_ref().is_some_and(|matches| matches.takes(key)))
-        })
+        self.taking(key).next()
+    }
+
+    /// The routes that would take a key, the one whose it is first.
+    pub fn taking(&self, key: &str) -> impl Iterator<Item = &Arc<Route>> {
+        let prefixes = self.lengths.range(..=key.len()).rev().filter_map(|length| key.get(..*length));
+        let routes = prefixes.filter_map(|prefix| self.by_prefix.get(prefix)).flatten();
+        routes.filter(|route| route.matches.as_ref().is_some_and(|matches| matches.takes(key)))
     }
 
     /// Whose prefix a key has, whether or not a route takes it.
