@@ -8,7 +8,7 @@ use eft_domain::{
     message::WorkMessage,
     route::{HeadOfLine, Ordering},
 };
-use eft_store::ChangeError;
+use eft_store::{ChangeError, StoreErrorKind};
 use eft_telemetry::{Level, log};
 use tokio::time::Instant;
 
@@ -45,7 +45,14 @@ impl Worker {
         loop {
             match self.claim(slot, message).await {
                 Ok(claimed) => return Some(claimed),
-                Err(error) => log(Level::Warn, "claim", &[("run", &message.run), ("error", &error)]),
+                Err(error) => {
+                    log(Level::Warn, "claim", &[("run", &message.run), ("error", &error)]);
+                    // A row that cannot be read is no reason to wait: the message goes its way to be set aside.
+                    if !matches!(&error, ChangeError::Store(error) if error.kind != StoreErrorKind::Permanent)
+                    {
+                        return None;
+                    }
+                }
             }
             if began.at().elapsed() >= self.times.held {
                 return None;

@@ -55,7 +55,9 @@ impl Worker {
             }
         };
         drop(phase);
-        let goes_on = owned.has_advanced() || owned.job().await.publishing;
+        // What its message waited for before it was claimed is not the run's time.
+        let was_short = leased.elapsed() < self.times.held / 2;
+        let goes_on = was_short || owned.has_advanced() || owned.job().await.publishing;
         match (finished, stop) {
             (_, Some(Stop::Lost)) => Turn::Leave,
             // It came to its end although it was asked to stop.
