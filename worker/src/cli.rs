@@ -76,6 +76,8 @@ enum Command {
         /// The receipt.
         receipt: PathBuf,
     },
+    /// Make the key that signs receipts, unless there is one, and print its public key (Ed25519, base64).
+    Key,
     /// Take jobs from the work queue and run them until stopped.
     Serve(Service),
     /// Say which stages a route may name, or print the page of one of them.
@@ -226,6 +228,7 @@ async fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Verify { receipt } => verify(&receipt).await,
+        Command::Key => key(),
         Command::Serve(service) => service.run().await,
         Command::Stages { name, json } => stages(name.as_deref(), json),
     }
@@ -348,6 +351,12 @@ async fn interrupted() {
         }
         _ => std::future::pending().await,
     }
+}
+
+fn key() -> Result<(), Failure> {
+    let key = SigningKey::load_or_create(&key_path()?)?;
+    println!("{}", key.public_key());
+    Ok(())
 }
 
 async fn verify(path: &Path) -> Result<(), Failure> {

@@ -69,15 +69,27 @@ impl SigningKey {
     }
 }
 
+/// Makes the key that stands at the path from now on. Of several that do so at once all get the one that came to stand: it is
+/// written beside it, and linked to the name when it is whole.
 fn create(path: &Path) -> Result<Vec<u8>, Failure> {
     let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|error| bad(path, error))?;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| bad(path, error))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|error| bad(path, error))?;
+    let beside = folder.join(format!(".{}.new", uuid::Uuid::new_v4()));
+    let written = write(&beside, document.as_ref()).and_then(|()| std::fs::hard_link(&beside, path));
+    let removed = std::fs::remove_file(&beside);
+    match written {
+        Ok(()) => removed.map_err(|error| bad(&beside, error))?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(bad(path, error)),
     }
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.map_err(|error| bad(path, error))?;
-    file.write_all(document.as_ref()).and_then(|()| file.sync_all()).map_err(|error| bad(path, error))?;
-    Ok(document.as_ref().to_vec())
+    std::fs::read(path).map_err(|error| bad(path, error))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Check a receipt's signature against the key it names; the caller decides whether it trusts that key.
@@ -94,4 +106,29 @@ pub fn check(receipt: &SignedReceipt, signature: &Signature) -> Result<(), Strin
     UnparsedPublicKey::new(&ED25519, key)
         .verify(&bytes, &value)
         .map_err(|_| "the signature does not match: the receipt was changed".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_make_a_key_at_once_have_the_same_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/signing.p8");
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                std::thread::spawn(move || SigningKey::load_or_create(&path).unwrap().public_key())
+            })
+            .collect();
+        let keys: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(keys.iter().all(|key| *key == keys[0]));
+        assert_eq!(SigningKey::load(&path).unwrap().public_key(), keys[0]);
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("keys")).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
+    }
 }

@@ -91,12 +91,15 @@ def upload(endpoint):
 def deploy(endpoint, issuer, **parameters):
     """Deploys the core stack, whose API takes the tokens of `issuer`, and gives its outputs."""
     bucket, version = upload(endpoint)
+    environment = eft.environment(endpoint)
+    # The stage function does not start without it.
+    subprocess.run([eft.WORKER, "key"], env=environment, stdout=subprocess.DEVNULL, check=True)
     parameters = {
         "PrimaryRegion": REGION,
         "CodeBucket": bucket,
         "CodeVersion": version,
         "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
-        "SigningKey": eft.environment(endpoint)["EFT_SIGNING_KEY"],
+        "SigningKey": environment["EFT_SIGNING_KEY"],
         "KeyFolder": str(eft.HOME / "clients"),
         "TokenIssuer": issuer.url,
         "TokenAudience": AUDIENCE,

@@ -205,17 +205,37 @@ def executed(endpoint, outputs):
         delivered(endpoint, outputs, "large", upload(endpoint, outputs, "tenants/acme/large/"))
 
 
+def tell(endpoint, outputs):
+    """Prints what the ledger, the state machine and the functions say of the files, for whoever reads of a failure."""
+    for row in client(endpoint, "dynamodb").scan(TableName=outputs["JobsTable"], ConsistentRead=True)["Items"]:
+        print(row["row"]["S"])
+    steps, sqs = client(endpoint, "stepfunctions"), client(endpoint, "sqs")
+    for run in steps.list_executions(stateMachineArn=outputs["StateMachine"])["executions"]:
+        described = steps.describe_execution(executionArn=run["executionArn"])
+        print({name: str(described.get(name)) for name in ("name", "status", "startDate", "stopDate", "error", "cause")})
+    for name, url in outputs.items():
+        if name.endswith("Queue"):
+            print(name, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
+    for log in ("ministack.log", "worker.log"):
+        if (eft.HOME / log).exists():
+            print(f"{log}:", *(eft.HOME / log).read_text().splitlines()[-60:], sep="\n  ", flush=True)
+
+
 def main():
     eft.end_cleanly()
     with issuer() as tokens, ministack() as endpoint:
         begun = time.monotonic()
         outputs = deploy(endpoint, tokens)
         print(f"the core stack stands after {time.monotonic() - begun:.1f} s")
-        arrival(endpoint, outputs)
-        sweep(endpoint, outputs)
-        machine(endpoint, outputs)
-        configured(endpoint, outputs, tokens)
-        executed(endpoint, outputs)
+        try:
+            arrival(endpoint, outputs)
+            sweep(endpoint, outputs)
+            machine(endpoint, outputs)
+            configured(endpoint, outputs, tokens)
+            executed(endpoint, outputs)
+        except SystemExit:
+            tell(endpoint, outputs)
+            raise
 
 
 if __name__ == "__main__":
