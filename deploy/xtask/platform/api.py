@@ -23,7 +23,7 @@ class Api:
 
     def __init__(self, endpoint, url, token=None):
         api = urlsplit(url).hostname.split(".")[0]
-        self._base = f"{endpoint}/_aws/execute-api/{api}"
+        self.url = f"{endpoint}/_aws/execute-api/{api}"
         self._token = token
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -41,7 +41,7 @@ class Api:
         data = None
         if document is not None:
             headers["content-type"], data = "application/json", json.dumps(document).encode()
-        request = urllib.request.Request(self._base + path, data=data, headers=headers, method=method)
+        request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
         try:
             with self._opener.open(request, timeout=30) as answer:
                 return Answer(answer.status, answer.headers, answer.read())

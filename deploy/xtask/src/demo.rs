@@ -1,15 +1,48 @@
-//! `cargo xtask demo`: one real file through the worker, checked by other means, and a broken one that is refused.
+//! `cargo xtask demo`: a partner's files through the whole platform of this machine; or the engine alone.
+//! `cargo xtask up` and `down`: that platform, for as long as somebody wants it.
 
 use crate::{
-    run::{Outcome, step},
+    run::{Outcome, Stop, step},
     tools::{self, Places},
 };
 
-pub(crate) fn demo() -> Outcome {
+pub(crate) fn demo(args: &[String]) -> Outcome {
+    match args {
+        [] => platform("demo/story.py"),
+        [what] if what == "engine" => engine(),
+        _ => Err(Stop::Usage),
+    }
+}
+
+pub(crate) fn up() -> Outcome {
+    platform("platform/up.py")
+}
+
+pub(crate) fn down() -> Outcome {
+    let places = Places::find()?;
+    if !places.eft.join("platform.json").exists() {
+        println!("no platform stands");
+        return Ok(());
+    }
+    places.python("platform/up.py", "debug").arg("down").run()
+}
+
+/// A script beside the programs in the profile of the tests: theirs are quick to build, and of our own crates as quick as
+/// what ships.
+fn platform(script: &str) -> Outcome {
+    let places = Places::find()?;
+    step("build the programs (some minutes, once)", || {
+        places.cargo(["build", "--workspace", "--bins", "--quiet"]).run()
+    })?;
+    step("Python environment", || tools::python_environment(&places))?;
+    places.python(script, "debug").run()
+}
+
+fn engine() -> Outcome {
     let places = Places::find()?;
     step("build the worker and the in-memory S3", || {
         places.build_release(["-p", "eft-worker", "-p", "eft-s3"])
     })?;
     step("Python environment", || tools::python_environment(&places))?;
-    places.python("demo/demo.py", "release").run()
+    places.python("demo/engine.py", "release").run()
 }

@@ -26,7 +26,10 @@ use run::Outcome;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  demo                  one file through the worker and back, checked, then a broken one
+  demo                  a partner's files through the whole platform on this machine, each outcome checked
+  demo engine           one file through the worker alone and back, checked, then a broken one
+  up                    that platform, until Ctrl-C
+  down                  ends the platform that is up
   test                  everything CI runs, cheap checks first
   interop [[-]NAME ...] gates of the worker and other S3 clients against it; only tests whose name holds NAME, or all
                         but those
@@ -40,11 +43,13 @@ fn main() -> ExitCode {
         Some((command, rest)) => (command.as_str(), rest),
         None => return usage(),
     };
-    if !matches!(command, "interop" | "bench") && !rest.is_empty() {
+    if !matches!(command, "demo" | "interop" | "bench") && !rest.is_empty() {
         return usage();
     }
     let result = run::watch_signals().and_then(|()| match command {
-        "demo" => demo::demo(),
+        "demo" => demo::demo(rest),
+        "up" => demo::up(),
+        "down" => demo::down(),
         "test" => test::test(),
         "interop" => interop::interop(rest),
         "bench" => bench::bench(rest),

@@ -70,7 +70,7 @@ impl Places {
     pub(crate) fn python(&self, script: &str, built: &str) -> Run {
         Run::new(&self.root, self.eft.join("venv/bin/python"))
             .arg(self.own(script))
-            .env("PYTHONPATH", self.own("common"))
+            .env("PYTHONPATH", format!("{}:{}", self.own("common").display(), self.own("platform").display()))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONUNBUFFERED", "1")
             .env("EFT_BIN", self.target.join(built))

@@ -1,0 +1,176 @@
+//! What is kept by its name and saved as a whole: tenants, users of the SFTP server, and the reading of such files.
+
+use std::path::{Path, PathBuf};
+
+use http::Method;
+use serde_json::Value;
+
+use crate::{
+    args::{Documents, Files},
+    client::{Answer, Client, Sent, encoded},
+    diff::diff,
+    fault::Fault,
+    show::{Column, Shown, print},
+};
+
+/// A kind of documents.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    /// In words.
+    what: &'static str,
+    /// Where they stand.
+    path: &'static str,
+    /// Where the caller's own stands, if it has one.
+    own: Option<&'static str>,
+    /// What a file calls its name.
+    name: &'static str,
+    /// The member of an answer that is the document.
+    member: &'static str,
+    columns: &'static [Column],
+}
+
+/// Tenants.
+pub(crate) const TENANTS: Kind = Kind {
+    what: "tenant",
+    path: "/v1/tenants",
+    own: Some("/v1/tenant"),
+    name: "id",
+    member: "tenant",
+    columns: &[
+        ("name", "/name"),
+        ("weight", "/tenant/weight"),
+        ("jobs", "/tenant/max_jobs"),
+        ("bytes", "/tenant/max_bytes"),
+        ("paused", "/tenant/paused"),
+    ],
+};
+
+/// Users of the SFTP server.
+pub(crate) const USERS: Kind = Kind {
+    what: "user",
+    path: "/v1/sftp-users",
+    own: None,
+    name: "name",
+    member: "user",
+    columns: &[
+        ("name", "/name"),
+        ("prefix", "/prefix"),
+        ("from", "/user/sources"),
+        ("paused", "/user/paused"),
+        ("keys", "/fingerprints"),
+    ],
+};
+
+/// Does what was typed.
+pub(crate) async fn run(client: &Client, shown: Shown, kind: Kind, command: &Documents) -> Result<u8, Fault> {
+    match command {
+        Documents::List(page) => {
+            shown.list(&client.list(kind.path, &[], page.limit).await?, kind.columns)?;
+        }
+        Documents::Show { name } => {
+            let path = match (name, kind.own) {
+                (Some(name), _) => format!("{}/{}", kind.path, encoded(name)),
+                (None, Some(own)) => own.to_owned(),
+                (None, None) => return Err(Fault::usage(format!("which {}? give its name", kind.what))),
+            };
+            shown.document(&client.get(&path).await?.body, kind.columns)?;
+        }
+        Documents::Plan(Files { files }) => {
+            for path in files {
+                kind.plan(client, path).await?;
+            }
+        }
+        Documents::Apply(Files { files }) => {
+            for path in files {
+                kind.apply(client, shown, path).await?;
+            }
+        }
+    }
+    Ok(0)
+}
+
+impl Kind {
+    /// What a file holds: the name, the document without it, and what stands there now.
+    async fn read(self, client: &Client, path: &Path) -> Result<(String, Value, Option<Answer>), Fault> {
+        let mut document = document(path)?;
+        let named = document.as_object_mut().and_then(|map| map.remove(self.name));
+        let Some(Value::String(name)) = named else {
+            return Err(Fault::file(path, format!("`{}` is missing: it is the name", self.name)));
+        };
+        let found = client.find(&format!("{}/{}", self.path, encoded(&name))).await?;
+        Ok((name, document, found))
+    }
+
+    fn changes(self, document: &Value, found: Option<&Answer>) -> Vec<String> {
+        let mut before = found.and_then(|answer| answer.body.get(self.member)).cloned().unwrap_or_default();
+        let mut after = before.clone();
+        // What a file leaves out has its default, which is the API's business: only what is said is compared.
+        match (&mut after, document) {
+            (Value::Object(after), Value::Object(said)) => after.extend(said.clone()),
+            _ => after = document.clone(),
+        }
+        if let Some(before) = before.as_object_mut() {
+            before.remove(self.name);
+        }
+        if let Some(after) = after.as_object_mut() {
+            after.remove(self.name);
+        }
+        diff(&before, &after)
+    }
+
+    async fn plan(self, client: &Client, path: &Path) -> Result<(), Fault> {
+        let (name, document, found) = self.read(client, path).await?;
+        report(self.what, &name, found.is_some(), &self.changes(&document, found.as_ref()))
+    }
+
+    async fn apply(self, client: &Client, shown: Shown, path: &Path) -> Result<(), Fault> {
+        let (name, document, found) = self.read(client, path).await?;
+        let changes = self.changes(&document, found.as_ref());
+        let sent =
+            Sent::json(&document).if_unchanged(found.as_ref().and_then(|found| found.etag.as_deref()))?;
+        let saved = client.ask(Method::PUT, &format!("{}/{}", self.path, encoded(&name)), sent).await?;
+        if shown.json {
+            shown.document(&saved.body, &[])
+        } else {
+            report(self.what, &name, found.is_some(), &changes)
+        }
+    }
+}
+
+/// Says what changes, or has changed.
+pub(crate) fn report(what: &str, name: &str, is_there: bool, changes: &[String]) -> Result<(), Fault> {
+    let how = match (is_there, changes.is_empty()) {
+        (false, _) => "new",
+        (true, true) => "as it was",
+        (true, false) => "changed",
+    };
+    print(&[&[format!("{what} {name}: {how}")], changes].concat().join("\n"))
+}
+
+/// The text of a file, and whether it is JSON: a name that does not end in `.json` is one of YAML.
+pub(crate) fn text(path: &Path) -> Result<(String, bool), Fault> {
+    let text = std::fs::read_to_string(path).map_err(|error| Fault::file(path, error))?;
+    Ok((text, path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))))
+}
+
+/// The document in a file.
+pub(crate) fn document(path: &Path) -> Result<Value, Fault> {
+    let (text, is_json) = text(path)?;
+    let document = if is_json {
+        serde_json::from_str(&text).map_err(|error| Fault::file(path, error))
+    } else {
+        serde_saphyr::from_str(&text).map_err(|error| Fault::file(path, error))
+    };
+    document.and_then(|document: Value| {
+        if document.is_object() {
+            Ok(document)
+        } else {
+            Err(Fault::file(path, "does not hold names with values"))
+        }
+    })
+}
+
+/// Files, so that a fault in the second is found before the first is saved.
+pub(crate) fn all(files: &[PathBuf]) -> Result<Vec<(&Path, Value)>, Fault> {
+    files.iter().map(|path| Ok((path.as_path(), document(path)?))).collect()
+}
