@@ -11,15 +11,15 @@ import time
 
 import eft
 from api import Api
+from checks import ENDED, check, invoke, jobs_of, until
 from deploy import REGION, client, deploy
 from issuer import issuer
 from ministack import ACCOUNT, ministack
+from sftp_smoke import partner
 
-WITHIN = 60
 FILES = {"good.csv": b"sku,qty\na,1\nb,2\n", "bad.csv": b"sku,qty\na,one\n"}
 # `FRESH` of `control/store/src/dynamo/catalog.rs`, and a second.
 ROUTES_KEPT = 6
-ENDED = ("SUCCEEDED", "REJECTED", "FAILED", "PARTIALLY_DELIVERED", "CANCELLED")
 KEY = 'tenants/acme/in/a "b"+ä%20.csv'
 
 
@@ -31,22 +31,6 @@ def route(outputs, folder, executor):
         "stages": [{"validate": {"csv": {"header": ["sku", "qty"], "types": {"qty": "integer"}}}}, {"newline": {"to": "crlf"}}],
         "destinations": [{"s3": {"bucket": outputs["OutBucket"], "key": f"acme/{folder}/{{name}}", "on_existing": "fail"}}],
     }
-
-
-def until(what, look):
-    """What `look` gives as soon as it is something; it is asked again and again, because an answer takes its time."""
-    deadline = time.monotonic() + WITHIN
-    while not (found := look()):
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not within {WITHIN} s: {what}")
-        time.sleep(0.1)
-    return found
-
-
-def check(what, holds):
-    if not holds:
-        raise SystemExit(f"wrong: {what}")
-    print(f"  {what}", flush=True)
 
 
 def listener(endpoint, topic):
@@ -86,9 +70,8 @@ def arrival(endpoint, outputs):
 
 def sweep(endpoint, outputs):
     """The sweep finds its way around, and nothing to do."""
-    answer = client(endpoint, "lambda").invoke(FunctionName=outputs["SweepFunction"], Payload=b"{}")
-    report = json.loads(answer["Payload"].read())
-    check(f"the sweep lists what has arrived: {report}", "FunctionError" not in answer and report["listed"] == 1)
+    report = invoke(endpoint, outputs["SweepFunction"], {})
+    check(f"the sweep lists what has arrived: {report}", report["listed"] == 1)
     check("and could do all it had to", report["errors"] == 0 and not report["out_of_time"])
     rows = client(endpoint, "dynamodb").scan(TableName=outputs["JobsTable"], ConsistentRead=True)["Items"]
     check("one file is still one job", len(rows) == 1)
@@ -132,13 +115,7 @@ def configured(endpoint, outputs, issuer):
     check("who has read it changes it", ann.ask("PUT", "/v1/routes/small", changed, if_match=tag).status == 200)
     check("who has read what it was does not", ann.ask("PUT", "/v1/routes/small", small, if_match=tag).status == 412)
     check("a second one is saved", ann.ask("PUT", "/v1/routes/large", route(outputs, "large", "worker"), if_none_match="*").status == 201)
-
-
-def jobs_of(endpoint, outputs, folder):
-    """The rows of the files of a folder, by their names."""
-    rows = client(endpoint, "dynamodb").scan(TableName=outputs["JobsTable"], ConsistentRead=True)["Items"]
-    found = [json.loads(row["row"]["S"]) for row in rows]
-    return {job["arrival"]["key"].removeprefix(folder): job for job in found if job["arrival"]["key"].startswith(folder)}
+    return ann
 
 
 def upload(endpoint, outputs, folder):
@@ -214,8 +191,8 @@ def main():
         arrival(endpoint, outputs)
         sweep(endpoint, outputs)
         machine(endpoint, outputs)
-        configured(endpoint, outputs, tokens)
-        executed(endpoint, outputs)
+        ann = configured(endpoint, outputs, tokens)
+        partner(endpoint, outputs, ann, lambda: executed(endpoint, outputs))
 
 
 if __name__ == "__main__":
