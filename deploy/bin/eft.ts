@@ -2,6 +2,7 @@ import { App, DefaultStackSynthesizer, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 
 import { CoreStack } from '../core/stack';
+import { EdgeStack } from '../edge/stack';
 
 /** Ways of CDK that newer apps have by themselves, of the services we use. */
 const FLAGS = [
@@ -24,5 +25,6 @@ const app = new App({ context: Object.fromEntries(FLAGS.map((flag) => [flag, tru
 // Nothing here is brought by a bootstrapped bucket, so the templates deploy without one.
 const synthesizer = new DefaultStackSynthesizer({ generateBootstrapVersionRule: false });
 new CoreStack(app, 'core', { stackName: 'eft-core', synthesizer });
+new EdgeStack(app, 'edge', { stackName: 'eft-edge', synthesizer });
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app, { writeSuppressionsToCloudFormation: true }));
 app.synth();

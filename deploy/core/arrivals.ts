@@ -1,4 +1,4 @@
-import { Duration, Stack } from 'aws-cdk-lib';
+import { Duration, Fn, Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -29,6 +29,9 @@ const CANONICAL = {
   reason: events.EventField.fromPath('$.detail.reason'),
 };
 
+/** For as long as EventBridge tries at most. */
+const RETRY = { maximumEventAgeInSeconds: Duration.hours(24).toSeconds(), maximumRetryAttempts: 185 };
+
 /** From the ingest bucket to the router, and the sweep for what has not come that way. */
 export class Arrivals extends Construct {
   constructor(scope: Construct, id: string, bucket: s3.IBucket, queues: Queues, functions: Functions) {
@@ -44,11 +47,30 @@ export class Arrivals extends Construct {
         // A group an object version: never the key, which may hold what no group may, and never one for all.
         sqsParameters: { messageGroupId: events.EventField.fromPath('$.detail.object.version-id') },
         deadLetterConfig: { arn: queues.undelivered.queueArn },
-        retryPolicy: { maximumEventAgeInSeconds: Duration.hours(24).toSeconds(), maximumRetryAttempts: 185 },
+        retryPolicy: RETRY,
+      }),
+    });
+
+    const ended = new events.Rule(this, 'Uploaded', {
+      description: 'EFT: an upload over SFTP has ended, or was cut',
+      eventPattern: {
+        source: ['aws.transfer'],
+        detailType: ['SFTP Server File Upload Completed', 'SFTP Server File Upload Failed'],
+        // Of any server that writes there.
+        detail: { 'file-path': [{ prefix: Fn.join('', ['/', bucket.bucketName, '/']) }] },
+      },
+    });
+    ended.addTarget({
+      bind: () => ({
+        arn: queues.ingest.queueArn,
+        // As it is: the router reads it. Its path may hold what no group may, and each event is of one upload.
+        sqsParameters: { messageGroupId: events.EventField.fromPath('$.id') },
+        deadLetterConfig: { arn: queues.undelivered.queueArn },
+        retryPolicy: RETRY,
       }),
     });
     for (const queue of [queues.ingest, queues.undelivered]) {
-      queue.addToResourcePolicy(mayBring(queue, rule));
+      queue.addToResourcePolicy(mayBring(queue, rule, ended));
     }
 
     new lambda.EventSourceMapping(this, 'ToRouter', {
@@ -80,11 +102,11 @@ export class Arrivals extends Construct {
   }
 }
 
-function mayBring(queue: sqs.IQueue, rule: events.IRule): iam.PolicyStatement {
+function mayBring(queue: sqs.IQueue, ...rules: events.IRule[]): iam.PolicyStatement {
   return new iam.PolicyStatement({
     actions: ['sqs:SendMessage'],
     principals: [new iam.ServicePrincipal('events.amazonaws.com')],
     resources: [queue.queueArn],
-    conditions: { ArnEquals: { 'aws:SourceArn': rule.ruleArn } },
+    conditions: { ArnEquals: { 'aws:SourceArn': rules.map((rule) => rule.ruleArn) } },
   });
 }

@@ -18,6 +18,8 @@ export class Metrics {
     private readonly tables: Tables,
     private readonly stateMachineArn: string,
     functions: Functions,
+    /** Who may log in to the SFTP server. */
+    readonly identity: lambda.IFunction,
   ) {
     this.router = functions.router;
     this.sweep = functions.sweep;

@@ -37,7 +37,7 @@ export class Parameters {
     this.peerRegion = text('PeerRegion', 'The region with the replicas of the tables.', region, 'eu-central-1');
     this.witnessRegion = text('WitnessRegion', 'The third region of the strongly consistent tables.', region, 'eu-west-3');
     this.codeBucket = text('CodeBucket', 'The bucket of this region with the programs of the Lambda functions.', '[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]');
-    this.codeVersion = text('CodeVersion', 'The folder in it, one a build, with router.zip, sweep.zip and stage.zip.', '[A-Za-z0-9._-]{1,64}');
+    this.codeVersion = text('CodeVersion', 'The folder in it, one a build, with a package for each of them, such as router.zip.', '[A-Za-z0-9._-]{1,64}');
     const layers = new CfnParameter(stack, 'StageLayers', {
       type: 'CommaDelimitedList',
       description: 'Versions of Lambda layers with the files of the next two parameters, which Lambda puts below /opt.',

@@ -7,6 +7,7 @@ import { Arrivals } from './arrivals';
 import { Buckets } from './buckets';
 import { Dashboard } from './dashboard';
 import { Functions } from './functions';
+import { Identity } from './identity';
 import { Keys } from './keys';
 import { Machine } from './machine';
 import { Metrics } from './metrics';
@@ -29,8 +30,9 @@ export class CoreStack extends Stack {
     const functions = new Functions(this, 'Functions', { parameters, keys, buckets, queues, topics, tables, stateMachineArn });
     new Machine(this, 'Machine', parameters, functions.stage);
     new Arrivals(this, 'Arrivals', buckets.ingest, queues, functions);
+    const identity = new Identity(this, 'Sftp', { parameters, keys, buckets, tables });
     const api = new Api(this, 'Api', parameters, functions.config);
-    const metrics = new Metrics(queues, tables, stateMachineArn, functions);
+    const metrics = new Metrics(queues, tables, stateMachineArn, functions, identity.function);
     const alarms = new Alarms(this, 'Alarms', metrics, topics.alarms);
     new Dashboard(this, 'Dashboard', metrics, alarms);
 
@@ -56,6 +58,9 @@ export class CoreStack extends Stack {
       SweepFunction: functions.sweep.functionName,
       StageFunction: functions.stage.functionName,
       ConfigFunction: functions.config.functionName,
+      IdentityFunction: identity.function.functionName,
+      IdentityFunctionArn: identity.function.functionArn,
+      SftpRole: identity.role.roleArn,
       ApiUrl: api.url,
       StateMachine: stateMachineArn,
     };

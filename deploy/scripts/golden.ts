@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const ROOT = join(__dirname, '../..');
-const STACKS = ['core'];
+const STACKS = ['core', 'edge'];
 
 function synth(folder: string): void {
   const cdk = join(ROOT, 'node_modules/aws-cdk/bin/cdk');

@@ -69,7 +69,7 @@ test('queues that files wait in are FIFO, fast, encrypted, and set aside what wa
   }
 });
 
-test('EventBridge may use the key of messages and brings only by its rule; nobody else has the key of files', () => {
+test('EventBridge may use the key of messages and brings only by our rules; nobody else has the key of files', () => {
   const policy = (start: string): Statement[] => one('AWS::KMS::Key', start)[1]['KeyPolicy'].Statement;
   const [root, services, ...more] = policy('KeysMessages');
   assert.match(JSON.stringify(root!.Principal), /:root/);
@@ -78,11 +78,11 @@ test('EventBridge may use the key of messages and brings only by its rule; nobod
   assert.deepEqual(services!.Action, ['kms:Decrypt', 'kms:GenerateDataKey']);
   assert.ok(services!.Condition);
   assert.equal(policy('KeysFiles').length, 1);
-  const [rule] = one('AWS::Events::Rule', 'ArrivalsCreated');
+  const rules = [...all('AWS::Events::Rule').keys()];
   const bring = [...all('AWS::SQS::QueuePolicy').values()].flatMap((one_) => (one_['PolicyDocument'].Statement as Statement[]).filter((statement) => statement.Effect === 'Allow'));
   assert.equal(bring.length, 2);
   for (const statement of bring) {
-    assert.deepEqual(statement.Condition, { ArnEquals: { 'aws:SourceArn': { 'Fn::GetAtt': [rule, 'Arn'] } } });
+    assert.deepEqual(statement.Condition, { ArnEquals: { 'aws:SourceArn': rules.map((rule) => ({ 'Fn::GetAtt': [rule, 'Arn'] })) } });
   }
 });
 

@@ -5,17 +5,20 @@ import { Template } from 'aws-cdk-lib/assertions';
 
 export type Properties = Record<string, any>;
 
-/** The template that is committed: `scripts/golden.ts` holds it to what the stacks make. */
-export const core = Template.fromString(readFileSync(join(__dirname, '../../golden/core.template.json'), 'utf8'));
+const golden = (stack: string): Template => Template.fromString(readFileSync(join(__dirname, `../../golden/${stack}.template.json`), 'utf8'));
+
+/** The templates that are committed: `scripts/golden.ts` holds them to what the stacks make. */
+export const core = golden('core');
+export const edge = golden('edge');
 
 /** The properties of all resources of a type, by their logical ids. */
-export function all(type: string): Map<string, Properties> {
-  return new Map(Object.entries(core.findResources(type)).map(([id, resource]) => [id, resource['Properties'] as Properties]));
+export function all(type: string, template = core): Map<string, Properties> {
+  return new Map(Object.entries(template.findResources(type)).map(([id, resource]) => [id, resource['Properties'] as Properties]));
 }
 
 /** The one resource of a type whose logical id starts so. */
-export function one(type: string, start: string): [string, Properties] {
-  const found = [...all(type)].filter(([id]) => id.startsWith(start));
+export function one(type: string, start: string, template = core): [string, Properties] {
+  const found = [...all(type, template)].filter(([id]) => id.startsWith(start));
   if (found.length !== 1) {
     throw new Error(`${found.length} resources of ${type} start with ${start}`);
   }

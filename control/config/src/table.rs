@@ -326,8 +326,9 @@ pub static TABLE: &[Endpoint] = &[
         method: Verb::Put,
         path: "/v1/sftp-users/{user}",
         scope: Some(Scope::ConfigWrite),
-        says: "Set a user up, or change with which keys and from where it logs in, and where its files arrive. What is left \
-               out has its default. A key is replaced by giving both for a time, and then the new one alone.",
+        says: "Set a user up, or change with which keys or password and from where it logs in, and where its files arrive. \
+               What is left out has its default, but the password, which stays. A key is replaced by giving both for a \
+               time, and then the new one alone.",
         body: Body::Json("SftpUserText"),
         condition: Condition::Write,
         good: &[good(200, "SftpUser", "It stands so now."), good(201, "SftpUser", "There is a new user.")],

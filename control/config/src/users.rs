@@ -5,11 +5,14 @@ use std::collections::HashSet;
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use eft_domain::{
     TenantId,
-    sftp::{Folder, MOST_KEYS, MOST_SOURCES, SftpName, SftpUser, SshKey},
+    sftp::{Folder, MOST_KEYS, MOST_SOURCES, Password, PasswordHash, SALT, SftpName, SftpUser, SshKey},
 };
 use eft_store::{Page, Put, StoreErrorKind};
 use http::{StatusCode, header};
-use ring::digest::{SHA256, digest as sha256};
+use ring::{
+    digest::{SHA256, digest as sha256},
+    rand::{SecureRandom, SystemRandom},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -37,6 +40,7 @@ fn shown(user: &SftpUser) -> Value {
         "etag": etag(user),
         "prefix": user.prefix(),
         "fingerprints": user.keys.iter().map(fingerprint).collect::<Vec<_>>(),
+        "hasPassword": user.password.is_some(),
         "user": { "keys": user.keys, "home": user.home, "sources": user.sources, "paused": user.paused },
     })
 }
@@ -101,7 +105,9 @@ pub(crate) async fn put(api: &Api, call: &Call) -> Result<Answer, Problem> {
     let body = call.json()?;
     let tenant = api.tenant_of(call).await?.id;
     let found = before(&write, api.catalog.sftp_user(&name).await?, &tenant, text)?;
-    let user = parse(&body, name, tenant).map_err(|faults| Problem::faulty(Code::BodyInvalid, faults))?;
+    let kept = found.as_ref().and_then(|user| user.password.clone());
+    let user = parse(&body, name, tenant, kept);
+    let user = user.map_err(|faults| Problem::faulty(Code::BodyInvalid, faults))?;
     match api.catalog.save_sftp_user(&user, found.as_ref()).await {
         Ok(Put::Done) => {}
         Ok(Put::Stale) => {
@@ -125,11 +131,16 @@ pub(crate) async fn put(api: &Api, call: &Call) -> Result<Answer, Problem> {
     })
 }
 
-/// A user of this body; every fault where it is none.
-fn parse(body: &Value, name: SftpName, tenant: TenantId) -> Result<SftpUser, Vec<Fault>> {
+/// A user of this body, with the password that was kept where it says nothing of one; every fault where it is none.
+fn parse(
+    body: &Value,
+    name: SftpName,
+    tenant: TenantId,
+    kept: Option<PasswordHash>,
+) -> Result<SftpUser, Vec<Fault>> {
     let Some(fields) = body.as_object() else { return Err(vec![Fault::new("", "must be an object")]) };
     let mut faults = Vec::new();
-    unknown(fields, "", &["keys", "home", "sources", "paused"], &mut faults);
+    unknown(fields, "", &["keys", "password", "home", "sources", "paused"], &mut faults);
     let keys: Vec<SshKey> = each(fields.get("keys"), "/keys", MOST_KEYS, &mut faults);
     let sources = each(fields.get("sources"), "/sources", MOST_SOURCES, &mut faults);
     let mut seen = HashSet::new();
@@ -151,7 +162,36 @@ fn parse(body: &Value, name: SftpName, tenant: TenantId) -> Result<SftpUser, Vec
             false
         }),
     };
-    if faults.is_empty() { Ok(SftpUser { name, tenant, keys, home, sources, paused }) } else { Err(faults) }
+    let password = password(fields.get("password"), kept, &mut faults);
+    if faults.is_empty() {
+        Ok(SftpUser { name, tenant, keys, password, home, sources, paused })
+    } else {
+        Err(faults)
+    }
+}
+
+/// Whoever reads a user and writes it again knows no password and keeps it; `null` takes it away. It is hashed last, and
+/// not for nothing: that takes its time.
+fn password(
+    value: Option<&Value>,
+    kept: Option<PasswordHash>,
+    faults: &mut Vec<Fault>,
+) -> Option<PasswordHash> {
+    let text = match value {
+        None => return kept,
+        Some(Value::Null) => return None,
+        Some(value) => value.as_str().unwrap_or_default(),
+    };
+    let mut salt = [0; SALT];
+    let hash = match text.parse::<Password>() {
+        Err(error) => Err(error.to_string()),
+        Ok(_) if !faults.is_empty() => return None,
+        Ok(password) => {
+            let salted = SystemRandom::new().fill(&mut salt).map_err(|_| "cannot be salted".to_owned());
+            salted.and_then(|()| PasswordHash::of(&password, salt).map_err(|error| error.to_string()))
+        }
+    };
+    hash.map_err(|error| faults.push(Fault::new("/password", error))).ok()
 }
 
 fn each<T: std::str::FromStr<Err: std::fmt::Display>>(

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Tenant, TenantId, text::shown};
 
+mod password;
+
+pub use password::{LONGEST, Password, PasswordError, PasswordHash, PasswordHashError, SALT, SHORTEST};
+
 /// Most keys of a user: what Transfer Family takes (its quotas, "SSH keys per user").
 pub const MOST_KEYS: usize = 10;
 
@@ -20,9 +24,12 @@ pub struct SftpUser {
     pub name: SftpName,
     /// Whose files it sends.
     pub tenant: TenantId,
-    /// With what it logs in; with none it cannot.
+    /// With what it logs in; with none, and no password, it cannot.
     #[serde(default)]
     pub keys: Vec<SshKey>,
+    /// With what it logs in as well, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordHash>,
     /// Where its files arrive, below the tenant's prefix; empty: there itself.
     #[serde(default)]
     pub home: Folder,
@@ -40,7 +47,7 @@ impl SftpUser {
         format!("{}{}", Tenant::ingest_prefix(&self.tenant), self.home)
     }
 
-    /// Whether it may log in from here with one of its keys.
+    /// Whether it may log in from here, with a key or its password.
     pub fn admits(&self, from: IpAddr) -> bool {
         !self.paused && (self.sources.is_empty() || self.sources.iter().any(|network| network.has(from)))
     }
@@ -359,6 +366,7 @@ mod tests {
             name: "acme-erp".parse().unwrap(),
             tenant: "acme".parse().unwrap(),
             keys: vec![],
+            password: None,
             home: "in/orders/".parse().unwrap(),
             sources: vec![network("192.0.2.0/24"), network("2001:db8::/32"), network("198.51.100.7")],
             paused: false,
@@ -382,6 +390,18 @@ mod tests {
         assert!(user.admits("203.0.113.1".parse().unwrap()));
         assert!(network("0.0.0.0/0").has("203.0.113.1".parse().unwrap()));
         assert!(!network("0.0.0.0/0").has("2001:db8::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_user_of_before_there_were_passwords_is_read() {
+        let row =
+            format!(r#"{{"name": "acme-erp", "tenant": "acme", "keys": ["{ED25519}"], "home": "in/"}}"#);
+        let user: SftpUser = serde_json::from_str(&row).unwrap();
+        assert_eq!((user.password.clone(), user.keys.len()), (None, 1));
+        assert!(!serde_json::to_string(&user).unwrap().contains("password"), "and written as it was");
+        let user = SftpUser { password: Some(PasswordHash::decoy()), ..user };
+        let row = serde_json::to_string(&user).unwrap();
+        assert_eq!(serde_json::from_str::<SftpUser>(&row).unwrap(), user);
     }
 
     #[test]

@@ -84,6 +84,9 @@ def start(folder, log):
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "GATEWAY_PORT": str(port),
+        # Of all SFTP servers; it is opened with the first of them.
+        "SFTP_HOST": "127.0.0.1",
+        "SFTP_PORT": str(free_port()),
         "LOG_LEVEL": "WARNING",
         "TMPDIR": str(folder),
         "S3_DATA_DIR": str(folder / "s3"),

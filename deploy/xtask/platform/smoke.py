@@ -4,22 +4,19 @@ Each check is of what only the template says: names in the environment of a func
 not look at.
 """
 
-import contextlib
 import json
-import subprocess
 import time
 
 import eft
 from api import Api
-from deploy import REGION, client, deploy
-from issuer import issuer
-from ministack import ACCOUNT, ministack
+from checks import ENDED, check, invoke, jobs_of, until
+from deploy import client
+from sftp_smoke import partner
+from stand import stand
 
-WITHIN = 60
 FILES = {"good.csv": b"sku,qty\na,1\nb,2\n", "bad.csv": b"sku,qty\na,one\n"}
 # `FRESH` of `control/store/src/dynamo/catalog.rs`, and a second.
 ROUTES_KEPT = 6
-ENDED = ("SUCCEEDED", "REJECTED", "FAILED", "PARTIALLY_DELIVERED", "CANCELLED")
 KEY = 'tenants/acme/in/a "b"+ä%20.csv'
 
 
@@ -33,35 +30,11 @@ def route(outputs, folder, executor):
     }
 
 
-def until(what, look):
-    """What `look` gives as soon as it is something; it is asked again and again, because an answer takes its time."""
-    deadline = time.monotonic() + WITHIN
-    while not (found := look()):
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not within {WITHIN} s: {what}")
-        time.sleep(0.1)
-    return found
-
-
-def check(what, holds):
-    if not holds:
-        raise SystemExit(f"wrong: {what}")
-    print(f"  {what}", flush=True)
-
-
-def listener(endpoint, topic):
-    """A queue that is told what the topic says."""
-    sqs, sns = client(endpoint, "sqs"), client(endpoint, "sns")
-    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
-    return queue
-
-
-def arrival(endpoint, outputs):
+def arrival(it):
     """A file that no route takes becomes one job that says so, and the topic tells it."""
-    s3, dynamo, sqs = (client(endpoint, service) for service in ("s3", "dynamodb", "sqs"))
-    told = listener(endpoint, outputs["EventsTopic"])
+    outputs = it.outputs
+    s3, dynamo, sqs = (it.client(service) for service in ("s3", "dynamodb", "sqs"))
+    told = it.listener("told", outputs["EventsTopic"])
     version = s3.put_object(Bucket=outputs["IngestBucket"], Key=KEY, Body=b"sku,qty\n")["VersionId"]
     rows = until("a job", lambda: dynamo.scan(TableName=outputs["JobsTable"], ConsistentRead=True)["Items"])
     job = json.loads(rows[0]["row"]["S"])
@@ -70,7 +43,7 @@ def arrival(endpoint, outputs):
     [message] = until("an event", lambda: sqs.receive_message(QueueUrl=told, WaitTimeSeconds=1).get("Messages"))
     event = json.loads(message["Body"])
     check("its event is told as a CloudEvent", event["specversion"] == "1.0" and event["data"]["state"] == "UNROUTED")
-    history = client(endpoint, "dynamodb").scan(TableName=outputs["RunsTable"])["Items"]
+    history = dynamo.scan(TableName=outputs["RunsTable"])["Items"]
     check("and is in the history", any(item["sk"]["S"].startswith("event#") for item in history))
 
     def waiting():
@@ -86,9 +59,8 @@ def arrival(endpoint, outputs):
 
 def sweep(endpoint, outputs):
     """The sweep finds its way around, and nothing to do."""
-    answer = client(endpoint, "lambda").invoke(FunctionName=outputs["SweepFunction"], Payload=b"{}")
-    report = json.loads(answer["Payload"].read())
-    check(f"the sweep lists what has arrived: {report}", "FunctionError" not in answer and report["listed"] == 1)
+    report = invoke(endpoint, outputs["SweepFunction"], {})
+    check(f"the sweep lists what has arrived: {report}", report["listed"] == 1)
     check("and could do all it had to", report["errors"] == 0 and not report["out_of_time"])
     rows = client(endpoint, "dynamodb").scan(TableName=outputs["JobsTable"], ConsistentRead=True)["Items"]
     check("one file is still one job", len(rows) == 1)
@@ -132,13 +104,7 @@ def configured(endpoint, outputs, issuer):
     check("who has read it changes it", ann.ask("PUT", "/v1/routes/small", changed, if_match=tag).status == 200)
     check("who has read what it was does not", ann.ask("PUT", "/v1/routes/small", small, if_match=tag).status == 412)
     check("a second one is saved", ann.ask("PUT", "/v1/routes/large", route(outputs, "large", "worker"), if_none_match="*").status == 201)
-
-
-def jobs_of(endpoint, outputs, folder):
-    """The rows of the files of a folder, by their names."""
-    rows = client(endpoint, "dynamodb").scan(TableName=outputs["JobsTable"], ConsistentRead=True)["Items"]
-    found = [json.loads(row["row"]["S"]) for row in rows]
-    return {job["arrival"]["key"].removeprefix(folder): job for job in found if job["arrival"]["key"].startswith(folder)}
+    return ann
 
 
 def upload(endpoint, outputs, folder):
@@ -164,78 +130,25 @@ def delivered(endpoint, outputs, folder, jobs):
     check("and nothing else came to stand", [version["Key"] for version in versions] == [f"acme/{folder}/good.csv"])
 
 
-@contextlib.contextmanager
-def worker(endpoint, outputs):
-    """A worker as ECS would start it, told of everything by the stack."""
-    env = {
-        **eft.environment(endpoint),
-        "AWS_ACCESS_KEY_ID": ACCOUNT,
-        "AWS_REGION": REGION,
-        **{f"EFT_TABLE_{name.upper()}": outputs[f"{name}Table"] for name in ("Jobs", "Keys", "Runs", "Config")},
-        "EFT_WORK_QUEUE": outputs["WorkQueue"],
-        "EFT_STATE_MACHINE": outputs["StateMachine"],
-        **{f"EFT_TOPIC_{name.upper()}": outputs[f"{name}Topic"] for name in ("Events", "Success", "Failure")},
-        "EFT_INGEST_BUCKETS": f"ingest={outputs['IngestBucket']}",
-        "EFT_ARCHIVE_BUCKET": outputs["ArchiveBucket"],
-    }
-    with (eft.HOME / "worker.log").open("w") as log:
-        process = subprocess.Popen(
-            [eft.WORKER, "serve", "--slots", "2", "--memory", "64MiB", "--listen", "127.0.0.1:0"],
-            env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-        )
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                code = process.wait(timeout=110)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                raise
-    check("the worker ends when it is asked to", code == 0)
-
-
-def executed(endpoint, outputs):
+def executed(it):
     """Files come through both executors: router, then state machine or queue and worker."""
     # A router that is warm knows the routes of a moment ago; what it does not take then is asked about an hour later.
+    endpoint, outputs = it.endpoint, it.outputs
     time.sleep(ROUTES_KEPT)
     delivered(endpoint, outputs, "small", upload(endpoint, outputs, "tenants/acme/small/"))
-    with worker(endpoint, outputs):
+    with it.worker():
         delivered(endpoint, outputs, "large", upload(endpoint, outputs, "tenants/acme/large/"))
-
-
-def tell(endpoint, outputs):
-    """Prints what the ledger, the state machine and the functions say of the files, for whoever reads of a failure."""
-    for row in client(endpoint, "dynamodb").scan(TableName=outputs["JobsTable"], ConsistentRead=True)["Items"]:
-        print(row["row"]["S"])
-    steps, sqs = client(endpoint, "stepfunctions"), client(endpoint, "sqs")
-    for run in steps.list_executions(stateMachineArn=outputs["StateMachine"])["executions"]:
-        described = steps.describe_execution(executionArn=run["executionArn"])
-        print({name: str(described.get(name)) for name in ("name", "status", "startDate", "stopDate", "error", "cause")})
-    for name, url in outputs.items():
-        if name.endswith("Queue"):
-            print(name, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
-    for log in ("ministack.log", "worker.log"):
-        if (eft.HOME / log).exists():
-            print(f"{log}:", *(eft.HOME / log).read_text().splitlines()[-60:], sep="\n  ", flush=True)
 
 
 def main():
     eft.end_cleanly()
-    with issuer() as tokens, ministack() as endpoint:
-        begun = time.monotonic()
-        outputs = deploy(endpoint, tokens)
-        print(f"the core stack stands after {time.monotonic() - begun:.1f} s")
-        try:
-            arrival(endpoint, outputs)
-            sweep(endpoint, outputs)
-            machine(endpoint, outputs)
-            configured(endpoint, outputs, tokens)
-            executed(endpoint, outputs)
-        except SystemExit:
-            tell(endpoint, outputs)
-            raise
+    with stand() as it:
+        endpoint, outputs = it.endpoint, it.outputs
+        arrival(it)
+        sweep(endpoint, outputs)
+        machine(endpoint, outputs)
+        ann = configured(endpoint, outputs, it.tokens)
+        partner(endpoint, outputs, ann, lambda: executed(it))
 
 
 if __name__ == "__main__":

@@ -14,13 +14,15 @@ const NEXTEST: &str = "0.9.143";
 /// Newest first. Plain `python3` goes before all: it is what the user means.
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
-/// Programs that check what the worker makes, and that it is measured beside, each with its package.
-const PROGRAMS: [(&str, &str); 9] = [
+/// Programs that check what the worker makes, that it is measured beside, and that send files over SFTP (with `ssh` come
+/// `sftp` and `ssh-keygen`), each with its package.
+const PROGRAMS: [(&str, &str); 10] = [
     ("bzip2", "bzip2"),
     ("clamd", "clamav-daemon"),
     ("gpg", "gpg"),
     ("gpg-agent", "gpg-agent"),
     ("gzip", "gzip"),
+    ("ssh", "openssh-client"),
     ("unzip", "unzip"),
     ("xz", "xz-utils"),
     ("zip", "zip"),
@@ -118,9 +120,13 @@ fn find_python(root: &Path) -> Outcome<String> {
 
 /// Makes sure that [`PROGRAMS`] are there: a container's root installs them, everybody else is told how to.
 pub(crate) fn programs(places: &Places) -> Outcome {
-    // All know `--version`, but for one; and daemons stand where not every user looks.
+    // All know `--version`, but for two; and daemons stand where not every user looks.
     let there = |name: &str| {
-        let version = if name == "unzip" { "-v" } else { "--version" };
+        let version = match name {
+            "unzip" => "-v",
+            "ssh" => "-V",
+            _ => "--version",
+        };
         for path in [name.to_owned(), format!("/usr/sbin/{name}")] {
             match Run::new(&places.root, path).arg(version).output() {
                 Ok(_) => return Ok(true),

@@ -2,7 +2,7 @@
 
 use eft_domain::{
     route::SCHEMA,
-    sftp::{MOST_KEYS, MOST_SOURCES},
+    sftp::{LONGEST, MOST_KEYS, MOST_SOURCES, SHORTEST},
 };
 use serde_json::{Map, Value, json};
 
@@ -230,6 +230,11 @@ fn user_text() -> Value {
     let list = |most: usize, says: &str| json!({ "type": "array", "maxItems": most, "description": says, "items": text() });
     let properties = json!({
         "keys": list(MOST_KEYS, "Public keys as OpenSSH writes them: `ssh-ed25519 AAAA… comment`."),
+        "password": {
+            "type": ["string", "null"], "minLength": SHORTEST, "maxLength": LONGEST, "writeOnly": true,
+            "description": "A password, of ASCII, beside the keys or instead of them. It is hashed (Argon2id) and never shown; \
+                            left out, the one before stays; `null` takes it away.",
+        },
         "home": { "type": "string", "description": "Where its files arrive, below the tenant's prefix, such as `in/orders/`." },
         "sources": list(MOST_SOURCES, "From where it logs in, such as `192.0.2.0/24`; from anywhere where there are none."),
         "paused": { "type": "boolean", "description": "It cannot log in for now." },
@@ -237,7 +242,7 @@ fn user_text() -> Value {
     object(
         "With what a user logs in, and where its files arrive.",
         properties,
-        &["keys", "home", "sources", "paused"],
+        &["keys", "password", "home", "sources", "paused"],
     )
 }
 
@@ -249,6 +254,7 @@ fn user() -> Value {
         "fingerprints": {
             "type": "array", "items": text(), "description": "Of its keys, in their order, as `ssh-keygen -l` shows them.",
         },
+        "hasPassword": { "type": "boolean", "description": "It may log in with a password as well." },
         "user": reference("SftpUserText"),
     });
     object("A user of the SFTP server as it stands.", properties, &[])

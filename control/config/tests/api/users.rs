@@ -41,6 +41,42 @@ async fn a_user_is_set_up_with_its_keys() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_password_is_kept_as_a_hash_and_shown_to_nobody() {
+    const SECRET: &str = "correct horse battery";
+    let bed = Bed::new().await;
+    let name = "acme-erp".parse().unwrap();
+    let stored = async || bed.region.sftp_user(&name).await.unwrap().unwrap().password;
+    let new = json!({ "keys": [KEY], "password": SECRET });
+    let created = bed.put(ann(), ERP, NEW, &new).await.is(201);
+    assert_eq!(created.body["hasPassword"], true);
+    let first = stored().await.unwrap();
+    assert!(first.fits(SECRET) && !first.to_string().contains(SECRET));
+    let (got, listed) = (bed.get(ERP).await.is(200), bed.get("/v1/sftp-users").await.is(200));
+    for reply in [&created, &got, &listed] {
+        let text = reply.body.to_string();
+        assert!(!text.contains(SECRET) && !text.contains("argon2"), "{reply:?}");
+    }
+    let again = bed.put(ann(), ERP, ("if-match", &got.etag()), &got.body["user"]).await.is(200);
+    assert_eq!(
+        (again.etag(), stored().await),
+        (got.etag(), Some(first.clone())),
+        "who does not know it keeps it"
+    );
+    let same = bed.put(ann(), ERP, ("if-match", &got.etag()), &new).await.is(200);
+    let second = stored().await.unwrap();
+    assert!(second.fits(SECRET) && second != first, "the same password has another salt");
+    let gone = bed.put(ann(), ERP, ("if-match", &same.etag()), &json!({ "password": null })).await.is(200);
+    assert_eq!((&gone.body["hasPassword"], stored().await), (&json!(false), None));
+    for weak in
+        [json!("fourteen chars"), json!(15), json!("x".repeat(129)), json!("fünfzehn Zeichen!"), json!("")]
+    {
+        let refused = bed.put(ann(), ERP, ("if-match", "*"), &json!({ "password": weak })).await.is(422);
+        assert_eq!(refused.pointers(), ["/password"]);
+        assert!(weak.as_str().is_none_or(|weak| weak.is_empty() || !refused.body.to_string().contains(weak)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn users_are_their_tenants() {
     let bed = Bed::new().await;
     let tag = bed.put(ann(), ERP, NEW, &json!({ "keys": [KEY] })).await.is(201).etag();

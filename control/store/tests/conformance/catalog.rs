@@ -3,7 +3,7 @@
 use eft_domain::{
     Millis, Route, RouteId, Tenant,
     route::{Ordering, Profile},
-    sftp::SftpUser,
+    sftp::{PasswordHash, SftpUser},
     tenant::Output,
 };
 use eft_store::{Page, Put, RouteChange, StoreErrorKind};
@@ -86,12 +86,13 @@ pub(crate) async fn users_of_a_tenant_are_saved_on_condition_and_listed(bed: &Be
         name: name.parse().unwrap(),
         tenant: tenant(of),
         keys: vec![],
+        password: None,
         home: "in/".parse().unwrap(),
         sources: vec!["192.0.2.0/24".parse().unwrap()],
         paused: false,
     };
     let one = user("erp-1", "acme");
-    let two = SftpUser { paused: true, ..one.clone() };
+    let two = SftpUser { paused: true, password: Some(PasswordHash::decoy()), ..one.clone() };
     assert_eq!(catalog.sftp_user(&one.name).await, Ok(None));
     assert_eq!(catalog.save_sftp_user(&two, Some(&one)).await, Ok(Put::Stale), "there is none");
     assert_eq!(catalog.save_sftp_user(&one, None).await, Ok(Put::Done));

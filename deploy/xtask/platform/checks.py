@@ -1,0 +1,41 @@
+"""What the checks of the deployed stack share: to say what holds, to wait for it, and to look at jobs."""
+
+import json
+import time
+
+from deploy import client
+
+WITHIN = 60
+ENDED = ("SUCCEEDED", "REJECTED", "FAILED", "PARTIALLY_DELIVERED", "CANCELLED")
+
+
+def until(what, look, within=WITHIN):
+    """What `look` gives as soon as it is something; it is asked again and again, because an answer takes its time."""
+    deadline = time.monotonic() + within
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not within {within} s: {what}")
+        time.sleep(0.1)
+    return found
+
+
+def check(what, holds):
+    if not holds:
+        raise SystemExit(f"wrong: {what}")
+    print(f"  {what}", flush=True)
+
+
+def invoke(endpoint, function, event):
+    """What a function answers to an event."""
+    answer = client(endpoint, "lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
+    body = answer["Payload"].read()
+    if "FunctionError" in answer:
+        raise SystemExit(f"{function} fails: {body[:800]}")
+    return json.loads(body)
+
+
+def jobs_of(endpoint, outputs, folder):
+    """The rows of the files of a folder, by their names."""
+    rows = client(endpoint, "dynamodb").scan(TableName=outputs["JobsTable"], ConsistentRead=True)["Items"]
+    found = [json.loads(row["row"]["S"]) for row in rows]
+    return {job["arrival"]["key"].removeprefix(folder): job for job in found if job["arrival"]["key"].startswith(folder)}
