@@ -33,7 +33,7 @@ export class Identity extends Construct {
     const policy = new iam.Policy(this, 'SftpPolicy', {
       roles: [this.role],
       statements: [
-        grants.onBucket(buckets.ingest, 'GetBucketLocation', 'ListBucket'),
+        grants.onBucket(buckets.ingest, 'ListBucket'),
         // To rename is to read, write and delete. No version is ever deleted, and no right on an object is given away.
         new iam.PolicyStatement({
           actions: ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'],

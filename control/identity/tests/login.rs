@@ -121,7 +121,7 @@ async fn a_user_with_a_key_comes_into_its_folder_and_changes_nothing() {
     assert_eq!(home, json!([{ "Entry": "/", "Target": "/acme-in/tenants/acme/in/orders" }]));
     assert_eq!(welcome["PublicKeys"], json!([KEY]));
     let policy: Value = serde_json::from_str(welcome["Policy"].as_str().unwrap()).unwrap();
-    assert_eq!(policy["Statement"][2]["Resource"], "arn:aws:s3:::acme-in/tenants/acme/in/orders/*");
+    assert_eq!(policy["Statement"][1]["Resource"], "arn:aws:s3:::acme-in/tenants/acme/in/orders/*");
     assert_eq!(welcome.as_object().unwrap().len(), 5);
     let without = json!({ "username": "acme-erp", "protocol": "SFTP", "serverId": "s-1", "sourceIp": HERE });
     assert_eq!(bed.ask(without).await, welcome, "no password is as good as an empty one");

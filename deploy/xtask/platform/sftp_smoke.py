@@ -110,6 +110,7 @@ def tell(endpoint, outputs, name, how):
             "start-timestamp": "2026-11-27T11:59:59Z",
             "end-timestamp": "2026-11-27T12:00:00Z",
             "etag": there["ETag"].strip('"'),
+            **({"failure-code": "PARTIAL_UPLOAD"} if how == "Failed" else {}),
         },
     }
     client(endpoint, "sqs").send_message(QueueUrl=outputs["IngestQueue"], MessageBody=json.dumps(event), MessageGroupId=event["id"])
