@@ -33,7 +33,7 @@ export class Identity extends Construct {
     const policy = new iam.Policy(this, 'SftpPolicy', {
       roles: [this.role],
       statements: [
-        grants.onBucket(buckets.ingest, 'GetBucketLocation', 'ListBucket'),
+        grants.onBucket(buckets.ingest, 'ListBucket'),
         // To rename is to read, write and delete. No version is ever deleted, and no right on an object is given away.
         new iam.PolicyStatement({
           actions: ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'],
@@ -53,6 +53,8 @@ export class Identity extends Construct {
       // Somebody waits at the other end. A password takes a tenth of a second of a third of a processor.
       timeout: Duration.seconds(10),
       memory: 512,
+      // Whoever guesses passwords takes no more of Lambda from the router, and has no more guesses at once.
+      atOnce: 50,
       environment: {
         EFT_TABLE_CONFIG: tables.nameOf('config'),
         EFT_TABLE_KEYS: tables.nameOf('keys'),

@@ -74,7 +74,6 @@ test('the role writes below the folders of tenants, and has what a session may h
     'kms:Decrypt {KeysFiles}',
     'kms:GenerateDataKey {KeysFiles}',
     's3:DeleteObject {BucketsIngest}/tenants/*',
-    's3:GetBucketLocation {BucketsIngest}',
     's3:GetObject {BucketsIngest}/tenants/*',
     's3:ListBucket {BucketsIngest}',
     's3:PutObject {BucketsIngest}/tenants/*',

@@ -1,10 +1,11 @@
 //! Wrong passwords of a user: after so many of them its passwords are refused for a time, right or wrong.
 //!
 //! Each failure takes a place that is free again when its time is over. Who has taken the last one has locked the user, for
-//! as long as that one is taken. It is counted in the table `keys`, which both regions see the same.
+//! as long as that one is taken. It is counted in the table `keys`, which both regions see the same. However many are
+//! taken, it is as many looks and one write.
 //!
 //! Attempts of one moment may all be looked at before the first of them is counted: at most as many more as functions run
-//! at once. Whoever has to say the right name may lock its user's passwords; a login with a key is never locked, and a
+//! at once, which `deploy/core/identity.ts` limits. Whoever has to say the right name may lock its user's passwords; a login with a key is never locked, and a
 //! failure from a network that is not the user's is not counted as one of it.
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 
 use eft_domain::{Millis, sftp::SftpUser};
 use eft_store::{Keys, StoreResult};
+use futures::future::try_join_all;
 
 /// Failures that lock. Reasonable default; NIST SP 800-63B-4, 3.2.2 takes no more than 100.
 pub const MOST: u32 = 5;
@@ -46,20 +48,26 @@ impl Counter {
         format!("sftp-failed#{}#{number}", self.0)
     }
 
-    /// Whether passwords are refused for now.
+    /// Look at all places at once.
     ///
     /// # Errors
-    /// It is not known.
-    pub async fn is_locked(&self, keys: &dyn Keys, now: Millis) -> StoreResult<bool> {
-        Ok(keys.get(&self.place(MOST - 1), now).await?.is_some())
+    /// They are not known.
+    pub async fn look(&self, keys: &dyn Keys, now: Millis) -> StoreResult<Places> {
+        let looks = (0..MOST).map(|number| async move {
+            let place = self.place(number);
+            keys.get(&place, now).await.map(|found| found.is_some())
+        });
+        Ok(Places(try_join_all(looks).await?))
     }
 
-    /// Count a failure. Says whether it was the one that locks.
+    /// Count a failure. Says whether it was the one that locks. Where the user is locked nothing is counted, and it takes
+    /// as long.
     ///
     /// # Errors
     /// It may have been counted.
-    pub async fn failed(&self, keys: &dyn Keys, now: Millis) -> StoreResult<bool> {
-        for number in 0..MOST {
+    pub async fn failed(&self, keys: &dyn Keys, seen: &Places, now: Millis) -> StoreResult<bool> {
+        // From the first that was free: others may have taken it since, and then it is the next.
+        for number in seen.first_free()..MOST {
             // A write whose answer was lost finds itself there, and takes one place more: a lock too early does less harm
             // than one too late.
             if keys.put_new(&self.place(number), "failed", now.plus(TIME), now).await?.is_none() {
@@ -67,5 +75,22 @@ impl Counter {
             }
         }
         Ok(false)
+    }
+}
+
+/// Which places are taken.
+#[derive(Clone, Debug)]
+pub struct Places(Vec<bool>);
+
+impl Places {
+    /// Whether passwords are refused for now.
+    pub fn are_locked(&self) -> bool {
+        self.0.last() == Some(&true)
+    }
+
+    /// The last one where none is, or where it is the last that counts.
+    fn first_free(&self) -> u32 {
+        let free = if self.are_locked() { None } else { (0..MOST).zip(&self.0).find(|(_, taken)| !**taken) };
+        free.map_or(MOST - 1, |(number, _)| number)
     }
 }

@@ -1,7 +1,7 @@
 //! Whether somebody is let in, and as what.
 //!
 //! A login with a password takes the same work whatever is wrong with it: one look at the user, one password compared, one
-//! look at the lock, one failure counted. Else the time would say which names are users'.
+//! at the failures before, one write. Else the time would say which names are users'.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -148,19 +148,22 @@ impl Login {
         };
         // The function has one login at a time, which waits for nothing else.
         let fits = hash.clone().unwrap_or_else(PasswordHash::decoy).fits(password);
-        if counter.is_locked(self.keys.as_ref(), now).await? {
-            return Ok(admitted.and(Err(Denied::Locked)));
-        }
-        let user = match admitted {
-            Ok(user) if fits && hash.is_some() => user,
+        // After the password, not before: of those that are guessed at one moment, as few as may be are judged by what stood
+        // there before them.
+        let seen = counter.look(self.keys.as_ref(), now).await?;
+        match admitted {
+            Ok(user) if fits && hash.is_some() && !seen.are_locked() => Ok(self.welcome(user)),
             _ => {
-                let is_last = counter.failed(self.keys.as_ref(), now).await?;
-                let wrong = if is_last { Denied::Locking } else { Denied::WrongPassword };
-                let why = if hash.is_none() { Denied::NoPassword } else { wrong };
-                return Ok(admitted.and(Err(why)));
+                let is_last = counter.failed(self.keys.as_ref(), &seen, now).await?;
+                let why = match (&hash, seen.are_locked(), is_last) {
+                    (_, true, _) => Denied::Locked,
+                    (None, ..) => Denied::NoPassword,
+                    (Some(_), false, true) => Denied::Locking,
+                    (Some(_), false, false) => Denied::WrongPassword,
+                };
+                Ok(admitted.and(Err(why)))
             }
-        };
-        Ok(self.welcome(user))
+        }
     }
 
     fn welcome(&self, user: &SftpUser) -> Result<Box<Welcome>, Denied> {

@@ -11,16 +11,19 @@ pub const MOST_CHARS: usize = 2_048;
 /// stays. The role in `deploy/core/identity.ts` has the same.
 pub const ON_OBJECTS: [&str; 3] = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"];
 
-/// The policy of a session below a prefix; none where it would be longer than AWS takes it.
+/// The policy of a session below a prefix, after AWS's own (Transfer Family user guide, "Creating a session policy for an
+/// Amazon S3 bucket"), but that no version is deleted and no right given away; none where it would be longer than AWS takes
+/// it, as with a folder of more than 400 characters.
 pub fn session(partition: &str, bucket: &BucketName, prefix: &str) -> Option<String> {
-    let (place, below) = (format!("arn:{partition}:s3:::{bucket}"), format!("{}*", literal(prefix)));
+    let place = format!("arn:{partition}:s3:::{bucket}");
+    let folder = literal(prefix.trim_end_matches('/'));
+    let below = format!("{folder}/*");
     let policy = json!({
         "Version": "2012-10-17",
         "Statement": [
-            { "Effect": "Allow", "Action": "s3:GetBucketLocation", "Resource": place },
             {
                 "Effect": "Allow", "Action": "s3:ListBucket", "Resource": place,
-                "Condition": { "StringLike": { "s3:prefix": below } },
+                "Condition": { "StringLike": { "s3:prefix": [below, folder] } },
             },
             { "Effect": "Allow", "Action": ON_OBJECTS, "Resource": format!("{place}/{below}") },
             // Which key that is, the role says.
@@ -46,6 +49,7 @@ fn literal(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
@@ -59,8 +63,11 @@ mod tests {
         let policy: Value =
             serde_json::from_str(&session("aws-cn", &bucket(), "tenants/acme/in/").unwrap()).unwrap();
         let statements = policy["Statement"].as_array().unwrap();
-        assert_eq!(statements[1]["Condition"]["StringLike"]["s3:prefix"], "tenants/acme/in/*");
-        assert_eq!(statements[2]["Resource"], "arn:aws-cn:s3:::acme-in/tenants/acme/in/*");
+        assert_eq!(
+            statements[0]["Condition"]["StringLike"]["s3:prefix"],
+            json!(["tenants/acme/in/*", "tenants/acme/in"])
+        );
+        assert_eq!(statements[1]["Resource"], "arn:aws-cn:s3:::acme-in/tenants/acme/in/*");
         assert!(statements.iter().all(|statement| statement["Effect"] == "Allow"));
     }
 
@@ -69,10 +76,22 @@ mod tests {
         assert_eq!(literal("a*/b?/${c}/"), "a${*}/b${?}/${$}{c}/");
     }
 
+    proptest! {
+        /// Nothing of a name is a pattern any more, and it is the same name.
+        #[test]
+        fn a_name_matches_itself_alone(name in r"[a/*?${}]{0,40}") {
+            let text = literal(&name);
+            let plain = text.replace("${*}", "").replace("${?}", "").replace("${$}", "");
+            prop_assert!(!plain.contains(['*', '?', '$']), "{}", text);
+            let back = text.replace("${*}", "*").replace("${?}", "?").replace("${$}", "\u{0}").replace('\u{0}', "$");
+            prop_assert_eq!(back, name);
+        }
+    }
+
     #[test]
-    fn the_longest_folder_of_plain_names_still_fits() {
+    fn a_folder_with_a_long_name_still_fits() {
         let bucket: BucketName = "b".repeat(63).parse().unwrap();
-        let prefix = format!("tenants/{}/{}/", "t".repeat(64), "f".repeat(511));
+        let prefix = format!("tenants/{}/{}/", "t".repeat(64), "f".repeat(400));
         assert!(session("aws-us-gov", &bucket, &prefix).is_some());
         assert_eq!(session("aws", &bucket, &"*".repeat(512)), None);
     }

@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 
 from checks import ENDED, check, invoke, jobs_of, until
 from deploy import client
@@ -80,15 +81,18 @@ def uploads(endpoint, outputs, server, keys):
     server.cut("acme-crm", keys["acme-crm"], "cut.csv", 3)
     cut = until("the cut file is there", lambda: s3.list_objects_v2(Bucket=outputs["IngestBucket"], Prefix=SAFE + "cut").get("Contents"))
     check(f"what came of a file that was cut is there: {cut[0]['Size']} of {LARGE} bytes", 0 < cut[0]["Size"] < LARGE)
+    tell(endpoint, outputs, "cut.csv", "Failed")
     return time.monotonic()
 
 
-def ended(outputs, name, body, etag):
-    """What Transfer Family tells of an upload that came to its end (EventBridge, "Transfer Family events detail reference")."""
-    return {
+def tell(endpoint, outputs, name, how):
+    """Puts into the queue what Transfer Family tells of an upload that has ended, whole or not, as EventBridge brings it
+    (Transfer Family user guide, "Transfer Family events detail reference")."""
+    there = client(endpoint, "s3").head_object(Bucket=outputs["IngestBucket"], Key=SAFE + name)
+    event = {
         "version": "0",
-        "id": "00000000-0000-4000-8000-000000000001",
-        "detail-type": "SFTP Server File Upload Completed",
+        "id": str(uuid.uuid4()),
+        "detail-type": f"SFTP Server File Upload {how}",
         "source": "aws.transfer",
         "account": "111122223333",
         "time": "2026-11-27T12:00:00Z",
@@ -96,44 +100,45 @@ def ended(outputs, name, body, etag):
         "resources": [],
         "detail": {
             "protocol": "SFTP",
-            "bytes": len(body),
+            "bytes": there["ContentLength"],
             "client-ip": HERE,
             "username": "acme-crm",
             "server-id": "s-00000000000000000",
             "session-id": "0000000000000000",
             "file-path": f"/{outputs['IngestBucket']}/{SAFE}{name}",
-            "status-code": "COMPLETED",
+            "status-code": how.upper(),
             "start-timestamp": "2026-11-27T11:59:59Z",
             "end-timestamp": "2026-11-27T12:00:00Z",
-            "etag": etag,
+            "etag": there["ETag"].strip('"'),
+            **({"failure-code": "PARTIAL_UPLOAD"} if how == "Failed" else {}),
         },
     }
+    client(endpoint, "sqs").send_message(QueueUrl=outputs["IngestQueue"], MessageBody=json.dumps(event), MessageGroupId=event["id"])
+
+
+def job(endpoint, outputs, folder, name, *states):
+    """The job of a file, if it is in one of these states."""
+    found = jobs_of(endpoint, outputs, folder).get(name)
+    return found if found and found["state"] in states else None
 
 
 def taken(endpoint, outputs):
     """What was sent is found though no event came, and only what is known to be whole is processed."""
     s3 = client(endpoint, "s3")
+    waits = until("a job of cut.csv", lambda: job(endpoint, outputs, SAFE, "cut.csv", "INCOMPLETE"))
+    check(f"a file whose upload was cut waits: {waits['reason']}", "broke" in waits["reason"])
     report = invoke(endpoint, outputs["SweepFunction"], {})
     check(f"the sweep finds what no event told of: {report['found']} files", report["errors"] == 0)
 
-    def job(folder, name, states):
-        found = jobs_of(endpoint, outputs, folder).get(name)
-        return found if found and found["state"] in states else None
-
-    orders = until("the job of orders.csv has ended", lambda: job(DROP, "orders.csv", ENDED))
+    orders = until("the job of orders.csv has ended", lambda: job(endpoint, outputs, DROP, "orders.csv", *ENDED))
     check("a file that came over SFTP is processed", orders["state"] == "SUCCEEDED")
     body = s3.get_object(Bucket=outputs["OutBucket"], Key="acme/drop/orders.csv")["Body"].read()
     check("and delivered as the route makes it", body == GOOD.replace(b"\n", b"\r\n"))
-    for name in ("whole.csv", "cut.csv"):
-        check(f"where the end has to be told, {name} waits", job(SAFE, name, ("INCOMPLETE",)))
-
-    etag = s3.head_object(Bucket=outputs["IngestBucket"], Key=SAFE + "whole.csv")["ETag"].strip('"')
-    client(endpoint, "sqs").send_message(
-        QueueUrl=outputs["IngestQueue"], MessageBody=json.dumps(ended(outputs, "whole.csv", GOOD, etag)), MessageGroupId="upload"
-    )
-    whole = until("the job of whole.csv has ended", lambda: job(SAFE, "whole.csv", ENDED))
+    check("where the end has to be told, a whole file waits as well", job(endpoint, outputs, SAFE, "whole.csv", "INCOMPLETE"))
+    tell(endpoint, outputs, "whole.csv", "Completed")
+    whole = until("the job of whole.csv has ended", lambda: job(endpoint, outputs, SAFE, "whole.csv", *ENDED))
     check("what was told to be whole is processed", whole["state"] == "SUCCEEDED")
-    check("what was cut never is", job(SAFE, "cut.csv", ("INCOMPLETE",)))
+    check("what was cut never is", job(endpoint, outputs, SAFE, "cut.csv", "INCOMPLETE"))
     found = s3.list_objects_v2(Bucket=outputs["OutBucket"], Prefix="acme/safe/")["Contents"]
     check("and nothing of it came to stand", [one["Key"] for one in found] == ["acme/safe/whole.csv"])
 
