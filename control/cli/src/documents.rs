@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     args::{Documents, Files},
@@ -102,7 +102,8 @@ impl Kind {
     }
 
     fn changes(self, document: &Value, found: Option<&Answer>) -> Vec<String> {
-        let mut before = found.and_then(|answer| answer.body.get(self.member)).cloned().unwrap_or_default();
+        let before = found.and_then(|answer| answer.body.get(self.member)).cloned();
+        let mut before = before.unwrap_or_else(|| json!({}));
         let mut after = before.clone();
         // What a file leaves out has its default, which is the API's business: only what is said is compared.
         match (&mut after, document) {

@@ -84,6 +84,7 @@ def start(folder, log):
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "GATEWAY_PORT": str(port),
+        "IOT_MTLS_ENABLED": "0",  # It would listen on every interface.
         # Of all SFTP servers; it is opened with the first of them.
         "SFTP_HOST": "127.0.0.1",
         "SFTP_PORT": str(free_port()),
@@ -92,7 +93,7 @@ def start(folder, log):
         "S3_DATA_DIR": str(folder / "s3"),
     }
     process = subprocess.Popen(
-        [eft.TOOLS / "ministack"], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        [sys.executable, "-I", eft.OWN / "platform/emulator.py"], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
     )
     try:
         deadline = time.monotonic() + READY_WITHIN

@@ -9,10 +9,11 @@ use crate::{
 const TESTS: [&str; 8] =
     ["run", "--workspace", "--test", "ministack", "--profile", "ci", "--run-ignored", "ignored-only"];
 
-/// Starts MiniStack, runs them, and ends it; then once more, with the core stack deployed on it.
+/// Starts MiniStack, runs them, and ends it; then once more, with the core stack deployed on it, and once more for the demo.
 pub(crate) fn run(places: &Places) -> Outcome {
     tools::python_environment(places)?;
     let (program, arg) = tools::nextest_program(places)?;
     places.python("platform/ministack.py", "debug").arg("--").arg(program).arg(arg).args(TESTS).run()?;
-    places.python("platform/smoke.py", "debug").run()
+    places.python("platform/smoke.py", "debug").run()?;
+    places.python("demo/story.py", "debug").run()
 }
