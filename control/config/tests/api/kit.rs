@@ -6,7 +6,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use eft_config::{Api, CursorKey, Principal, Problem, openapi::document};
+use eft_api::{CursorKey, Principal, Problem, handle};
+use eft_config::{Api, openapi::document};
 use eft_domain::{Millis, Tenant, tenant::Output};
 use eft_store::{
     Catalog, Clock, Keys,
@@ -141,7 +142,7 @@ impl Bed {
             request = request.header(*name, *value);
         }
         let request = request.body(body.into()).unwrap();
-        let response = self.api.handle(request, caller, self.now()).await;
+        let response = handle(&self.api, request, caller, self.now()).await;
         let (parts, body) = response.into_parts();
         let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
         let reply = Reply { status: parts.status, headers: parts.headers, body };
