@@ -154,6 +154,30 @@ codes! {
     /// There is no such revision.
     RevisionNotFound = "revision.not_found", NOT_FOUND, false,
         "look it up in `GET /v1/routes/{name}/revisions`";
+    /// There is no such job.
+    JobNotFound = "job.not_found", NOT_FOUND, false,
+        "look the job up in `GET /v1/jobs`; jobs are kept for as long as the platform keeps rows";
+    /// Jobs are not listed by these together.
+    JobFilter = "job.filter", BAD_REQUEST, false,
+        "filter by `state` or by `route`, and pick from what is listed";
+    /// The job stands where this cannot be done.
+    JobState = "job.state", CONFLICT, false,
+        "read the job: `acts` names what can be done with it as it stands";
+    /// The job is being published, which cannot be stopped.
+    JobPublishing = "job.publishing", CONFLICT, false,
+        "wait until the job has ended, which takes seconds, and look at how";
+    /// There is no receipt of this run.
+    ReceiptNotFound = "receipt.not_found", NOT_FOUND, false,
+        "look at the job: a receipt comes with the end of a run, and none with a cancelled one";
+    /// There is no reject report of this run.
+    ReportNotFound = "report.not_found", NOT_FOUND, false,
+        "look at the job's failure: a report comes with records that broke a rule, and with nothing else";
+    /// There is no such queue to redrive from.
+    QueueNotFound = "queue.not_found", NOT_FOUND, false,
+        "look the name up in `GET /v1/fleet`: a queue whose `dead` is told can be redriven";
+    /// Messages of this queue are being moved already.
+    QueueBusy = "queue.busy", CONFLICT, true,
+        "wait until the messages were moved, which `GET /v1/fleet` shows";
     /// There is no such code.
     ProblemNotFound = "problem.not_found", NOT_FOUND, false,
         "look it up in the documentation of this API";

@@ -3,7 +3,7 @@
 use eft_domain::route::{RouteError, RouteErrors};
 use eft_store::{StoreError, StoreErrorKind};
 use http::{HeaderName, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Content};
 pub use crate::code::Code;
@@ -35,6 +35,15 @@ impl Fault {
             value["line"] = line.into();
         }
         value
+    }
+}
+
+/// Faults of an object that has other fields than are known.
+pub fn unknown(fields: &Map<String, Value>, path: &str, known: &[&str], faults: &mut Vec<Fault>) {
+    for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+        let step = name.replace('~', "~0").replace('/', "~1");
+        let detail = format!("is unknown here; known are {}", known.join(", "));
+        faults.push(Fault::new(format!("{path}/{step}"), detail));
     }
 }
 

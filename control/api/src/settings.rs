@@ -32,6 +32,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// What somebody else has read of the same environment; none and its faults where it could not.
+    pub fn add<T>(&mut self, read: Result<T, SettingsError>) -> Option<T> {
+        read.map_err(|SettingsError(faults)| self.faults.extend(faults)).ok()
+    }
+
     /// `EFT_CURSOR_KEY`: what signs cursors, in hexadecimal digits; the same in both regions.
     pub fn cursors(&mut self) -> Option<CursorKey> {
         let text = self.need("EFT_CURSOR_KEY");

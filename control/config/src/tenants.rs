@@ -5,11 +5,12 @@ use eft_api::{
     call::shown as quoted,
     idempotency::digest,
     precondition::{Write, is_known},
+    problem::unknown,
 };
 use eft_domain::{BucketName, ObjectKey, Tenant, TenantId, tenant::Output};
 use eft_store::{Put, StoreErrorKind};
 use http::{StatusCode, header};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::Api;
 
@@ -137,14 +138,6 @@ fn parse(body: &Value, id: TenantId) -> Result<Tenant, Vec<Fault>> {
         None => {}
     }
     if faults.is_empty() { Ok(tenant) } else { Err(faults) }
-}
-
-pub(crate) fn unknown(fields: &Map<String, Value>, path: &str, known: &[&str], faults: &mut Vec<Fault>) {
-    for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-        let step = name.replace('~', "~0").replace('/', "~1");
-        let detail = format!("is unknown here; known are {}", known.join(", "));
-        faults.push(Fault::new(format!("{path}/{step}"), detail));
-    }
 }
 
 fn output(value: &Value, at: usize, faults: &mut Vec<Fault>) -> Option<Output> {

@@ -5,6 +5,7 @@ use eft_api::{
     call::shown as quoted,
     idempotency::digest,
     precondition::{Write, is_known},
+    problem::unknown,
 };
 use std::collections::HashSet;
 
@@ -18,7 +19,7 @@ use http::{StatusCode, header};
 use ring::digest::{SHA256, digest as sha256};
 use serde_json::{Value, json};
 
-use crate::{Api, tenants::unknown};
+use crate::Api;
 
 fn etag(user: &SftpUser) -> String {
     format!("\"{}\"", &digest(&[json!(user).to_string().as_bytes()])[..22])
