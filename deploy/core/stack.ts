@@ -29,7 +29,7 @@ export class CoreStack extends Stack {
     const functions = new Functions(this, 'Functions', { parameters, keys, buckets, queues, topics, tables, stateMachineArn });
     new Machine(this, 'Machine', parameters, functions.stage);
     new Arrivals(this, 'Arrivals', buckets.ingest, queues, functions);
-    const api = new Api(this, 'Api', parameters, functions.config);
+    const api = new Api(this, 'Api', parameters, functions);
     const metrics = new Metrics(queues, tables, stateMachineArn, functions);
     const alarms = new Alarms(this, 'Alarms', metrics, topics.alarms);
     new Dashboard(this, 'Dashboard', metrics, alarms);
@@ -56,6 +56,7 @@ export class CoreStack extends Stack {
       SweepFunction: functions.sweep.functionName,
       StageFunction: functions.stage.functionName,
       ConfigFunction: functions.config.functionName,
+      StatusFunction: functions.status.functionName,
       ApiUrl: api.url,
       StateMachine: stateMachineArn,
     };
