@@ -12,25 +12,41 @@ import type { Parameters } from './parameters';
 const RATE = 200;
 const BURST = 400;
 
-/** What may be read without a token: it says how to ask, and nothing of anybody. */
-const OPEN = ['/v1/openapi.json', '/v1/problems/{code}'];
+/** Who answers what. */
+export interface Functions {
+  /** Everything that is not the other's. */
+  readonly config: lambda.IFunction;
+  readonly status: lambda.IFunction;
+}
 
-/** The HTTP API. Which paths there are is the function's business; the API holds who may ask, and how often. */
+/** The paths of the status API (`control/status/src/table.rs`). Which of them there are is its own business. */
+const STATUS = ['/v1/jobs', '/v1/jobs/{proxy+}', '/v1/arrivals', '/v1/fleet', '/v1/dead-letters/{proxy+}'];
+
+/** What may be read without a token: it says how to ask, and nothing of anybody. */
+const OPEN = { config: ['/v1/openapi.json', '/v1/problems/{code}'], status: ['/v1/status/openapi.json'] };
+
+/** The HTTP API. Which paths there are is the functions' business; the API holds who may ask, and how often. */
 export class Api extends Construct {
   readonly url: string;
 
-  constructor(scope: Construct, id: string, parameters: Parameters, config: lambda.IFunction) {
+  constructor(scope: Construct, id: string, parameters: Parameters, functions: Functions) {
     super(scope, id);
     const authorizer = new HttpJwtAuthorizer('Tokens', parameters.tokenIssuer, { jwtAudience: [parameters.tokenAudience] });
     const api = new apigateway.HttpApi(this, 'Http', {
       apiName: `${parameters.prefix}-api`,
-      description: 'EFT: routes and tenants',
+      description: 'EFT: routes, tenants and jobs',
       createDefaultStage: false,
       defaultAuthorizer: authorizer,
     });
-    const integration = new HttpLambdaIntegration('Config', config);
-    api.addRoutes({ path: '/v1/{proxy+}', methods: [apigateway.HttpMethod.ANY], integration });
-    for (const path of OPEN) {
+    const config = new HttpLambdaIntegration('Config', functions.config);
+    const status = new HttpLambdaIntegration('Status', functions.status);
+    const methods = [apigateway.HttpMethod.ANY];
+    api.addRoutes({ path: '/v1/{proxy+}', methods, integration: config });
+    for (const path of STATUS) {
+      api.addRoutes({ path, methods, integration: status });
+    }
+    const open = [...OPEN.config.map((path) => ({ path, integration: config })), ...OPEN.status.map((path) => ({ path, integration: status }))];
+    for (const { path, integration } of open) {
       const authorizer = new apigateway.HttpNoneAuthorizer();
       for (const route of api.addRoutes({ path, methods: [apigateway.HttpMethod.GET], integration, authorizer })) {
         Validations.of(route).acknowledge({ id: 'AwsSolutions::AwsSolutions-APIG4', reason: 'it says how to ask, and nothing of anybody' });

@@ -35,6 +35,8 @@ export class Functions extends Construct {
   readonly stage: lambda.Function;
   /** Answers whoever keeps tenants and routes. */
   readonly config: lambda.Function;
+  /** Answers whoever looks for a file, and acts on jobs. */
+  readonly status: lambda.Function;
 
   constructor(scope: Construct, id: string, platform: Platform) {
     super(scope, id);
@@ -120,6 +122,31 @@ export class Functions extends Construct {
       ],
       objectsOf: [],
     }).function;
+
+    this.status = new Program(this, 'Status', parameters, {
+      code: 'status',
+      description: 'EFT: the status API',
+      // API Gateway waits for 30 s at most.
+      timeout: Duration.seconds(29),
+      memory: 256,
+      environment: {
+        ...settings(platform),
+        EFT_INGEST_QUEUE: queues.ingest.queueUrl,
+        EFT_INGEST_DEAD_QUEUE: queues.ingestDead.queueUrl,
+        EFT_WORK_DEAD_QUEUE: queues.workDead.queueUrl,
+        EFT_UNDELIVERED_QUEUE: queues.undelivered.queueUrl,
+        EFT_CURSOR_KEY: parameters.cursorKey,
+        EFT_TENANT_CLAIM: parameters.tenantClaim,
+      },
+      statements: [
+        ...desk(platform),
+        grants.onIndexes(tables, 'runs', 'tenant', 'state', 'route'),
+        grants.count(queues.ingest, queues.ingestDead, queues.work, queues.workDead, queues.undelivered),
+        grants.redrive(queues.ingestDead, queues.workDead),
+        grants.send(queues.ingest),
+      ],
+      objectsOf: [],
+    }).function;
   }
 }
 
@@ -155,7 +182,7 @@ export function desk({ keys, queues, tables, topics, stateMachineArn }: Platform
     grants.onItems(tables, 'jobs', 'GetItem', 'PutItem'),
     grants.onIndexes(tables, 'jobs', 'line', 'turn'),
     grants.onItems(tables, 'keys', 'GetItem', 'PutItem', 'UpdateItem'),
-    grants.onItems(tables, 'runs', 'PutItem', 'Query'),
+    grants.onItems(tables, 'runs', 'PutItem', 'Query', 'UpdateItem'),
     grants.onItems(tables, 'config', 'GetItem', 'Query'),
     grants.send(queues.work),
     grants.start(stateMachineArn),

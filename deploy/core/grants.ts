@@ -40,6 +40,20 @@ export const send = (queue: sqs.IQueue): iam.PolicyStatement => allow(['sqs:Send
 export const receive = (queue: sqs.IQueue): iam.PolicyStatement =>
   allow(['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility', 'sqs:GetQueueAttributes'], [queue.queueArn]);
 
+/** To look at how many messages queues have. */
+export const count = (...queues: sqs.IQueue[]): iam.PolicyStatement =>
+  allow(
+    ['sqs:GetQueueAttributes'],
+    queues.map((queue) => queue.queueArn),
+  );
+
+/** What SQS does in the name of whoever has it move messages out of a dead-letter queue; into which queue is `send`. */
+export const redrive = (...dead: sqs.IQueue[]): iam.PolicyStatement =>
+  allow(
+    ['sqs:StartMessageMoveTask', 'sqs:ListMessageMoveTasks', 'sqs:ReceiveMessage', 'sqs:DeleteMessage'],
+    dead.map((queue) => queue.queueArn),
+  );
+
 export const publish = (...topics: sns.ITopic[]): iam.PolicyStatement =>
   allow(
     ['sns:Publish'],

@@ -31,7 +31,7 @@ export class CoreStack extends Stack {
     new Machine(this, 'Machine', parameters, functions.stage);
     new Arrivals(this, 'Arrivals', buckets.ingest, queues, functions);
     const identity = new Identity(this, 'Sftp', { parameters, keys, buckets, tables });
-    const api = new Api(this, 'Api', parameters, functions.config);
+    const api = new Api(this, 'Api', parameters, functions);
     const metrics = new Metrics(queues, tables, stateMachineArn, functions, identity.function);
     const alarms = new Alarms(this, 'Alarms', metrics, topics.alarms);
     new Dashboard(this, 'Dashboard', metrics, alarms);
@@ -61,6 +61,7 @@ export class CoreStack extends Stack {
       IdentityFunction: identity.function.functionName,
       IdentityFunctionArn: identity.function.functionArn,
       SftpRole: identity.role.roleArn,
+      StatusFunction: functions.status.functionName,
       ApiUrl: api.url,
       StateMachine: stateMachineArn,
     };

@@ -53,7 +53,11 @@ export const TABLES: readonly Table[] = [
     name: 'runs',
     strong: false,
     range: text('sk'),
-    indexes: [{ name: 'tenant', hash: text('tenant'), range: text('tenant_at'), projected: ['row'] }],
+    indexes: [
+      { name: 'tenant', hash: text('tenant'), range: text('tenant_at'), projected: ['row'] },
+      { name: 'state', hash: text('tenant_state'), range: text('tenant_at'), projected: ['row'] },
+      { name: 'route', hash: text('tenant_route'), range: text('tenant_at'), projected: ['row'] },
+    ],
   },
   { name: 'config', strong: false, range: text('sk'), indexes: [] },
 ];

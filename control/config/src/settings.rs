@@ -1,12 +1,13 @@
 //! The environment, read and checked in one place before anything is opened.
 
+use eft_api::{CursorKey, settings::Reader};
 use eft_store::{
     Clock,
     aws::{Clients, SettingsError, sdk_config},
     dynamo::{DynamoCatalog, DynamoKeys},
 };
 
-use crate::{Api, CursorKey, cursor::MIN_KEY_BYTES, principal::TENANT_CLAIM};
+use crate::Api;
 
 /// What the API has to know. It is given less than others are: two tables, no queue, no topic.
 #[derive(Clone, Debug)]
@@ -38,30 +39,12 @@ impl Settings {
     /// # Errors
     /// Every fault.
     pub fn parse(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let read =
-            |name: &str| lookup(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let mut faults = Vec::new();
-        let mut need = |name: &str| {
-            read(name).unwrap_or_else(|| {
-                faults.push(format!("{name} is not set"));
-                String::new()
-            })
-        };
-        let (region, config, keys) = (need("AWS_REGION"), need("EFT_TABLE_CONFIG"), need("EFT_TABLE_KEYS"));
-        let cursors = need("EFT_CURSOR_KEY");
-        let key = bytes_of(&cursors).and_then(|bytes| CursorKey::new(&bytes));
-        if key.is_none() && !cursors.is_empty() {
-            // Not the value: it is a secret.
-            faults.push(format!(
-                "EFT_CURSOR_KEY: must be at least {} hexadecimal digits, such as openssl rand -hex {MIN_KEY_BYTES} makes",
-                2 * MIN_KEY_BYTES
-            ));
-        }
-        let tenant_claim = read("EFT_TENANT_CLAIM").unwrap_or_else(|| TENANT_CLAIM.to_owned());
-        match key {
-            Some(cursors) if faults.is_empty() => Ok(Self { region, config, keys, cursors, tenant_claim }),
-            _ => Err(SettingsError(faults)),
-        }
+        let mut reader = Reader::new(lookup);
+        let (region, config) = (reader.need("AWS_REGION"), reader.need("EFT_TABLE_CONFIG"));
+        let (keys, cursors) = (reader.need("EFT_TABLE_KEYS"), reader.cursors());
+        let tenant_claim = reader.tenant_claim();
+        let cursors = reader.done(cursors)?;
+        Ok(Self { region, config, keys, cursors, tenant_claim })
     }
 
     /// The API on AWS.
@@ -73,12 +56,6 @@ impl Settings {
             cursors: self.cursors.clone(),
         }
     }
-}
-
-fn bytes_of(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<_>> = text.chars().map(|c| c.to_digit(16)).collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).ok()).collect()
 }
 
 #[cfg(test)]
@@ -103,15 +80,5 @@ mod tests {
         assert_eq!(Settings::parse(&|_| None).unwrap_err().0.len(), 4);
         let claim = |name: &str| if name == "EFT_TENANT_CLAIM" { Some("org".into()) } else { right(name) };
         assert_eq!(Settings::parse(&claim).unwrap().tenant_claim, "org");
-    }
-
-    #[test]
-    fn a_weak_or_misspelt_key_is_refused_and_not_repeated() {
-        for text in ["0f".repeat(31), "0g".repeat(32), format!("{}0", "0f".repeat(32)), "secret".into()] {
-            let wrong = |name: &str| if name == "EFT_CURSOR_KEY" { Some(text.clone()) } else { right(name) };
-            let error = Settings::parse(&wrong).unwrap_err().to_string();
-            assert!(error.contains("hexadecimal") && !error.contains(&text), "{error}");
-        }
-        assert_eq!(bytes_of("00ff10"), Some(vec![0, 255, 16]));
     }
 }

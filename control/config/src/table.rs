@@ -1,154 +1,20 @@
-//! Every endpoint: what dispatches requests and what the OpenAPI document is made of.
+//! Every endpoint of the config API.
 
-use futures::{FutureExt, future::BoxFuture};
-use http::Method;
-use percent_encoding::percent_decode_str;
-
-use crate::{
-    Api,
-    answer::Answer,
-    call::Call,
-    openapi,
-    principal::Scope,
-    problem::{Code, Problem},
-    routes, tenants, users,
+use eft_api::{
+    Answer, Code, Endpoint, Scope,
+    table::{Body, Condition, PAGE, UNCHANGED, Verb, good},
 };
+use futures::FutureExt;
 
-pub(crate) type Handler = for<'a> fn(&'a Api, &'a Call) -> BoxFuture<'a, Result<Answer, Problem>>;
+use crate::{Api, openapi, routes, tenants, users};
 
-/// A method. That of `http` cannot stand in a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// `GET`.
-    Get,
-    /// `PUT`.
-    Put,
-    /// `POST`.
-    Post,
-}
+const READ: Endpoint<Api> = Endpoint::read(Scope::ConfigRead);
 
-impl Verb {
-    /// As it is sent.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Put => "PUT",
-            Self::Post => "POST",
-        }
-    }
-}
-
-/// A query parameter.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter {
-    /// Its name.
-    pub name: &'static str,
-    /// What it is for.
-    pub says: &'static str,
-    /// A whole number from 1 to this; text where it is none.
-    pub most: Option<u32>,
-}
-
-/// What a body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body {
-    /// None.
-    None,
-    /// A route, in JSON or YAML.
-    Route,
-    /// JSON of this schema.
-    Json(&'static str),
-}
-
-/// On what a request may or must depend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// Nothing.
-    None,
-    /// `If-None-Match` of a read.
-    Read,
-    /// `If-Match`, if the client likes.
-    Act,
-    /// `If-Match` or `If-None-Match: *`.
-    Write,
-}
-
-/// An answer that is no problem.
-#[derive(Clone, Copy, Debug)]
-pub struct Good {
-    /// Its status.
-    pub status: u16,
-    /// The schema of its body; none without one.
-    pub schema: Option<&'static str>,
-    /// What it means.
-    pub says: &'static str,
-}
-
-/// An endpoint.
-#[derive(Clone, Copy)]
-pub struct Endpoint {
-    /// What it is called in the document, and in clients made of it.
-    pub name: &'static str,
-    /// The method.
-    pub method: Verb,
-    /// The path, with names in braces.
-    pub path: &'static str,
-    /// Who may use it; none: anybody.
-    pub scope: Option<Scope>,
-    /// It changes something each time it is done: it needs an idempotency key.
-    pub acts: bool,
-    /// What it does.
-    pub says: &'static str,
-    /// Its query.
-    pub query: &'static [Parameter],
-    /// Its body.
-    pub body: Body,
-    /// On what it depends.
-    pub condition: Condition,
-    /// What it answers.
-    pub good: &'static [Good],
-    /// Its own problems, besides those that [`Endpoint::problems`] adds.
-    pub own: &'static [Code],
-    pub(crate) handler: Handler,
-}
-
-const fn good(status: u16, schema: &'static str, says: &'static str) -> Good {
-    Good { status, schema: Some(schema), says }
-}
-
-const UNCHANGED: Good = Good { status: 304, schema: None, says: "It is as the client knows it." };
-
-const PAGE: &[Parameter] = &[
-    Parameter { name: "limit", says: "Most items of a page; 50 where it is not said.", most: Some(200) },
-    Parameter { name: "cursor", says: "`nextCursor` of the page before.", most: None },
-];
-
-const READ: Endpoint = Endpoint {
-    name: "",
-    method: Verb::Get,
-    path: "",
-    scope: Some(Scope::ConfigRead),
-    acts: false,
-    says: "",
-    query: &[],
-    body: Body::None,
-    condition: Condition::None,
-    good: &[],
-    own: &[],
-    handler: |_, _| async { Err(Problem::internal("an endpoint without a handler")) }.boxed(),
-};
-
-const ACT: Endpoint = Endpoint {
-    method: Verb::Post,
-    scope: Some(Scope::ConfigWrite),
-    acts: true,
-    condition: Condition::Act,
-    own: &[Code::RouteNotFound],
-    ..READ
-};
+const ACT: Endpoint<Api> =
+    Endpoint { condition: Condition::Act, own: &[Code::RouteNotFound], ..Endpoint::act(Scope::ConfigWrite) };
 
 /// The endpoints.
-pub static TABLE: &[Endpoint] = &[
+pub const TABLE: &[Endpoint<Api>] = &[
     Endpoint {
         name: "listRoutes",
         path: "/v1/routes",
@@ -176,7 +42,7 @@ pub static TABLE: &[Endpoint] = &[
         scope: Some(Scope::ConfigWrite),
         says: "Create a route, or make it say something else. `id` and `tenant` may be left out: the path and the token say \
                them. The same text again changes nothing.",
-        body: Body::Route,
+        body: Body::Yaml("RouteText"),
         condition: Condition::Write,
         good: &[
             good(200, "Route", "It stands so now."),
@@ -220,7 +86,7 @@ pub static TABLE: &[Endpoint] = &[
         method: Verb::Post,
         path: "/v1/routes:validate",
         says: "Check a route without saving it: its text, the tenant's places, and the routes beside it.",
-        body: Body::Route,
+        body: Body::Yaml("RouteText"),
         good: &[good(200, "Validation", "What is wrong with it, if anything.")],
         own: &[Code::TenantUnknown],
         handler: |api, call| routes::validate(api, call).boxed(),
@@ -343,7 +209,7 @@ pub static TABLE: &[Endpoint] = &[
         says: "What a code of a problem means, and what to do about it.",
         good: &[good(200, "ProblemKind", "What it means.")],
         own: &[Code::ProblemNotFound],
-        handler: |_, call| async { openapi::problem(call.value(0)) }.boxed(),
+        handler: |_, call| async { eft_api::openapi::problem(call.value(0)) }.boxed(),
         ..READ
     },
     Endpoint {
@@ -357,91 +223,11 @@ pub static TABLE: &[Endpoint] = &[
     },
 ];
 
-impl Endpoint {
-    /// Every problem that it answers with.
-    pub fn problems(&self) -> Vec<Code> {
-        let mut codes = vec![Code::ParameterInvalid, Code::BodyTooLarge, Code::Internal];
-        codes.extend(self.own);
-        if self.scope.is_some() {
-            codes.extend([Code::AuthMissing, Code::AuthInvalid, Code::AuthScope, Code::Unavailable]);
-        }
-        if self.body != Body::None {
-            codes.extend([Code::MediaType, Code::BodyInvalid]);
-        }
-        if self.condition != Condition::None {
-            codes.push(Code::HeaderInvalid);
-        }
-        match self.condition {
-            Condition::Act => codes.push(Code::PreconditionFailed),
-            Condition::Write => codes.extend([Code::PreconditionFailed, Code::PreconditionRequired]),
-            Condition::None | Condition::Read => {}
-        }
-        if self.acts {
-            codes.extend([
-                Code::IdempotencyMissing,
-                Code::IdempotencyMismatch,
-                Code::IdempotencyRunning,
-                Code::HeaderInvalid,
-            ]);
-        }
-        codes.sort_unstable();
-        codes.dedup();
-        codes
-    }
-
-    /// The values of its names in a path whose segments these are, if it is one of its own.
-    fn values(&self, segments: &[String]) -> Option<Vec<String>> {
-        let pattern = self.path.split('/').skip(1);
-        if pattern.clone().count() != segments.len() {
-            return None;
-        }
-        let mut values = Vec::new();
-        for (pattern, segment) in pattern.zip(segments) {
-            match pattern.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
-                Some((_, verb)) => {
-                    let value = segment.strip_suffix(verb)?;
-                    if value.is_empty() || value.contains(':') {
-                        return None;
-                    }
-                    values.push(value.to_owned());
-                }
-                None if pattern == segment => {}
-                None => return None,
-            }
-        }
-        Some(values)
-    }
-}
-
-/// The endpoint of a request, and the values of its path.
-///
-/// # Errors
-/// There is none, or none with this method.
-pub(crate) fn find(method: &Method, path: &str) -> Result<(&'static Endpoint, Vec<String>), Problem> {
-    let unknown = || Problem::new(Code::PathUnknown, "there is nothing under this path");
-    // What is no text is no name either: its handler says so.
-    let segments = path.strip_prefix('/').ok_or_else(unknown)?.split('/');
-    let segments: Vec<_> =
-        segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect();
-    let mut allowed = Vec::new();
-    for endpoint in TABLE {
-        if let Some(values) = endpoint.values(&segments) {
-            if endpoint.method.as_str() == method.as_str() {
-                return Ok((endpoint, values));
-            }
-            allowed.push(endpoint.method.as_str());
-        }
-    }
-    if allowed.is_empty() {
-        return Err(unknown());
-    }
-    let allowed = allowed.join(", ");
-    let problem = Problem::new(Code::MethodUnknown, format!("this path takes {allowed}"));
-    Err(problem.with_header(http::header::ALLOW, allowed))
-}
-
 #[cfg(test)]
 mod tests {
+    use eft_api::table::find;
+    use http::Method;
+
     use super::*;
 
     #[test]
@@ -454,10 +240,10 @@ mod tests {
             ("/v1/routes/a%2Fb", "getRoute", vec!["a/b"]),
             ("/v1/routes/%ff", "getRoute", vec!["\u{fffd}"]),
         ] {
-            let (endpoint, found) = find(&Method::GET, path).unwrap();
+            let (endpoint, found) = find(TABLE, &Method::GET, path).unwrap();
             assert_eq!((endpoint.name, found), (name, values.into_iter().map(String::from).collect()));
         }
-        let (endpoint, found) = find(&Method::POST, "/v1/routes/a%3Apause").unwrap();
+        let (endpoint, found) = find(TABLE, &Method::POST, "/v1/routes/a%3Apause").unwrap();
         assert_eq!((endpoint.name, found), ("pauseRoute", vec!["a".to_owned()]));
         for path in [
             "",
@@ -468,14 +254,14 @@ mod tests {
             "/v1/routes/a:stop",
             "/v1/routes/a:b:pause",
         ] {
-            assert_eq!(find(&Method::GET, path).err().unwrap().code, Code::PathUnknown, "{path}");
+            assert_eq!(find(TABLE, &Method::GET, path).err().unwrap().code, Code::PathUnknown, "{path}");
         }
     }
 
     #[test]
     fn a_method_that_is_not_taken_is_told_which_are() {
         let allow = |method, path| {
-            let problem = find(&method, path).err().unwrap();
+            let problem = find(TABLE, &method, path).err().unwrap();
             assert_eq!(problem.code, Code::MethodUnknown);
             problem.headers[0].1.clone()
         };

@@ -1,18 +1,18 @@
 //! Tenants: their limits, and where their routes may deliver to.
 
+use eft_api::{
+    Answer, Call, Code, Fault, Problem,
+    call::shown as quoted,
+    idempotency::digest,
+    precondition::{Write, is_known},
+    problem::unknown,
+};
 use eft_domain::{BucketName, ObjectKey, Tenant, TenantId, tenant::Output};
 use eft_store::{Put, StoreErrorKind};
 use http::{StatusCode, header};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::{
-    Api,
-    answer::Answer,
-    call::Call,
-    idempotency::digest,
-    precondition::{Write, is_known},
-    problem::{Code, Fault, Problem},
-};
+use crate::Api;
 
 /// More places than this are a bucket policy's business.
 const MOST_OUTPUTS: usize = 100;
@@ -27,8 +27,7 @@ fn shown(tenant: &Tenant) -> Value {
 }
 
 fn missing(name: &str) -> Problem {
-    let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-    Problem::new(Code::TenantNotFound, format!("there is no tenant `{shown}`"))
+    Problem::new(Code::TenantNotFound, format!("there is no tenant `{}`", quoted(name)))
 }
 
 fn stale(tenant: &Tenant) -> Problem {
@@ -55,12 +54,12 @@ pub(crate) async fn get(api: &Api, call: &Call) -> Result<Answer, Problem> {
 }
 
 pub(crate) async fn list(api: &Api, call: &Call) -> Result<Answer, Problem> {
-    let (limit, after) = (call.limit()?, api.place::<TenantId>(call, "tenants")?);
+    let (limit, after) = (call.limit()?, api.cursors.place::<TenantId>(call, "tenants")?);
     let mut tenants = api.catalog.tenants().await?;
     tenants.retain(|tenant| after.as_ref().is_none_or(|after| tenant.id > *after));
     let rest = tenants.split_off(tenants.len().min(limit.into()));
     let next = rest.first().and(tenants.last()).map(|last| last.id.to_string());
-    api.page(call, "tenants", tenants.iter().map(shown).collect(), next)
+    api.cursors.page(call, "tenants", tenants.iter().map(shown).collect(), next)
 }
 
 pub(crate) async fn put(api: &Api, call: &Call) -> Result<Answer, Problem> {
@@ -139,14 +138,6 @@ fn parse(body: &Value, id: TenantId) -> Result<Tenant, Vec<Fault>> {
         None => {}
     }
     if faults.is_empty() { Ok(tenant) } else { Err(faults) }
-}
-
-pub(crate) fn unknown(fields: &Map<String, Value>, path: &str, known: &[&str], faults: &mut Vec<Fault>) {
-    for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-        let step = name.replace('~', "~0").replace('/', "~1");
-        let detail = format!("is unknown here; known are {}", known.join(", "));
-        faults.push(Fault::new(format!("{path}/{step}"), detail));
-    }
 }
 
 fn output(value: &Value, at: usize, faults: &mut Vec<Fault>) -> Option<Output> {

@@ -1,5 +1,12 @@
 //! Users of the SFTP server and their keys.
 
+use eft_api::{
+    Answer, Call, Code, Fault, Problem,
+    call::shown as quoted,
+    idempotency::digest,
+    precondition::{Write, is_known},
+    problem::unknown,
+};
 use std::collections::HashSet;
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
@@ -15,15 +22,7 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    Api,
-    answer::Answer,
-    call::Call,
-    idempotency::digest,
-    precondition::{Write, is_known},
-    problem::{Code, Fault, Problem},
-    tenants::unknown,
-};
+use crate::Api;
 
 fn etag(user: &SftpUser) -> String {
     format!("\"{}\"", &digest(&[json!(user).to_string().as_bytes()])[..22])
@@ -46,8 +45,7 @@ fn shown(user: &SftpUser) -> Value {
 }
 
 fn missing(name: &str) -> Problem {
-    let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-    Problem::new(Code::UserNotFound, format!("there is no user `{shown}`"))
+    Problem::new(Code::UserNotFound, format!("there is no user `{}`", quoted(name)))
 }
 
 fn stale(user: &SftpUser) -> Problem {
@@ -57,9 +55,9 @@ fn stale(user: &SftpUser) -> Problem {
 }
 
 pub(crate) async fn list(api: &Api, call: &Call) -> Result<Answer, Problem> {
-    let (limit, after) = (call.limit()?, api.place::<SftpName>(call, "sftp-users")?);
+    let (limit, after) = (call.limit()?, api.cursors.place::<SftpName>(call, "sftp-users")?);
     let Page { items, next } = api.catalog.sftp_users(call.tenant()?, after.as_ref(), limit).await?;
-    api.page(call, "sftp-users", items.iter().map(shown).collect(), next)
+    api.cursors.page(call, "sftp-users", items.iter().map(shown).collect(), next)
 }
 
 pub(crate) async fn get(api: &Api, call: &Call) -> Result<Answer, Problem> {

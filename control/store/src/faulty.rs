@@ -21,9 +21,12 @@ use eft_domain::{
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 
-use crate::port::{
-    Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, RouteChange, Runs, StoreError,
-    StoreErrorKind, StoreResult, Waiting,
+use crate::{
+    port::{
+        Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, RouteChange, Runs, StoreError,
+        StoreErrorKind, StoreResult, Waiting,
+    },
+    summary::{JobFilter, RunSummary},
 };
 
 /// Numbers from a seed: splitmix64, the generator of Steele, Lea and Flood (2014).
@@ -296,6 +299,20 @@ impl<P: Runs> Runs for Faulty<P> {
 
     fn history(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<JobEvent>>> {
         self.read("history", "", self.inner.history(job))
+    }
+
+    fn jobs<'a>(
+        &'a self,
+        tenant: Option<&'a TenantId>,
+        filter: &'a JobFilter,
+        after: Option<&'a str>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RunSummary>>> {
+        self.read("jobs", "", self.inner.jobs(tenant, filter, after, limit))
+    }
+
+    fn runs(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<RunSummary>>> {
+        self.read("runs", "", self.inner.runs(job))
     }
 
     fn keep_receipt<'a>(

@@ -1,6 +1,6 @@
 //! Where indexes show a job: derived from its row, the same in memory and in DynamoDB.
 
-use eft_domain::{Job, JobId, JobState, Millis, RouteId, TenantId, job::Retention};
+use eft_domain::{Job, JobId, JobState, Millis, RouteId, TenantId, job::Retention, route::RouteTable};
 
 use crate::port::DUE_SHARDS;
 
@@ -58,6 +58,11 @@ pub fn turn_of(job: &Job) -> Option<(&RouteId, u64)> {
 pub fn live_of(job: &Job) -> Option<&TenantId> {
     let is_live = matches!(job.state, JobState::Accepted | JobState::Held) || job.state.is_owned();
     job.tenant.as_ref().filter(|_| is_live)
+}
+
+/// Whose a job is: its tenant, or, where no route took it, the one whose prefix its key has.
+pub fn owner_of(job: &Job) -> Option<TenantId> {
+    job.tenant.clone().or_else(|| RouteTable::tenant_of(job.arrival.key.as_str()))
 }
 
 /// A place in an order of times: sorts as the time and the job do. The digits last for 300,000 years.

@@ -14,6 +14,8 @@ pub mod faulty;
 pub mod index;
 pub mod memory;
 pub mod port;
+pub mod queues;
+mod summary;
 
 pub use buckets::Buckets;
 pub use clock::Clock;
@@ -22,3 +24,5 @@ pub use port::{
     Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, RouteChange, Runs, StoreError,
     StoreErrorKind, StoreResult, Waiting,
 };
+pub use queues::{Depth, QueueState, Queues, Redrive};
+pub use summary::{JobFilter, RunSummary};

@@ -5,6 +5,7 @@
 //! writer winning. Indexes are as late as [`Region::index_lag`] says.
 
 mod catalog;
+mod runs;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -25,7 +26,8 @@ use self::catalog::Config;
 use crate::{
     clock::Clock,
     index::{Line, line_of, live_of, place, shard_of, turn_of},
-    port::{Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreResult, Waiting},
+    port::{Dispatch, JobLedger, Keys, Load, Notify, Page, Put, StoreResult, Waiting},
+    summary::RunSummary,
 };
 
 /// What both regions see at once.
@@ -45,6 +47,7 @@ struct Strong {
 struct Own {
     config: Config,
     history: BTreeMap<JobId, BTreeMap<u64, JobEvent>>,
+    runs: BTreeMap<(JobId, u32), RunSummary>,
     receipts: BTreeMap<(JobId, ReceiptKey), String>,
     work: VecDeque<(WorkMessage, String)>,
     started: VecDeque<RunRequest>,
@@ -94,6 +97,7 @@ impl Region {
         let mut to = lock(&peer.own);
         to.config.extend(from.config);
         to.receipts.extend(from.receipts);
+        to.runs.extend(from.runs);
         for (job, events) in from.history {
             to.history.entry(job).or_default().extend(events);
         }
@@ -301,41 +305,6 @@ impl JobLedger for Region {
             Ok(turns.into_iter().min())
         }
         .boxed()
-    }
-}
-
-impl Runs for Region {
-    fn record<'a>(&'a self, job: &'a Job, event: &'a JobEvent) -> BoxFuture<'a, StoreResult<()>> {
-        async move {
-            lock(&self.own).history.entry(job.id).or_default().insert(event.sequence, event.clone());
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn history(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<JobEvent>>> {
-        async move {
-            let own = lock(&self.own);
-            Ok(own.history.get(&job).into_iter().flat_map(BTreeMap::values).cloned().collect())
-        }
-        .boxed()
-    }
-
-    fn keep_receipt<'a>(
-        &'a self,
-        job: JobId,
-        key: ReceiptKey,
-        text: &'a str,
-    ) -> BoxFuture<'a, StoreResult<()>> {
-        async move {
-            lock(&self.own).receipts.insert((job, key), text.to_owned());
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn receipt(&self, job: JobId, key: ReceiptKey) -> BoxFuture<'_, StoreResult<Option<String>>> {
-        async move { Ok(lock(&self.own).receipts.get(&(job, key)).cloned()) }.boxed()
     }
 }
 

@@ -20,6 +20,8 @@ use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::summary::{JobFilter, RunSummary};
+
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreErrorKind {
@@ -152,6 +154,19 @@ pub trait Runs: Send + Sync {
 
     /// The changes of a job, in order.
     fn history(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<JobEvent>>>;
+
+    /// Jobs of a tenant, or of nobody, each with its latest run, those that changed last first, behind this place. As late
+    /// as [`JobLedger::due`].
+    fn jobs<'a>(
+        &'a self,
+        tenant: Option<&'a TenantId>,
+        filter: &'a JobFilter,
+        after: Option<&'a str>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RunSummary>>>;
+
+    /// How each run of a job stands, the first first.
+    fn runs(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<RunSummary>>>;
 
     /// Keep the text of a receipt, of any length. It stands before the row says so; one that no row names is of an owner
     /// that was one no more.

@@ -14,16 +14,16 @@ use std::{
 };
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
-use conformance::{Bed, accepted, actor, arrived, before, claim, each, next, tenant, until};
+use conformance::{Bed, accepted, actor, arrived, before, each, until};
 use eft_domain::{
-    Command, Job,
+    Command,
     job::{EventKind, Retention},
     message::{RunRequest, WorkMessage},
 };
 use eft_store::{
     Desk, Put, StoreErrorKind,
     aws::{Clients, Settings, TRACE_ATTRIBUTE, Topics},
-    dynamo::{DynamoRuns, RunSummary, TABLES, TableNames, create_tables},
+    dynamo::{TABLES, TableNames, create_tables},
 };
 use futures::FutureExt;
 use serde_json::{Value, json};
@@ -332,50 +332,6 @@ async fn an_item_that_is_too_large_is_refused_for_good() {
     let error = desk.ledger.create(&job).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Permanent, "{error}");
     assert_eq!(desk.ledger.get(job.id).await, Ok(None));
-}
-
-/// A job that was begun, claimed and replayed, with its changes.
-fn replayed(name: &str, at: eft_domain::Millis) -> Job {
-    let job = accepted(&arrived(name, at));
-    let job = next(&job, &claim("a", Duration::from_secs(60)), at.plus(Duration::from_secs(1)));
-    let job = next(&job, &Command::Cancel { reason: "wrong".into() }, at.plus(Duration::from_secs(2)));
-    let replay = Command::Replay { reason: "right".into(), route: None };
-    next(&job, &replay, at.plus(Duration::from_secs(3)))
-}
-
-#[tokio::test]
-#[ignore = "needs MiniStack: run by cargo xtask test"]
-async fn runs_of_a_tenant_are_listed_newest_first() {
-    let own = Account::new().await;
-    let desk = own.desk();
-    let runs = DynamoRuns::new(&own.clients.dynamo, &own.settings.tables.runs);
-    let now = desk.clock.now();
-    let jobs = [replayed("old", before(now, 100)), replayed("new", before(now, 50))];
-    for job in &jobs {
-        // Late and in the wrong order: the summary is of the latest.
-        for event in job.outbox.iter().rev() {
-            desk.runs.record(job, event).await.unwrap();
-        }
-    }
-    let acme = tenant("acme");
-    let list = || async { runs.of_tenant(Some(&acme), None, 10).await.unwrap().items };
-    let found = until("four runs are listed", list, |found| found.len() == 4).await;
-    let expected: Vec<_> = [(1, 3), (1, 2), (0, 3), (0, 2)]
-        .map(|(job, event): (usize, usize)| RunSummary::of(&jobs[job], &jobs[job].outbox[event]))
-        .into();
-    assert_eq!(found, expected);
-    let mut paged = Vec::new();
-    let mut after = None;
-    loop {
-        let page = runs.of_tenant(Some(&acme), after.as_deref(), 3).await.unwrap();
-        paged.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    assert_eq!(paged, expected);
-    assert_eq!(runs.of_tenant(None, None, 10).await.unwrap().items, []);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ from ministack import ACCOUNT
 REGION = "eu-west-1"
 STACK = "eft-core"
 TEMPLATE = eft.OWN.parent / "golden/core.template.json"
-PROGRAMS = ("router", "sweep", "stage", "config", "identity")
+PROGRAMS = ("router", "sweep", "stage", "config", "status", "identity")
 DEPLOYED_WITHIN = 120
 
 

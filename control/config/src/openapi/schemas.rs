@@ -1,15 +1,11 @@
 //! What bodies look like.
 
+use eft_api::openapi::schemas::{NAME, REVISION, faults, kind, object, page, reference, text};
 use eft_domain::{
     route::SCHEMA,
     sftp::{LONGEST, MOST_KEYS, MOST_SOURCES, SHORTEST},
 };
 use serde_json::{Map, Value, json};
-
-use crate::problem::Code;
-
-const NAME: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
-const REVISION: &str = "^[0-9a-f]{16}$";
 
 /// Every schema by its name.
 pub(super) fn all() -> Map<String, Value> {
@@ -30,13 +26,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("SftpUserText", user_text()),
         ("SftpUser", user()),
         ("SftpUserPage", page("SftpUser")),
-        ("Fault", fault()),
-        ("Problem", problem()),
         ("ProblemKind", object("What a code means.", kind(), &[])),
-        (
-            "Document",
-            json!({ "type": "object", "description": "An OpenAPI document.", "required": ["openapi", "paths"] }),
-        ),
     ];
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
@@ -50,23 +40,6 @@ fn route_text() -> Value {
         map.remove("$id");
     }
     schema
-}
-
-/// An object in which everything stands but what is optional, and nothing else.
-fn object(says: &str, properties: Value, optional: &[&str]) -> Value {
-    let names = properties.as_object().into_iter().flat_map(Map::keys);
-    let required: Vec<_> = names.filter(|name| !optional.contains(&name.as_str())).collect();
-    json!({
-        "type": "object",
-        "description": says,
-        "required": required,
-        "properties": properties,
-        "additionalProperties": false,
-    })
-}
-
-fn text() -> Value {
-    json!({ "type": "string" })
 }
 
 fn state() -> Value {
@@ -95,10 +68,6 @@ fn with_text(mut properties: Value) -> Value {
     properties
 }
 
-fn reference(schema: &str) -> Value {
-    super::reference(schema)
-}
-
 fn revision() -> Value {
     let mut properties = with_text(change());
     properties["name"] = json!({ "type": "string", "pattern": NAME });
@@ -107,31 +76,6 @@ fn revision() -> Value {
         properties,
         &["change", "state", "changedAt", "changedBy"],
     )
-}
-
-fn page(item: &str) -> Value {
-    let properties = json!({
-        "items": { "type": "array", "maxItems": 200, "items": reference(item) },
-        "nextCursor": { "type": "string", "description": "There is more where it stands; it lasts for a day." },
-    });
-    object(
-        "Some of a list. A page may have fewer items than were asked for though more follow.",
-        properties,
-        &["nextCursor"],
-    )
-}
-
-fn faults() -> Value {
-    json!({ "type": "array", "items": reference("Fault") })
-}
-
-fn fault() -> Value {
-    let properties = json!({
-        "pointer": { "type": "string", "description": "A JSON Pointer into the body; empty for all of it." },
-        "line": { "type": "integer", "minimum": 1, "description": "Of a body in YAML." },
-        "detail": text(),
-    });
-    object("A fault of a body.", properties, &["line"])
 }
 
 fn validation() -> Value {
@@ -258,30 +202,4 @@ fn user() -> Value {
         "user": reference("SftpUserText"),
     });
     object("A user of the SFTP server as it stands.", properties, &[])
-}
-
-fn kind() -> Value {
-    json!({
-        "type": { "type": "string", "format": "uri-reference" },
-        "code": { "enum": Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>() },
-        "title": text(),
-        "status": { "type": "integer", "minimum": 400, "maximum": 599 },
-        "retryable": { "type": "boolean" },
-        "remedy": { "type": "string", "description": "Who does what about it." },
-    })
-}
-
-fn problem() -> Value {
-    let mut properties = kind();
-    if let Value::Object(map) = &mut properties {
-        map.remove("remedy");
-    }
-    properties["detail"] = json!({ "type": "string", "description": "What happened here; for people." });
-    properties["instance"] = json!({ "type": "string", "format": "uri-reference" });
-    properties["requestId"] = json!({ "type": "string", "description": "What the logs have it under." });
-    properties["errors"] = faults();
-    // RFC 9457 lets a problem have members that a client does not know.
-    let mut schema = object("Why a request was not done (RFC 9457).", properties, &["requestId", "errors"]);
-    schema["additionalProperties"] = true.into();
-    schema
 }

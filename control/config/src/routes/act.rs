@@ -1,16 +1,15 @@
 //! Pausing a route and letting it go on.
 
+use eft_api::{Answer, Call, Code, Problem, precondition::if_match};
 use eft_store::RouteChange;
 use http::header;
 
 use super::show;
-use crate::{
-    Api,
-    answer::Answer,
-    call::Call,
-    precondition::{check, etag, if_match},
-    problem::{Code, Problem},
+use super::{
+    name::route_of,
+    tag::{check, etag},
 };
+use crate::Api;
 
 /// Times it is tried while others change the same route.
 const TRIES: u32 = 5;
@@ -24,7 +23,7 @@ pub(crate) async fn activate(api: &Api, call: &Call) -> Result<Answer, Problem> 
 }
 
 async fn set(api: &Api, call: &Call, paused: bool) -> Result<Answer, Problem> {
-    let id = call.route()?;
+    let id = route_of(call)?;
     let tags = if_match(&call.headers)?;
     for _ in 0..TRIES {
         let head = api.head_of(call, &id).await?;

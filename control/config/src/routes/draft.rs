@@ -1,17 +1,13 @@
 //! From a body to a route that could be saved.
 
+use eft_api::{Answer, Call, Code, Fault, Problem};
 use eft_domain::{
     Route, RouteId, Tenant, TenantId,
     route::{Profile, RouteTable},
 };
 use serde_json::json;
 
-use crate::{
-    Api,
-    answer::Answer,
-    call::Call,
-    problem::{Code, Fault, Problem},
-};
+use crate::Api;
 
 /// JSON, and what YAML is called: RFC 9512, and what it was called before.
 const JSON: &str = "application/json";

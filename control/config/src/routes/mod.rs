@@ -2,10 +2,12 @@
 
 mod act;
 mod draft;
+mod name;
 mod read;
 mod save;
 mod show;
 mod simulate;
+mod tag;
 mod turn;
 
 pub(crate) use act::{activate, pause};

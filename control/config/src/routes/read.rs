@@ -1,20 +1,19 @@
 //! Reading routes and their revisions.
 
+use eft_api::{Answer, Call, Code, Problem, precondition::is_known};
 use std::sync::Arc;
 
 use eft_domain::{Route, RouteId, RouteRevision};
 use eft_store::{Page, RouteChange};
 use http::header;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::show;
-use crate::{
-    Api,
-    answer::Answer,
-    call::{Call, no_route},
-    precondition::{etag, is_known},
-    problem::{Code, Problem},
+use super::{
+    name::{no_route, route_of},
+    tag::etag,
 };
+use crate::Api;
 
 impl Api {
     /// How a route of the caller's tenant stands.
@@ -33,37 +32,16 @@ impl Api {
             Problem { cause: Some(message), ..problem }
         })
     }
-
-    pub(crate) fn page(
-        &self,
-        call: &Call,
-        list: &str,
-        items: Vec<Value>,
-        next: Option<String>,
-    ) -> Result<Answer, Problem> {
-        let mut body = json!({ "items": items });
-        if let Some(next) = next {
-            body["nextCursor"] = self.cursors.sign(list, call.tenant()?, &next, call.now).into();
-        }
-        Ok(Answer::ok(body))
-    }
-
-    pub(crate) fn place<T: std::str::FromStr>(&self, call: &Call, list: &str) -> Result<Option<T>, Problem> {
-        let Some(cursor) = call.parameter("cursor") else { return Ok(None) };
-        let place = self.cursors.open(list, call.tenant()?, cursor, call.now)?;
-        let place = place.parse().ok();
-        place.map(Some).ok_or_else(|| Problem::internal("a cursor that was signed here has no place"))
-    }
 }
 
 pub(crate) async fn list(api: &Api, call: &Call) -> Result<Answer, Problem> {
-    let (limit, after) = (call.limit()?, api.place::<RouteId>(call, "routes")?);
+    let (limit, after) = (call.limit()?, api.cursors.place::<RouteId>(call, "routes")?);
     let Page { items, next } = api.catalog.heads(call.tenant()?, after.as_ref(), limit).await?;
-    api.page(call, "routes", items.iter().map(show::head).collect(), next)
+    api.cursors.page(call, "routes", items.iter().map(show::head).collect(), next)
 }
 
 pub(crate) async fn get(api: &Api, call: &Call) -> Result<Answer, Problem> {
-    let head = api.head_of(call, &call.route()?).await?;
+    let head = api.head_of(call, &route_of(call)?).await?;
     let tag = etag(&head);
     let answer = if is_known(&call.headers, &tag)? {
         Answer::not_modified()
@@ -74,15 +52,15 @@ pub(crate) async fn get(api: &Api, call: &Call) -> Result<Answer, Problem> {
 }
 
 pub(crate) async fn revisions(api: &Api, call: &Call) -> Result<Answer, Problem> {
-    let head = api.head_of(call, &call.route()?).await?;
+    let head = api.head_of(call, &route_of(call)?).await?;
     let list = format!("routes/{}/revisions", head.id);
-    let (limit, before) = (call.limit()?, api.place::<u64>(call, &list)?);
+    let (limit, before) = (call.limit()?, api.cursors.place::<u64>(call, &list)?);
     let Page { items, next } = api.catalog.changes(&head.id, before, limit).await?;
-    api.page(call, &list, items.iter().map(show::change).collect(), next)
+    api.cursors.page(call, &list, items.iter().map(show::change).collect(), next)
 }
 
 pub(crate) async fn revision(api: &Api, call: &Call) -> Result<Answer, Problem> {
-    let head = api.head_of(call, &call.route()?).await?;
+    let head = api.head_of(call, &route_of(call)?).await?;
     let asked = call.value(1);
     let missing = || {
         let detail = format!(

@@ -1,5 +1,6 @@
 //! Creating and changing a route.
 
+use eft_api::{Answer, Call, Code, Problem, precondition::Write};
 use eft_domain::{Route, RouteId};
 use eft_store::{Put, RouteChange, StoreErrorKind};
 use http::{StatusCode, header};
@@ -8,13 +9,11 @@ use super::{
     draft::{Text, admit},
     show,
 };
-use crate::{
-    Api,
-    answer::Answer,
-    call::{Call, no_route},
-    precondition::{Write, check, etag, stale},
-    problem::{Code, Problem},
+use super::{
+    name::no_route,
+    tag::{check, etag, stale},
 };
+use crate::Api;
 
 impl Api {
     /// Write a change that was made of `before`; false where it is not how the route stands any more.

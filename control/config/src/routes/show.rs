@@ -4,7 +4,7 @@ use eft_domain::Route;
 use eft_store::{RouteChange, clock::rfc3339};
 use serde_json::{Value, json};
 
-use crate::precondition::etag;
+use super::tag::etag;
 
 /// How a route stands, without its text.
 pub(super) fn head(head: &RouteChange) -> Value {

@@ -1,5 +1,6 @@
 //! What would become of a file: the same functions as the router's, over nothing but its name and size.
 
+use eft_api::{Answer, Call, Code, Fault, Problem};
 use eft_domain::{
     Command, ObjectKey, Route, Tenant, TenantId,
     job::{Ending, Runner},
@@ -10,12 +11,7 @@ use eft_store::clock::rfc3339;
 use serde_json::{Value, json};
 
 use super::draft::{Text, admit};
-use crate::{
-    Api,
-    answer::Answer,
-    call::Call,
-    problem::{Code, Fault, Problem},
-};
+use crate::Api;
 
 /// What is asked.
 struct Question {

@@ -3,6 +3,7 @@
 //! The turn is a key that is kept for a short time. It is given back when the save is done; where its holder dies, it
 //! expires.
 
+use eft_api::{Call, Code, Problem};
 use std::{
     hash::{BuildHasher, RandomState},
     time::Duration,
@@ -11,11 +12,7 @@ use std::{
 use eft_domain::TenantId;
 use tokio::time::Instant;
 
-use crate::{
-    Api,
-    call::Call,
-    problem::{Code, Problem},
-};
+use crate::Api;
 
 /// How long a turn lasts: a save takes some ten milliseconds, at worst the seconds of a few repeated requests.
 const TURN: Duration = Duration::from_secs(20);

@@ -1,72 +1,26 @@
 //! An API, callers, and routes to save.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use eft_config::{Api, CursorKey, Principal, Problem, openapi::document};
+use eft_api::{CursorKey, Principal, Problem, handle};
+use eft_config::{Api, openapi::document};
 use eft_domain::{Millis, Tenant, tenant::Output};
 use eft_store::{
     Catalog, Clock, Keys,
     faulty::{Fates, Faulty},
     memory::Region,
 };
-use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
+
+pub(crate) use crate::contract::{Reply, token};
+use crate::contract::{documented, request};
 
 /// A test's API.
 pub(crate) struct Bed {
     pub(crate) api: Api,
     pub(crate) region: Region,
     clock: Clock,
-}
-
-/// What was answered.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Value,
-}
-
-impl Reply {
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no `{name}`: {self:?}")).to_str().unwrap()
-    }
-
-    pub(crate) fn etag(&self) -> String {
-        self.header("etag").to_owned()
-    }
-
-    /// The code of a problem, or of none.
-    pub(crate) fn code(&self) -> &str {
-        self.body["code"]
-            .as_str()
-            .filter(|_| self.status.is_client_error() || self.status.is_server_error())
-            .unwrap_or("")
-    }
-
-    /// Where its errors are.
-    pub(crate) fn pointers(&self) -> Vec<&str> {
-        let errors = self.body["errors"].as_array().unwrap_or_else(|| panic!("no errors: {self:?}"));
-        errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect()
-    }
-
-    #[track_caller]
-    pub(crate) fn is(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{self:?}");
-        self
-    }
-}
-
-/// Somebody's token.
-pub(crate) fn token(subject: &str, tenant: &str, scope: &str) -> Result<Principal, Problem> {
-    let claims = [("sub", subject), ("tenant", tenant), ("scope", scope)];
-    let claims: HashMap<_, _> =
-        claims.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Principal::from_claims(&claims, "tenant")
 }
 
 pub(crate) fn ann() -> Result<Principal, Problem> {
@@ -136,16 +90,10 @@ impl Bed {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Reply {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(body.into()).unwrap();
-        let response = self.api.handle(request, caller, self.now()).await;
-        let (parts, body) = response.into_parts();
-        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-        let reply = Reply { status: parts.status, headers: parts.headers, body };
-        documented(method, path, &reply);
+        static DOCUMENT: OnceLock<Value> = OnceLock::new();
+        let request = request(method, path, headers, body);
+        let reply = Reply::of(handle(&self.api, request, caller, self.now()).await);
+        documented(DOCUMENT.get_or_init(document), method, path, &reply);
         reply
     }
 
@@ -176,71 +124,4 @@ impl Bed {
     pub(crate) async fn act(&self, path: &str, key: &str) -> Reply {
         self.call(ann(), "POST", path, &[("idempotency-key", key)], "").await
     }
-}
-
-fn parsed() -> &'static Value {
-    static DOCUMENT: OnceLock<Value> = OnceLock::new();
-    DOCUMENT.get_or_init(document)
-}
-
-/// The operation of a request, as whoever reads the document finds it.
-fn operation(method: &str, path: &str) -> Option<&'static Value> {
-    let path = path.split('?').next().unwrap();
-    let fits = |pattern: &str| {
-        let (mut patterns, mut segments) = (pattern.split('/'), path.split('/'));
-        loop {
-            match (patterns.next(), segments.next()) {
-                (None, None) => return true,
-                (Some(pattern), Some(segment)) => {
-                    let (before, after) = match (pattern.find('{'), pattern.find('}')) {
-                        (Some(start), Some(end)) => (&pattern[..start], &pattern[end + 1..]),
-                        _ if pattern == segment => continue,
-                        _ => return false,
-                    };
-                    let value = segment.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-                    if value.is_none_or(|value| value.is_empty() || value.contains(':')) {
-                        return false;
-                    }
-                }
-                _ => return false,
-            }
-        }
-    };
-    let (_, item) = parsed()["paths"].as_object().unwrap().iter().find(|(pattern, _)| fits(pattern))?;
-    item.get(method.to_ascii_lowercase())
-}
-
-/// The status is one that the document names for the operation, and the body is what it says.
-#[track_caller]
-fn documented(method: &str, path: &str, reply: &Reply) {
-    let kind = reply.headers.get("content-type").map(|kind| kind.to_str().unwrap());
-    let Some(operation) = operation(method, path) else {
-        assert!(matches!(reply.code(), "request.path" | "request.method"), "{method} {path}: {reply:?}");
-        return valid(&json!({ "$ref": "#/components/schemas/Problem" }), reply);
-    };
-    let response = &operation["responses"][reply.status.as_str()];
-    assert!(response.is_object(), "{method} {path} may not answer so: {reply:?}");
-    match response.get("content") {
-        None => assert!(kind.is_none() && reply.body.is_null(), "{reply:?}"),
-        Some(content) => {
-            let content = &content[kind.unwrap()];
-            assert!(content.is_object(), "{method} {path} may not answer {kind:?}");
-            valid(&content["schema"], reply);
-        }
-    }
-}
-
-#[track_caller]
-fn valid(schema: &Value, reply: &Reply) {
-    let whole = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "allOf": [schema],
-        "components": parsed()["components"],
-    });
-    let validator = jsonschema::validator_for(&whole).unwrap();
-    let faults: Vec<_> = validator
-        .iter_errors(&reply.body)
-        .map(|fault| format!("{}: {fault}", fault.instance_path()))
-        .collect();
-    assert!(faults.is_empty(), "{faults:?} of {reply:?}");
 }

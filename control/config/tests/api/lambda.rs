@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use eft_config::lambda;
+use eft_api::lambda;
 use lambda_http::{Body, request::from_str};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Bodies, names, parameters and methods that are not taken.
 
-use eft_config::MAX_BODY_BYTES;
+use eft_api::MAX_BODY_BYTES;
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod acting;
+#[path = "../../../api/testing/contract.rs"]
+mod contract;
 mod kit;
 mod lambda;
 mod limits;

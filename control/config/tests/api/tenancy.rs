@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use eft_config::{Code, Principal, Problem};
+use eft_api::{Code, Principal, Problem};
 use eft_domain::{Route, route::Profile};
 use eft_store::{Catalog, Put, RouteChange};
 use serde_json::json;

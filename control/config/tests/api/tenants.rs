@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eft_config::{Principal, Problem};
+use eft_api::{Principal, Problem};
 use eft_store::{
     Catalog, StoreErrorKind,
     faulty::{Call, Event, Fate, Fates},

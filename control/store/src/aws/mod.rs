@@ -5,6 +5,7 @@ mod client;
 mod dispatch;
 pub(crate) mod error;
 mod notify;
+mod queues;
 pub(crate) mod retry;
 mod settings;
 
@@ -14,6 +15,7 @@ pub use client::{Clients, http_client, sdk_config};
 pub use dispatch::{AwsDispatch, TRACE_ATTRIBUTE};
 use eft_domain::Actor;
 pub use notify::{AwsNotify, FILTER_ATTRIBUTES};
+pub use queues::{AwsQueues, QueueUrls};
 pub use settings::{Settings, SettingsError, Topics, VARIABLES};
 
 use crate::{

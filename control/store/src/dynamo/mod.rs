@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::{Client, config::retry::RetryConfig, types::AttributeValue
 pub use catalog::DynamoCatalog;
 pub use keys::DynamoKeys;
 pub use ledger::DynamoLedger;
-pub use runs::{DynamoRuns, RunSummary};
+pub use runs::DynamoRuns;
 pub use tables::{
     ACCESS, Access, Cost, Index, Key, KeyKind, Projected, TABLES, Table, TableNames, access_table,
     create_tables,

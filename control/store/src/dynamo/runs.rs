@@ -1,9 +1,9 @@
 //! The table `runs`: the changes of every job, and how each run stands.
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use eft_domain::{
-    Arrival, Job, JobId, JobState, Millis, RunId, TenantId,
-    job::{JobEvent, PinnedRoute, ReceiptKey},
+    Job, JobId, TenantId,
+    job::{JobEvent, ReceiptKey},
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use crate::{
     },
     index::place,
     port::{Page, Put, Runs, StoreResult},
+    summary::{JobFilter, RunSummary},
 };
 
 /// The tenant of what nobody's prefix has. No tenant id begins so.
@@ -24,61 +25,6 @@ const NOBODY: &str = "-";
 /// Bytes of a receipt in one item: DynamoDB takes 400 KB, names and keys included. A receipt with more deliveries and
 /// rejects than that has several.
 const RECEIPT_BYTES: usize = 350_000;
-
-/// How a run stands, as the status API lists it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunSummary {
-    /// The run.
-    pub run: RunId,
-    /// Where it stands.
-    pub state: JobState,
-    /// Whose it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<TenantId>,
-    /// What is done with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub route: Option<PinnedRoute>,
-    /// What arrived.
-    pub arrival: Arrival,
-    /// Its size in bytes.
-    pub size: u64,
-    /// When it arrived.
-    pub arrived_at: Millis,
-    /// When its state last changed.
-    pub changed_at: Millis,
-    /// The failure code, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// Why it stands where it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The change this is about.
-    pub sequence: u64,
-}
-
-impl RunSummary {
-    /// How the run of a change stands with it.
-    pub fn of(job: &Job, event: &JobEvent) -> Self {
-        // The run of a change may be an earlier one than the job's; both are runs of the same job.
-        let mut run = RunId::first(job.id);
-        for _ in 1..event.generation {
-            run = run.next().unwrap_or(run);
-        }
-        Self {
-            run,
-            state: event.after,
-            tenant: job.tenant.clone(),
-            route: job.route.clone(),
-            arrival: job.arrival.clone(),
-            size: job.size,
-            arrived_at: job.arrived_at,
-            changed_at: event.at,
-            code: event.code.clone(),
-            reason: event.reason.clone(),
-            sequence: event.sequence,
-        }
-    }
-}
 
 /// The history on DynamoDB.
 #[derive(Clone, Debug)]
@@ -169,34 +115,53 @@ impl DynamoRuns {
         }
     }
 
-    /// Runs of a tenant, or of nobody, those that changed last first. As late as every index.
-    ///
-    /// # Errors
-    /// The table was not reached.
-    pub async fn of_tenant(
-        &self,
-        tenant: Option<&TenantId>,
-        after: Option<&str>,
-        limit: u16,
-    ) -> StoreResult<Page<RunSummary>> {
-        let tenant = tenant.map_or(NOBODY, TenantId::as_str);
-        let request = self
-            .reads
-            .query()
-            .table_name(&self.table)
-            .index_name("tenant")
-            .key_condition_expression("tenant = :tenant AND tenant_at < :after")
-            .expression_attribute_values(":tenant", text(tenant))
-            .expression_attribute_values(":after", text(after.unwrap_or("~")))
-            .scan_index_forward(false)
-            .limit(i32::from(limit.max(1)));
-        let answer = request.send().await;
-        let answer =
-            answer.map_err(|error| store_error(&format!("list runs of {tenant}"), Deed::Read, &error))?;
-        let items = answer.items().iter().map(read).collect::<StoreResult<_>>()?;
-        let last = answer.items().last().filter(|_| answer.last_evaluated_key.is_some());
-        let next = last.map(|item| text_of(item, "tenant_at").map(ToOwned::to_owned)).transpose()?;
-        Ok(Page { items, next })
+    /// A run that was the latest of its job is so no more.
+    async fn unlist(&self, job: JobId, generation: u32) -> StoreResult<()> {
+        again(|| async {
+            let request = self
+                .writes
+                .update_item()
+                .table_name(&self.table)
+                .key("pk", text(partition(job)))
+                .key("sk", text(run_key(generation)))
+                .update_expression("REMOVE tenant, tenant_state, tenant_route, tenant_at")
+                .condition_expression("attribute_exists(pk)");
+            conditional("take a run off the lists", request.send().await)
+        })
+        .await
+        .map(drop)
+    }
+}
+
+fn run_key(generation: u32) -> String {
+    format!("run#{generation:010}")
+}
+
+/// The attributes by which the lists find a run: of a tenant, and with its state and its route.
+fn listed(summary: &RunSummary, job: JobId) -> Vec<(String, AttributeValue)> {
+    let tenant = owner(summary.tenant.as_ref());
+    let mut attributes = vec![
+        ("tenant".to_owned(), text(tenant)),
+        ("tenant_at".to_owned(), text(place(summary.changed_at, job))),
+        ("tenant_state".to_owned(), text(format!("{tenant}#{}", summary.state))),
+    ];
+    if let Some(route) = &summary.route {
+        attributes.push(("tenant_route".to_owned(), text(format!("{tenant}#{}", route.id))));
+    }
+    attributes
+}
+
+fn owner(tenant: Option<&TenantId>) -> &str {
+    tenant.map_or(NOBODY, TenantId::as_str)
+}
+
+/// The index of a filter, its partition key and the value of that.
+fn index_of(tenant: Option<&TenantId>, filter: &JobFilter) -> (&'static str, &'static str, String) {
+    let tenant = owner(tenant);
+    match filter {
+        JobFilter::All => ("tenant", "tenant", tenant.to_owned()),
+        JobFilter::State(state) => ("state", "tenant_state", format!("{tenant}#{state}")),
+        JobFilter::Route(route) => ("route", "tenant_route", format!("{tenant}#{route}")),
     }
 }
 
@@ -211,20 +176,59 @@ impl Runs for DynamoRuns {
             // `Stale`: it was kept before.
             self.put(change, "attribute_not_exists(pk)", None).await?;
             let summary = RunSummary::of(job, event);
-            let tenant = summary.tenant.as_ref().map_or(NOBODY, TenantId::as_str);
-            let item = Item::from([
+            let mut item = Item::from([
                 ("pk".to_owned(), text(partition(job.id))),
-                ("sk".to_owned(), text(format!("run#{:010}", event.generation))),
+                ("sk".to_owned(), text(run_key(event.generation))),
                 ("sequence".to_owned(), number(event.sequence)),
-                ("tenant".to_owned(), text(tenant)),
-                ("tenant_at".to_owned(), text(place(event.at, job.id))),
                 ("row".to_owned(), text(row(&summary)?)),
             ]);
+            // Lists show the latest run of a job.
+            if event.generation == job.generation {
+                item.extend(listed(&summary, job.id));
+            }
             // `Stale`: a later change was kept before this one.
             let condition = "attribute_not_exists(pk) OR #sequence < :sequence";
-            self.put(item, condition, Some(event.sequence)).await.map(drop)
+            self.put(item, condition, Some(event.sequence)).await?;
+            if event.generation > 1 && event.before.is_terminal() {
+                self.unlist(job.id, event.generation - 1).await?;
+            }
+            Ok(())
         }
         .boxed()
+    }
+
+    fn jobs<'a>(
+        &'a self,
+        tenant: Option<&'a TenantId>,
+        filter: &'a JobFilter,
+        after: Option<&'a str>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<RunSummary>>> {
+        async move {
+            let (index, attribute, value) = index_of(tenant, filter);
+            let request = self
+                .reads
+                .query()
+                .table_name(&self.table)
+                .index_name(index)
+                .key_condition_expression(format!("{attribute} = :value AND tenant_at < :after"))
+                .expression_attribute_values(":value", text(&value))
+                .expression_attribute_values(":after", text(after.unwrap_or("~")))
+                .scan_index_forward(false)
+                .limit(i32::from(limit.max(1)));
+            let answer = request.send().await;
+            let answer =
+                answer.map_err(|error| store_error(&format!("list jobs of {value}"), Deed::Read, &error))?;
+            let items = answer.items().iter().map(read).collect::<StoreResult<_>>()?;
+            let last = answer.items().last().filter(|_| answer.last_evaluated_key.is_some());
+            let next = last.map(|item| text_of(item, "tenant_at").map(ToOwned::to_owned)).transpose()?;
+            Ok(Page { items, next })
+        }
+        .boxed()
+    }
+
+    fn runs(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<RunSummary>>> {
+        async move { self.of_job(job, "run#").await?.iter().map(read).collect() }.boxed()
     }
 
     fn history(&self, job: JobId) -> BoxFuture<'_, StoreResult<Vec<JobEvent>>> {
@@ -273,6 +277,28 @@ impl Runs for DynamoRuns {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_filter_is_the_key_of_an_index_that_there_is() {
+        let (_, runs) = super::super::TABLES
+            .iter()
+            .map(|table| (table.name, table))
+            .find(|(name, _)| *name == "runs")
+            .unwrap();
+        let acme = "acme".parse().unwrap();
+        let route = JobFilter::Route("orders".parse().unwrap());
+        for (filter, key) in [
+            (JobFilter::All, "acme"),
+            (JobFilter::State(eft_domain::JobState::Failed), "acme#FAILED"),
+            (route, "acme#orders"),
+        ] {
+            let (index, attribute, value) = index_of(Some(&acme), &filter);
+            assert_eq!(value, key);
+            let found = runs.indexes.iter().find(|found| found.name == index).unwrap();
+            assert_eq!((found.hash.name, found.range.name), (attribute, "tenant_at"));
+        }
+        assert_eq!(index_of(None, &JobFilter::All).2, NOBODY);
+    }
 
     #[test]
     fn a_long_text_is_kept_in_pieces_of_whole_characters() {

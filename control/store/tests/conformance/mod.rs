@@ -6,6 +6,7 @@ mod catalog;
 mod desk;
 mod facts;
 mod indexes;
+mod lists;
 mod rows;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use eft_store::Desk;
 pub(crate) use facts::*;
 use futures::future::BoxFuture;
 pub(crate) use indexes::*;
+pub(crate) use lists::*;
 pub(crate) use rows::*;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -78,6 +80,9 @@ macro_rules! each {
             what_has_expired_is_removed
             history_is_kept_once_and_in_order
             a_receipt_is_kept_whatever_its_length
+            jobs_are_listed_by_state_and_by_route_newest_first
+            a_job_is_listed_once_with_its_latest_run
+            what_no_route_took_is_of_whose_prefix_it_has
             a_job_begins_once
             changes_are_told_at_least_once
             a_receipt_is_kept_with_the_end_of_its_run

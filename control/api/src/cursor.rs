@@ -10,7 +10,13 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use eft_domain::{Millis, TenantId};
 use ring::hmac;
 
-use crate::problem::{Code, Problem};
+use serde_json::{Value, json};
+
+use crate::{
+    answer::Answer,
+    call::Call,
+    problem::{Code, Problem},
+};
 
 /// How long a cursor lasts: a day, in which somebody comes back to a page.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,6 +40,11 @@ impl CursorKey {
     /// Of these bytes; none where there are fewer than [`MIN_KEY_BYTES`].
     pub fn new(bytes: &[u8]) -> Option<Self> {
         (bytes.len() >= MIN_KEY_BYTES).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
+    }
+
+    /// Of a text of hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        Self::new(&bytes_of(text)?)
     }
 
     fn message(list: &str, tenant: &TenantId, payload: &[u8]) -> Vec<u8> {
@@ -72,6 +83,41 @@ impl CursorKey {
             Problem::new(Code::CursorInvalid, "the cursor is not one of this list, or too old")
         })
     }
+
+    /// A page of a list of the caller's tenant. What filters the list is part of its name.
+    ///
+    /// # Errors
+    /// Nobody asks: a fault of ours.
+    pub fn page(
+        &self,
+        call: &Call,
+        list: &str,
+        items: Vec<Value>,
+        next: Option<String>,
+    ) -> Result<Answer, Problem> {
+        let mut body = json!({ "items": items });
+        if let Some(next) = next {
+            body["nextCursor"] = self.sign(list, call.tenant()?, &next, call.now).into();
+        }
+        Ok(Answer::ok(body))
+    }
+
+    /// Where the caller goes on in a list; none where it begins.
+    ///
+    /// # Errors
+    /// The cursor is none of this list.
+    pub fn place<T: std::str::FromStr>(&self, call: &Call, list: &str) -> Result<Option<T>, Problem> {
+        let Some(cursor) = call.parameter("cursor") else { return Ok(None) };
+        let place = self.open(list, call.tenant()?, cursor, call.now)?;
+        let place = place.parse().ok();
+        place.map(Some).ok_or_else(|| Problem::internal("a cursor that was signed here has no place"))
+    }
+}
+
+fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<_>> = text.chars().map(|c| c.to_digit(16)).collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).ok()).collect()
 }
 
 #[cfg(test)]
@@ -99,6 +145,12 @@ mod tests {
         assert_eq!(open(at(86_399)), Ok("orders".to_owned()));
         assert_eq!(open(at(86_400)).unwrap_err().code, Code::CursorInvalid);
         assert!(CursorKey::new(&[0; 31]).is_none());
+    }
+
+    #[test]
+    fn a_key_is_written_in_hexadecimal_digits() {
+        assert_eq!(bytes_of("00ff10"), Some(vec![0, 255, 16]));
+        assert_eq!((bytes_of("0"), bytes_of("0g")), (None, None));
     }
 
     #[test]

@@ -12,26 +12,45 @@ pub const TENANT_CLAIM: &str = "tenant";
 /// What a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// To look.
+    /// To look at routes and users.
     ConfigRead,
-    /// To look and to change.
+    /// To look at them and to change them.
     ConfigWrite,
-    /// To do everything, also to set tenants up: for those who run the platform. A tenant that could set itself up could
-    /// deliver to the places of others.
+    /// To look at jobs.
+    JobsRead,
+    /// To look at them and to act on them.
+    JobsWrite,
+    /// To do everything, also to set tenants up and to act on queues: for those who run the platform. A tenant that could
+    /// set itself up could deliver to the places of others.
     Admin,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 3] = [Self::ConfigRead, Self::ConfigWrite, Self::Admin];
+    pub const ALL: [Self; 5] =
+        [Self::ConfigRead, Self::ConfigWrite, Self::JobsRead, Self::JobsWrite, Self::Admin];
 
     /// As it stands in a token.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ConfigRead => "config:read",
             Self::ConfigWrite => "config:write",
+            Self::JobsRead => "jobs:read",
+            Self::JobsWrite => "jobs:write",
             Self::Admin => "admin",
         }
+    }
+
+    /// Whether who has it may do what needs the other.
+    pub const fn allows(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Admin, _)
+                | (Self::ConfigWrite, Self::ConfigWrite | Self::ConfigRead)
+                | (Self::ConfigRead, Self::ConfigRead)
+                | (Self::JobsWrite, Self::JobsWrite | Self::JobsRead)
+                | (Self::JobsRead, Self::JobsRead)
+        )
     }
 }
 
@@ -42,8 +61,8 @@ pub struct Principal {
     pub tenant: TenantId,
     /// Who it is; at most 256 characters.
     pub subject: String,
-    /// The most that it may do; the scopes are a ladder.
-    pub scope: Option<Scope>,
+    /// What its token says it may do.
+    pub scopes: Vec<Scope>,
 }
 
 impl Principal {
@@ -60,13 +79,18 @@ impl Principal {
         }
         let tenant = claims.get(tenant_claim).ok_or_else(|| invalid("names no tenant"))?;
         let tenant = tenant.parse().map_err(|_| invalid("names a tenant that cannot be one"))?;
-        Ok(Self { tenant, subject: subject.clone(), scope: scope_of(claims) })
+        Ok(Self { tenant, subject: subject.clone(), scopes: scopes_of(claims) })
+    }
+
+    /// Whether it may do what needs this scope.
+    pub fn has(&self, scope: Scope) -> bool {
+        self.scopes.iter().any(|held| held.allows(scope))
     }
 
     /// # Errors
     /// It may not.
-    pub(crate) fn may(&self, scope: Scope) -> Result<(), Problem> {
-        if self.scope >= Some(scope) {
+    pub fn may(&self, scope: Scope) -> Result<(), Problem> {
+        if self.has(scope) {
             return Ok(());
         }
         let detail = format!("this needs the scope `{}`", scope.as_str());
@@ -75,12 +99,12 @@ impl Principal {
     }
 }
 
-/// The highest scope of `scope` (RFC 8693: words with spaces between) or `scp`, which some providers write as a list: the
+/// The scopes of `scope` (RFC 8693: words with spaces between) or `scp`, which some providers write as a list: the
 /// authorizer hands lists over as `[a b]`.
-fn scope_of(claims: &HashMap<String, String>) -> Option<Scope> {
+fn scopes_of(claims: &HashMap<String, String>) -> Vec<Scope> {
     let texts = ["scope", "scp"].into_iter().filter_map(|name| claims.get(name));
     let words = texts.flat_map(|text| text.trim_matches(['[', ']']).split_whitespace());
-    words.filter_map(|word| Scope::ALL.into_iter().find(|scope| scope.as_str() == word)).max()
+    words.filter_map(|word| Scope::ALL.into_iter().find(|scope| scope.as_str() == word)).collect()
 }
 
 #[cfg(test)]
@@ -100,7 +124,21 @@ mod tests {
         assert_eq!(principal.may(Scope::Admin).unwrap_err().code, Code::AuthScope);
         let list = claims(&[("sub", "ann"), ("org", "acme"), ("scp", "[config:read x]")]);
         let principal = Principal::from_claims(&list, "org").unwrap();
-        assert_eq!(principal.scope, Some(Scope::ConfigRead));
+        assert_eq!(principal.scopes, [Scope::ConfigRead]);
+    }
+
+    #[test]
+    fn a_scope_allows_its_own_and_no_other_kind() {
+        use Scope::{Admin, ConfigRead, ConfigWrite, JobsRead, JobsWrite};
+        let allowed = |held: Scope| Scope::ALL.into_iter().filter(move |scope| held.allows(*scope));
+        assert_eq!(allowed(ConfigRead).collect::<Vec<_>>(), [ConfigRead]);
+        assert_eq!(allowed(ConfigWrite).collect::<Vec<_>>(), [ConfigRead, ConfigWrite]);
+        assert_eq!(allowed(JobsRead).collect::<Vec<_>>(), [JobsRead]);
+        assert_eq!(allowed(JobsWrite).collect::<Vec<_>>(), [JobsRead, JobsWrite]);
+        assert_eq!(allowed(Admin).collect::<Vec<_>>(), Scope::ALL);
+        let both = claims(&[("sub", "ann"), ("tenant", "acme"), ("scope", "jobs:read config:write")]);
+        let both = Principal::from_claims(&both, TENANT_CLAIM).unwrap();
+        assert!(both.has(ConfigRead) && both.has(JobsRead) && !both.has(JobsWrite) && !both.has(Admin));
     }
 
     #[test]
@@ -123,7 +161,7 @@ mod tests {
     #[test]
     fn a_word_that_looks_like_a_scope_is_none() {
         for text in ["", "config", "config:readx", "ADMIN", "x/admin", "admin,config:read"] {
-            assert_eq!(scope_of(&claims(&[("scope", text)])), None, "{text}");
+            assert_eq!(scopes_of(&claims(&[("scope", text)])), [], "{text}");
         }
     }
 }

@@ -1,6 +1,5 @@
 //! ETags and the conditions that requests put on them (RFC 9110, 13).
 
-use eft_store::RouteChange;
 use http::{HeaderMap, HeaderName, header};
 
 use crate::problem::{Code, Problem};
@@ -8,15 +7,9 @@ use crate::problem::{Code, Problem};
 /// Tags of one header; nobody has read more than a few.
 const MOST_TAGS: usize = 16;
 
-/// The strong ETag of a route as it stands: which text, and which change brought it there. The same text paused and active
-/// has two.
-pub(crate) fn etag(head: &RouteChange) -> String {
-    format!("\"{}-{}\"", head.revision, head.number)
-}
-
 /// What a client says of the ETag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Tags {
+pub enum Tags {
     /// `*`: whichever there is.
     Any,
     /// One of these; each with whether it is weak.
@@ -61,7 +54,7 @@ impl Tags {
     }
 
     /// Strong comparison: a weak tag equals none.
-    pub(crate) fn has(&self, etag: &str) -> bool {
+    pub fn has(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,
             Self::These(tags) => tags.iter().any(|(weak, tag)| !weak && tag == etag),
@@ -71,7 +64,7 @@ impl Tags {
 
 /// On what a write depends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Write {
+pub enum Write {
     /// `If-None-Match: *`: there is nothing of this name yet.
     Create,
     /// `If-Match`: it is as it was read.
@@ -79,9 +72,11 @@ pub(crate) enum Write {
 }
 
 impl Write {
+    /// What the headers say.
+    ///
     /// # Errors
     /// There is no condition, or it is not one that a write can have.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let matches = Tags::of(headers, &header::IF_MATCH)?;
         match (matches, Tags::of(headers, &header::IF_NONE_MATCH)?) {
             (Some(tags), None) => Ok(Self::Change(tags)),
@@ -102,27 +97,15 @@ impl Write {
 ///
 /// # Errors
 /// The header is none.
-pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Tags>, Problem> {
+pub fn if_match(headers: &HeaderMap) -> Result<Option<Tags>, Problem> {
     Tags::of(headers, &header::IF_MATCH)
-}
-
-/// # Errors
-/// It is not as it was read.
-pub(crate) fn check(tags: &Tags, head: &RouteChange) -> Result<(), Problem> {
-    if tags.has(&etag(head)) { Ok(()) } else { Err(stale(head)) }
-}
-
-/// It is not as it was read: this is what it is now.
-pub(crate) fn stale(head: &RouteChange) -> Problem {
-    let detail = format!("it was changed since, the last time by {}; its ETag is {}", head.by, etag(head));
-    Problem::new(Code::PreconditionFailed, detail).with_header(header::ETAG, etag(head))
 }
 
 /// Whether the client has it already: `If-None-Match` of a read, by weak comparison.
 ///
 /// # Errors
 /// The header is none.
-pub(crate) fn is_known(headers: &HeaderMap, etag: &str) -> Result<bool, Problem> {
+pub fn is_known(headers: &HeaderMap, etag: &str) -> Result<bool, Problem> {
     Ok(match Tags::of(headers, &header::IF_NONE_MATCH)? {
         None => false,
         Some(Tags::Any) => true,

@@ -1,14 +1,14 @@
 //! A request on its way to its handler: path and query taken apart, and who asks.
 
 use bytes::Bytes;
-use eft_domain::{Millis, RouteId, TenantId};
+use eft_domain::{Millis, TenantId};
 use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
 
 use crate::{
     principal::Principal,
     problem::{Code, Problem},
-    table::Endpoint,
+    table::Parameter,
 };
 
 /// The longest body: a route's text may have 256 KiB (`eft_domain`), and a draft that is simulated stands in JSON.
@@ -16,16 +16,21 @@ pub const MAX_BODY_BYTES: usize = 512 * 1024;
 
 /// A request.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) method: Method,
+pub struct Call {
+    /// The method.
+    pub method: Method,
     /// As it was sent.
-    pub(crate) path: String,
-    pub(crate) query: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    pub(crate) now: Millis,
+    pub path: String,
+    /// As it was sent; empty where there is none.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// When it came.
+    pub now: Millis,
     /// The values of the pattern's names, in their order.
-    pub(crate) values: Vec<String>,
+    pub values: Vec<String>,
     /// The query's parameters, of which the endpoint knows all.
     parameters: Vec<(String, String)>,
     principal: Option<Principal>,
@@ -34,7 +39,7 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(
         request: http::Request<Bytes>,
-        endpoint: &Endpoint,
+        known: &[Parameter],
         values: Vec<String>,
         principal: Option<Principal>,
         now: Millis,
@@ -45,7 +50,7 @@ impl Call {
             return Err(Problem::new(Code::BodyTooLarge, detail));
         }
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        let parameters = parameters(&query, endpoint)?;
+        let parameters = parameters(&query, known)?;
         Ok(Self {
             method: parts.method,
             path: parts.uri.path().to_owned(),
@@ -60,51 +65,63 @@ impl Call {
     }
 
     /// Who asks; every endpoint with a scope has somebody.
-    pub(crate) fn principal(&self) -> Result<&Principal, Problem> {
+    ///
+    /// # Errors
+    /// The endpoint has none: a fault of ours.
+    pub fn principal(&self) -> Result<&Principal, Problem> {
         self.principal
             .as_ref()
             .ok_or_else(|| Problem::internal("an endpoint without a scope asks who calls it"))
     }
 
-    pub(crate) fn tenant(&self) -> Result<&TenantId, Problem> {
+    /// Whose things it is about.
+    ///
+    /// # Errors
+    /// As [`Call::principal`].
+    pub fn tenant(&self) -> Result<&TenantId, Problem> {
         Ok(&self.principal()?.tenant)
     }
 
-    /// The first value of the path.
-    pub(crate) fn value(&self, at: usize) -> &str {
+    /// A value of the path, from 0.
+    pub fn value(&self, at: usize) -> &str {
         self.values.get(at).map_or("", String::as_str)
     }
 
-    /// The route that the path names; a name that no route can have is that of no route.
-    pub(crate) fn route(&self) -> Result<RouteId, Problem> {
-        self.value(0).parse().map_err(|_| no_route(self.value(0)))
-    }
-
-    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+    /// A parameter of the query.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// How many items a page has.
-    pub(crate) fn limit(&self) -> Result<u16, Problem> {
+    ///
+    /// # Errors
+    /// It is no number, or more than a page may have.
+    pub fn limit(&self) -> Result<u16, Problem> {
         let Some(text) = self.parameter("limit") else { return Ok(50) };
         let limit = text.parse().ok().filter(|limit| (1..=200).contains(limit));
         limit.ok_or_else(|| Problem::new(Code::ParameterInvalid, "`limit` is a number from 1 to 200"))
     }
 
     /// The type of the body, without its parameters, in lower case.
-    pub(crate) fn media_type(&self) -> Option<String> {
+    pub fn media_type(&self) -> Option<String> {
         let text = self.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         Some(text.split(';').next()?.trim().to_ascii_lowercase())
     }
 
     /// The body as text.
-    pub(crate) fn text(&self) -> Result<&str, Problem> {
+    ///
+    /// # Errors
+    /// It is not UTF-8.
+    pub fn text(&self) -> Result<&str, Problem> {
         std::str::from_utf8(&self.body)
             .map_err(|error| Problem::new(Code::BodyInvalid, format!("the body is not UTF-8: {error}")))
     }
 
     /// The body as JSON.
-    pub(crate) fn json(&self) -> Result<serde_json::Value, Problem> {
+    ///
+    /// # Errors
+    /// It is not called so, or is none.
+    pub fn json(&self) -> Result<serde_json::Value, Problem> {
         if self.media_type().as_deref() != Some("application/json") {
             return Err(Problem::new(Code::MediaType, "the body is to be application/json"));
         }
@@ -113,13 +130,12 @@ impl Call {
     }
 }
 
-/// There is no such route, or it is somebody else's.
-pub(crate) fn no_route(name: &str) -> Problem {
-    let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-    Problem::new(Code::RouteNotFound, format!("there is no route `{shown}`"))
+/// A name that somebody else has chosen, so that it can stand in a sentence.
+pub fn shown(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
-fn parameters(query: &str, endpoint: &Endpoint) -> Result<Vec<(String, String)>, Problem> {
+fn parameters(query: &str, known: &[Parameter]) -> Result<Vec<(String, String)>, Problem> {
     let wrong = |detail: String| Problem::new(Code::ParameterInvalid, detail);
     let decode = |text: &str| {
         let text = text.replace('+', " ");
@@ -132,9 +148,9 @@ fn parameters(query: &str, endpoint: &Endpoint) -> Result<Vec<(String, String)>,
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
-        let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-        if endpoint.query.iter().all(|known| known.name != name) {
-            let known: Vec<_> = endpoint.query.iter().map(|known| known.name).collect();
+        let shown = shown(&name);
+        if known.iter().all(|known| known.name != name) {
+            let known: Vec<_> = known.iter().map(|known| known.name).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             return Err(wrong(format!("`{shown}` is not a parameter here, known are: {known}")));
         }

@@ -17,11 +17,9 @@ use eft_store::Keys;
 use http::{HeaderName, StatusCode};
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{
-    Api,
-    answer::Answer,
+    answer::{Answer, Content},
     call::Call,
     problem::{Code, Problem},
 };
@@ -55,25 +53,25 @@ struct Kept {
 struct KeptAnswer {
     status: u16,
     headers: Vec<(String, String)>,
-    body: Option<Value>,
+    content: Content,
 }
 
 impl KeptAnswer {
     fn of(answer: &Answer) -> Self {
         let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), value.clone()));
-        Self { status: answer.status.as_u16(), headers: headers.collect(), body: answer.body.clone() }
+        Self { status: answer.status.as_u16(), headers: headers.collect(), content: answer.content.clone() }
     }
 
     fn into_answer(self) -> Option<Answer> {
         let headers = self.headers.into_iter().map(|(name, value)| Some((name.parse().ok()?, value)));
         let headers = headers.collect::<Option<Vec<_>>>()?;
         let status = StatusCode::from_u16(self.status).ok()?;
-        Some(Answer { status, headers, body: self.body }.with_header(REPLAYED, "true"))
+        Some(Answer { status, headers, content: self.content }.with_header(REPLAYED, "true"))
     }
 }
 
 /// The digest of texts, each with its length before it.
-pub(crate) fn digest(parts: &[&[u8]]) -> String {
+pub fn digest(parts: &[&[u8]]) -> String {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());
@@ -127,13 +125,12 @@ fn place(call: &Call) -> Result<(String, String), Problem> {
 /// # Errors
 /// There is no key, it is another request's, or that is still being done; and as what is done.
 pub(crate) async fn once(
-    api: &Api,
+    keys: &dyn Keys,
     call: &Call,
     done: impl Future<Output = Result<Answer, Problem>>,
 ) -> Result<Answer, Problem> {
     let (place, fingerprint) = place(call)?;
     let running = text(&Kept { fingerprint: fingerprint.clone(), answer: None })?;
-    let keys: &dyn Keys = api.keys.as_ref();
     let found = keys.put_new(&place, &running, call.now.plus(RUNNING), call.now).await?;
     if let Some(found) = found {
         let kept: Kept = serde_json::from_str(&found)

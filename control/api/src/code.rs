@@ -1,16 +1,9 @@
-//! What went wrong, as RFC 9457 has it: one closed list of codes, each with its status and what to do about it.
+//! The codes of problems: one closed list for all APIs, each with its status and what to do about it.
 //!
-//! The code is a contract: clients act on it, and `PROBLEMS.md` is made of this list.
+//! A code is a contract: clients act on it, and `PROBLEMS.md` is made of this list.
 
-use eft_domain::route::{RouteError, RouteErrors};
-use eft_store::{StoreError, StoreErrorKind};
-use http::{HeaderName, StatusCode, header};
+use http::StatusCode;
 use serde_json::{Value, json};
-
-use crate::answer::Answer;
-
-/// Seconds after which the same request may do better. Reasonable default: throttled tables recover within one or two.
-const RETRY_SECONDS: &str = "2";
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $status:ident, $retryable:literal, $remedy:literal;)*) => {
@@ -103,7 +96,7 @@ codes! {
         "choose another name: there is one SFTP server, and names are unique on it";
     /// There is nothing under this path.
     PathUnknown = "request.path", NOT_FOUND, false,
-        "look the path up in `GET /v1/openapi.json`";
+        "look the path up in `GET /v1/openapi.json`, or for jobs in `GET /v1/status/openapi.json`";
     /// The path does not take this method.
     MethodUnknown = "request.method", METHOD_NOT_ALLOWED, false,
         "use a method that the header `Allow` names";
@@ -161,10 +154,34 @@ codes! {
     /// There is no such revision.
     RevisionNotFound = "revision.not_found", NOT_FOUND, false,
         "look it up in `GET /v1/routes/{name}/revisions`";
+    /// There is no such job.
+    JobNotFound = "job.not_found", NOT_FOUND, false,
+        "look the job up in `GET /v1/jobs`; jobs are kept for as long as the platform keeps rows";
+    /// Jobs are not listed by these together.
+    JobFilter = "job.filter", BAD_REQUEST, false,
+        "filter by `state` or by `route`, and pick from what is listed";
+    /// The job stands where this cannot be done.
+    JobState = "job.state", CONFLICT, false,
+        "read the job: `acts` names what can be done with it as it stands";
+    /// The job is being published, which cannot be stopped.
+    JobPublishing = "job.publishing", CONFLICT, false,
+        "wait until the job has ended, which takes seconds, and look at how";
+    /// There is no receipt of this run.
+    ReceiptNotFound = "receipt.not_found", NOT_FOUND, false,
+        "look at the job: a receipt comes with the end of a run, and none with a cancelled one";
+    /// There is no reject report of this run.
+    ReportNotFound = "report.not_found", NOT_FOUND, false,
+        "look at the job's failure: a report comes with records that broke a rule, and with nothing else";
+    /// There is no such queue to redrive from.
+    QueueNotFound = "queue.not_found", NOT_FOUND, false,
+        "look the name up in `GET /v1/fleet`: a queue whose `dead` is told can be redriven";
+    /// Messages of this queue are being moved already.
+    QueueBusy = "queue.busy", CONFLICT, true,
+        "wait until the messages were moved, which `GET /v1/fleet` shows";
     /// There is no such code.
     ProblemNotFound = "problem.not_found", NOT_FOUND, false,
         "look it up in the documentation of this API";
-    /// The configuration cannot be reached.
+    /// What is stored cannot be reached.
     Unavailable = "store.unavailable", SERVICE_UNAVAILABLE, true,
         "send the same request again after the time that `Retry-After` says; it may have been done";
     /// This is a fault of the platform.
@@ -188,126 +205,6 @@ impl Code {
             "retryable": self.retryable(),
             "remedy": self.remedy(),
         })
-    }
-}
-
-/// A fault of a body, with its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// A JSON Pointer (RFC 6901); empty for the whole body.
-    pub pointer: String,
-    /// The line, from 1, where the body was YAML.
-    pub line: Option<u64>,
-    /// What is wrong and what to do.
-    pub detail: String,
-}
-
-impl Fault {
-    pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), line: None, detail: detail.into() }
-    }
-
-    pub(crate) fn to_value(&self) -> Value {
-        let mut value = json!({ "pointer": self.pointer, "detail": self.detail });
-        if let Some(line) = self.line {
-            value["line"] = line.into();
-        }
-        value
-    }
-}
-
-impl From<RouteError> for Fault {
-    fn from(RouteError { path, line, problem }: RouteError) -> Self {
-        Self { pointer: path, line, detail: problem }
-    }
-}
-
-/// Why a request was not done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Which kind.
-    pub code: Code,
-    /// What happened here; for people.
-    pub detail: String,
-    /// Every fault of the body.
-    pub errors: Vec<Fault>,
-    /// Headers of the answer.
-    pub headers: Vec<(HeaderName, String)>,
-    /// What the log says and the client is not told.
-    pub cause: Option<String>,
-}
-
-impl Problem {
-    /// A problem.
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        let headers = match code {
-            Code::AuthMissing => vec![(header::WWW_AUTHENTICATE, "Bearer".to_owned())],
-            Code::AuthInvalid => {
-                vec![(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"".to_owned())]
-            }
-            _ if code.retryable() => vec![(header::RETRY_AFTER, RETRY_SECONDS.to_owned())],
-            _ => Vec::new(),
-        };
-        Self { code, detail: detail.into(), errors: Vec::new(), headers, cause: None }
-    }
-
-    pub(crate) fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// A body with these faults.
-    pub(crate) fn faulty(code: Code, errors: Vec<Fault>) -> Self {
-        let detail = match errors.as_slice() {
-            [one] => one.detail.clone(),
-            several => format!("{} places have to be corrected", several.len()),
-        };
-        Self { errors, ..Self::new(code, detail) }
-    }
-
-    /// A fault of the platform: the client is told that, the log why.
-    pub(crate) fn internal(cause: impl Into<String>) -> Self {
-        let problem = Self::new(Code::Internal, "the request could not be done, and it is not at fault");
-        Self { cause: Some(cause.into()), ..problem }
-    }
-
-    /// The answer to a request of this path.
-    pub(crate) fn into_answer(self, path: &str, request_id: Option<&str>) -> Answer {
-        let code = self.code;
-        let mut body = json!({
-            "type": code.type_uri(),
-            "title": code.title(),
-            "status": code.status().as_u16(),
-            "detail": self.detail,
-            "instance": path,
-            "code": code.as_str(),
-            "retryable": code.retryable(),
-        });
-        if let Some(id) = request_id {
-            body["requestId"] = id.into();
-        }
-        if !self.errors.is_empty() {
-            body["errors"] = self.errors.iter().map(Fault::to_value).collect();
-        }
-        Answer { status: code.status(), headers: self.headers, body: Some(body) }
-    }
-}
-
-impl From<RouteErrors> for Problem {
-    fn from(RouteErrors(errors): RouteErrors) -> Self {
-        Self::faulty(Code::RouteInvalid, errors.into_iter().map(Fault::from).collect())
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error.kind {
-            StoreErrorKind::Throttled | StoreErrorKind::Unavailable | StoreErrorKind::Indeterminate => {
-                let problem = Self::new(Code::Unavailable, "the configuration could not be reached in time");
-                Self { cause: Some(error.message), ..problem }
-            }
-            StoreErrorKind::Denied | StoreErrorKind::Permanent => Self::internal(error.message),
-        }
     }
 }
 
@@ -347,26 +244,15 @@ mod tests {
         assert_eq!(codes.len(), Code::ALL.len());
     }
 
-    #[test]
-    fn a_client_is_told_no_cause() {
-        let error = StoreError::new(StoreErrorKind::Denied, "table eft-config: access denied");
-        let problem = Problem::from(error);
-        assert_eq!(problem.cause.as_deref(), Some("table eft-config: access denied"));
-        let answer = problem.into_answer("/v1/routes", Some("r-1"));
-        let body = answer.body.unwrap();
-        assert!(!body.to_string().contains("eft-config"), "{body}");
-        assert_eq!((&body["status"], &body["requestId"]), (&json!(500), &json!("r-1")));
-    }
-
     /// `EFT_BLESS=1` writes it anew.
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a test's own switch")]
     fn the_page_says_what_each_problem_is() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/PROBLEMS.md");
         let page = format!(
-            "# Problems\n\nWhat the config API answers where it does not do what is asked: `application/problem+json` (RFC 9457) with \
+            "# Problems\n\nWhat the APIs answer where they do not do what is asked: `application/problem+json` (RFC 9457) with \
              `type`, `title`, `status`, `detail`, `instance`, and besides them `code`, `retryable`, `requestId` and, for bodies, \
-             `errors` with a JSON Pointer each. Codes never change their meaning. Made from `src/problem.rs` by `EFT_BLESS=1 cargo \
+             `errors` with a JSON Pointer each. Codes never change their meaning. Made from `src/code.rs` by `EFT_BLESS=1 cargo \
              test --workspace --lib the_page_says`.\n\n{}",
             problem_table()
         );

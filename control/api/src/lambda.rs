@@ -1,12 +1,15 @@
 //! From an event of API Gateway to a request, and who sends it.
 
+use std::process::ExitCode;
+
 use bytes::Bytes;
 use eft_store::Clock;
+use eft_telemetry::log::print;
 use http::{Request, Response, header};
-use lambda_http::{Body, RequestExt, request::RequestContext};
+use lambda_http::{Body, RequestExt, request::RequestContext, service_fn};
 use serde_json::{Value, json};
 
-use crate::{Api, Cause, Code, Principal, Problem, RequestId};
+use crate::{Cause, Code, Principal, Problem, RequestId, Service, handle};
 
 /// Who sends a request: what the JWT authorizer of the API has found in its token. A header says nothing about it.
 ///
@@ -38,8 +41,8 @@ fn plain(request: lambda_http::Request) -> Request<Bytes> {
 }
 
 /// Answer an event, and say in a line of the log what became of it.
-pub async fn answer(
-    api: &Api,
+pub async fn answer<S: Service>(
+    service: &S,
     tenant_claim: &str,
     request: lambda_http::Request,
     log: impl Fn(Value),
@@ -57,7 +60,7 @@ pub async fn answer(
         line["tenant"] = json!(principal.tenant);
         line["subject"] = json!(principal.subject);
     }
-    let response = api.handle(request, caller, Clock::System.now()).await;
+    let response = handle(service, request, caller, Clock::System.now()).await;
     let status = response.status();
     line["level"] = if status.as_u16() == 500 {
         "ERROR"
@@ -77,4 +80,18 @@ pub async fn answer(
     response.map(|bytes| {
         if is_empty { Body::Empty } else { Body::Text(String::from_utf8_lossy(&bytes).into_owned()) }
     })
+}
+
+/// Answer events until the process is ended.
+pub async fn serve<S: Service>(service: &S, tenant_claim: &str) -> ExitCode {
+    let served = lambda_http::run(service_fn(move |request: lambda_http::Request| async move {
+        Ok::<_, lambda_http::Error>(answer(service, tenant_claim, request, print).await)
+    }));
+    match served.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }

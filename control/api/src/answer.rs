@@ -1,0 +1,90 @@
+//! What is answered.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What stands in an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Content {
+    /// Nothing.
+    None,
+    /// This.
+    Json(Value),
+    /// JSON whose very text counts, because somebody has signed it.
+    Text(String),
+}
+
+/// An answer before it is bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers, besides those that every answer has.
+    pub headers: Vec<(HeaderName, String)>,
+    /// Its body.
+    pub content: Content,
+}
+
+impl Answer {
+    /// An answer with a body.
+    pub fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, headers: Vec::new(), content: Content::Json(body) }
+    }
+
+    /// 200 with a text that is JSON already.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::OK, headers: Vec::new(), content: Content::Text(text.into()) }
+    }
+
+    /// 200.
+    pub fn ok(body: Value) -> Self {
+        Self::new(StatusCode::OK, body)
+    }
+
+    /// 304.
+    pub fn not_modified() -> Self {
+        Self { status: StatusCode::NOT_MODIFIED, headers: Vec::new(), content: Content::None }
+    }
+
+    /// With a header more.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    fn content_type(&self) -> &'static str {
+        if self.status.is_client_error() || self.status.is_server_error() {
+            "application/problem+json"
+        } else {
+            "application/json"
+        }
+    }
+
+    /// As bytes.
+    pub fn into_response(self) -> Response<Bytes> {
+        let kind = self.content_type();
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Answers are data: a browser must take them for nothing else.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in &self.headers {
+            // All are made here, of ETags, names and paths that were checked.
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
+        let text = match self.content {
+            Content::None => return response,
+            Content::Json(body) => body.to_string(),
+            Content::Text(text) => text,
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        *response.body_mut() = Bytes::from(text);
+        response
+    }
+}

@@ -1,0 +1,98 @@
+//! What every API's bodies are made of.
+
+use serde_json::{Map, Value, json};
+
+use crate::code::Code;
+
+/// What tenants and routes may be called.
+pub const NAME: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
+
+/// A revision of a route.
+pub const REVISION: &str = "^[0-9a-f]{16}$";
+
+/// The schemas that every API has.
+pub(super) fn shared() -> Map<String, Value> {
+    let document =
+        json!({ "type": "object", "description": "An OpenAPI document.", "required": ["openapi", "paths"] });
+    [("Fault", fault()), ("Problem", problem()), ("Document", document)]
+        .into_iter()
+        .map(|(name, schema)| (name.to_owned(), schema))
+        .collect()
+}
+
+/// An object in which everything stands but what is optional, and nothing else.
+pub fn object(says: &str, properties: Value, optional: &[&str]) -> Value {
+    let names = properties.as_object().into_iter().flat_map(Map::keys);
+    let required: Vec<_> = names.filter(|name| !optional.contains(&name.as_str())).collect();
+    json!({
+        "type": "object",
+        "description": says,
+        "required": required,
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+/// Any text.
+pub fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+/// A schema by its name.
+pub fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+/// Some of a list of these.
+pub fn page(item: &str) -> Value {
+    let properties = json!({
+        "items": { "type": "array", "maxItems": 200, "items": reference(item) },
+        "nextCursor": { "type": "string", "description": "There is more where it stands; it lasts for a day." },
+    });
+    object(
+        "Some of a list. A page may have fewer items than were asked for though more follow.",
+        properties,
+        &["nextCursor"],
+    )
+}
+
+/// Faults of a body.
+pub fn faults() -> Value {
+    json!({ "type": "array", "items": reference("Fault") })
+}
+
+fn fault() -> Value {
+    let properties = json!({
+        "pointer": { "type": "string", "description": "A JSON Pointer into the body; empty for all of it." },
+        "line": { "type": "integer", "minimum": 1, "description": "Of a body in YAML." },
+        "detail": text(),
+    });
+    object("A fault of a body.", properties, &["line"])
+}
+
+/// What is the same of a code wherever it stands.
+pub fn kind() -> Value {
+    json!({
+        "type": { "type": "string", "format": "uri-reference" },
+        "code": { "enum": Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>() },
+        "title": text(),
+        "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+        "retryable": { "type": "boolean" },
+        "remedy": { "type": "string", "description": "Who does what about it." },
+    })
+}
+
+fn problem() -> Value {
+    let mut properties = kind();
+    if let Value::Object(map) = &mut properties {
+        map.remove("remedy");
+    }
+    properties["detail"] = json!({ "type": "string", "description": "What happened here; for people." });
+    properties["instance"] = json!({ "type": "string", "format": "uri-reference" });
+    properties["requestId"] = json!({ "type": "string", "description": "What the logs have it under." });
+    properties["errors"] = faults();
+    // RFC 9457 lets a problem have members that a client does not know.
+    let mut schema = object("Why a request was not done (RFC 9457).", properties, &["requestId", "errors"]);
+    schema["additionalProperties"] = true.into();
+    schema
+}

@@ -1,0 +1,240 @@
+//! Endpoints as data: what dispatches requests and what the OpenAPI document is made of.
+
+use futures::{FutureExt, future::BoxFuture};
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    answer::Answer,
+    call::Call,
+    principal::Scope,
+    problem::{Code, Problem},
+};
+
+/// What an endpoint does with a request, over the stores of its API.
+pub type Handler<S> = for<'a> fn(&'a S, &'a Call) -> BoxFuture<'a, Result<Answer, Problem>>;
+
+/// A method. That of `http` cannot stand in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `GET`.
+    Get,
+    /// `PUT`.
+    Put,
+    /// `POST`.
+    Post,
+}
+
+impl Verb {
+    /// As it is sent.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// A query parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub says: &'static str,
+    /// A whole number from 1 to this; text where it is none.
+    pub most: Option<u32>,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// None.
+    None,
+    /// JSON or YAML of this schema.
+    Yaml(&'static str),
+    /// JSON of this schema.
+    Json(&'static str),
+}
+
+/// On what a request may or must depend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing.
+    None,
+    /// `If-None-Match` of a read.
+    Read,
+    /// `If-Match`, if the client likes.
+    Act,
+    /// `If-Match` or `If-None-Match: *`.
+    Write,
+}
+
+/// An answer that is no problem.
+#[derive(Clone, Copy, Debug)]
+pub struct Good {
+    /// Its status.
+    pub status: u16,
+    /// The schema of its body; none without one.
+    pub schema: Option<&'static str>,
+    /// What it means.
+    pub says: &'static str,
+}
+
+/// An endpoint.
+pub struct Endpoint<S: 'static> {
+    /// What it is called in the document, and in clients made of it.
+    pub name: &'static str,
+    /// The method.
+    pub method: Verb,
+    /// The path, with names in braces.
+    pub path: &'static str,
+    /// Who may use it; none: anybody.
+    pub scope: Option<Scope>,
+    /// It changes something each time it is done: it needs an idempotency key.
+    pub acts: bool,
+    /// What it does.
+    pub says: &'static str,
+    /// Its query.
+    pub query: &'static [Parameter],
+    /// Its body.
+    pub body: Body,
+    /// On what it depends.
+    pub condition: Condition,
+    /// What it answers.
+    pub good: &'static [Good],
+    /// Its own problems, besides those that [`Endpoint::problems`] adds.
+    pub own: &'static [Code],
+    /// How it is done.
+    pub handler: Handler<S>,
+}
+
+/// Where a path is as the client knows it.
+pub const UNCHANGED: Good = Good { status: 304, schema: None, says: "It is as the client knows it." };
+
+/// The parameters of a list.
+pub const PAGE: &[Parameter] = &[LIMIT, CURSOR];
+
+/// How many items a page has.
+pub const LIMIT: Parameter =
+    Parameter { name: "limit", says: "Most items of a page; 50 where it is not said.", most: Some(200) };
+
+/// Where a page begins.
+pub const CURSOR: Parameter =
+    Parameter { name: "cursor", says: "`nextCursor` of the page before.", most: None };
+
+/// An answer with a body.
+pub const fn good(status: u16, schema: &'static str, says: &'static str) -> Good {
+    Good { status, schema: Some(schema), says }
+}
+
+impl<S> Endpoint<S> {
+    /// An endpoint that reads, to be filled in.
+    pub const fn read(scope: Scope) -> Self {
+        Self {
+            name: "",
+            method: Verb::Get,
+            path: "",
+            scope: Some(scope),
+            acts: false,
+            says: "",
+            query: &[],
+            body: Body::None,
+            condition: Condition::None,
+            good: &[],
+            own: &[],
+            handler: |_, _| async { Err(Problem::internal("an endpoint without a handler")) }.boxed(),
+        }
+    }
+
+    /// An endpoint that acts, to be filled in.
+    pub const fn act(scope: Scope) -> Self {
+        Self { method: Verb::Post, acts: true, ..Self::read(scope) }
+    }
+
+    /// Every problem that it answers with.
+    pub fn problems(&self) -> Vec<Code> {
+        let mut codes = vec![Code::ParameterInvalid, Code::BodyTooLarge, Code::Internal];
+        codes.extend(self.own);
+        if self.scope.is_some() {
+            codes.extend([Code::AuthMissing, Code::AuthInvalid, Code::AuthScope, Code::Unavailable]);
+        }
+        if self.body != Body::None {
+            codes.extend([Code::MediaType, Code::BodyInvalid]);
+        }
+        if self.condition != Condition::None {
+            codes.push(Code::HeaderInvalid);
+        }
+        match self.condition {
+            Condition::Act => codes.push(Code::PreconditionFailed),
+            Condition::Write => codes.extend([Code::PreconditionFailed, Code::PreconditionRequired]),
+            Condition::None | Condition::Read => {}
+        }
+        if self.acts {
+            codes.extend([
+                Code::IdempotencyMissing,
+                Code::IdempotencyMismatch,
+                Code::IdempotencyRunning,
+                Code::HeaderInvalid,
+            ]);
+        }
+        codes.sort_unstable();
+        codes.dedup();
+        codes
+    }
+
+    /// The values of its names in a path whose segments these are, if it is one of its own.
+    fn values(&self, segments: &[String]) -> Option<Vec<String>> {
+        let pattern = self.path.split('/').skip(1);
+        if pattern.clone().count() != segments.len() {
+            return None;
+        }
+        let mut values = Vec::new();
+        for (pattern, segment) in pattern.zip(segments) {
+            match pattern.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+                Some((_, verb)) => {
+                    let value = segment.strip_suffix(verb)?;
+                    if value.is_empty() || value.contains(':') {
+                        return None;
+                    }
+                    values.push(value.to_owned());
+                }
+                None if pattern == segment => {}
+                None => return None,
+            }
+        }
+        Some(values)
+    }
+}
+
+/// The endpoint of a request, and the values of its path.
+///
+/// # Errors
+/// There is none, or none with this method.
+pub fn find<'a, S>(
+    table: &'a [Endpoint<S>],
+    method: &Method,
+    path: &str,
+) -> Result<(&'a Endpoint<S>, Vec<String>), Problem> {
+    let unknown = || Problem::new(Code::PathUnknown, "there is nothing under this path");
+    // What is no text is no name either: its handler says so.
+    let segments = path.strip_prefix('/').ok_or_else(unknown)?.split('/');
+    let segments: Vec<_> =
+        segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect();
+    let mut allowed = Vec::new();
+    for endpoint in table {
+        if let Some(values) = endpoint.values(&segments) {
+            if endpoint.method.as_str() == method.as_str() {
+                return Ok((endpoint, values));
+            }
+            allowed.push(endpoint.method.as_str());
+        }
+    }
+    if allowed.is_empty() {
+        return Err(unknown());
+    }
+    let allowed = allowed.join(", ");
+    let problem = Problem::new(Code::MethodUnknown, format!("this path takes {allowed}"));
+    Err(problem.with_header(http::header::ALLOW, allowed))
+}

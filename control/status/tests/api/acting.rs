@@ -1,0 +1,173 @@
+//! Acts, what is refused, and what is done once.
+
+use std::{sync::Arc, time::Duration};
+
+use eft_domain::{Command, Job, JobState};
+use eft_store::{
+    JobLedger, StoreErrorKind,
+    faulty::{Call, Event, Fate, Fates},
+};
+use serde_json::json;
+
+use crate::kit::{Bed, JSON, ann, reason, ron, route};
+
+fn path(job: &Job, act: &str) -> String {
+    format!("/v1/jobs/{}:{act}", job.id)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_act_is_done_as_its_sender_and_sends_the_job_at_once() {
+    let bed = Bed::new().await;
+    let job = bed.failed("a").await;
+    let reply = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    assert_eq!((&reply.body["state"], &reply.body["generation"]), (&json!("ACCEPTED"), &json!(2)));
+    assert_eq!(reply.body["acts"], json!(["cancel"]));
+    assert!(reply.body["sentAt"].is_string(), "it is in the queue");
+    assert_eq!(bed.region.take_work().unwrap().0.run, job.run().next().unwrap());
+    let last = bed.region.published().pop().unwrap().1;
+    assert_eq!(
+        (&last["data"]["actor"], &last["data"]["reason"]),
+        (&json!("principal:ann"), &reason()["reason"])
+    );
+    let held = bed.held("b").await;
+    assert_eq!(bed.act(&path(&held, "resume"), "k", &reason()).await.is(200).body["state"], "ACCEPTED");
+    let failed = bed.failed("c").await;
+    let again = bed.act(&path(&failed, "redeliver"), "k", &reason()).await.is(200);
+    assert_eq!((&again.body["state"], &again.body["generation"]), (&json!("ACCEPTED"), &json!(1)));
+    let running = bed.running("d").await;
+    assert_eq!(bed.act(&path(&running, "cancel"), "k", &reason()).await.is(200).body["state"], "CANCELLED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_has_the_revision_of_then_or_that_of_now() {
+    let bed = Bed::new().await;
+    for (name, wish, level) in [("a", None, 1), ("b", Some("same"), 1), ("c", Some("current"), 2)] {
+        let job = bed.failed(name).await;
+        let mut body = reason();
+        if let Some(wish) = wish {
+            body["route"] = wish.into();
+        }
+        let reply = bed.act(&path(&job, "replay"), "k", &body).await.is(200);
+        assert_eq!(reply.body["route"]["revision"], json!(route(level).revision()), "{wish:?}");
+    }
+    let job = bed.failed("d").await;
+    let body = json!({ "reason": "x", "route": "latest" });
+    assert_eq!(bed.act(&path(&job, "replay"), "k", &body).await.is(422).pointers(), ["/route"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_state_does_not_allow_is_refused_and_changes_nothing() {
+    let bed = Bed::new().await;
+    let jobs = [bed.accepted("a").await, bed.running("b").await, bed.held("c").await, bed.failed("d").await];
+    let refused = [
+        (0, &["replay", "redeliver", "resume"][..]),
+        (1, &["replay", "redeliver", "resume"]),
+        (2, &["replay", "redeliver"]),
+        (3, &["resume", "cancel"]),
+    ];
+    for (nth, acts) in refused {
+        let job = &jobs[nth];
+        for act in acts {
+            let reply = bed.act(&path(job, act), act, &reason()).await.is(409);
+            assert_eq!(reply.code(), "job.state");
+            let detail = reply.body["detail"].as_str().unwrap();
+            assert!(
+                detail.contains(job.state.as_str()) && detail.contains("it is for jobs that are"),
+                "{detail}"
+            );
+            assert_eq!(bed.region.get(job.id).await.unwrap().unwrap(), *job);
+        }
+    }
+    let job = &jobs[1];
+    let save = Command::Save { fence: job.fence, checkpoint: "{}".into(), advanced: true, publishing: true };
+    let publishing = bed.change(job, save).await;
+    let lapsed =
+        bed.change(&publishing, Command::HandBack { fence: job.fence, reason: "stops".into() }).await;
+    assert_eq!(lapsed.state, JobState::Accepted);
+    assert_eq!(bed.act(&path(job, "cancel"), "p", &reason()).await.is(409).code(), "job.publishing");
+    assert_eq!(bed.get(&format!("/v1/jobs/{}", job.id)).await.body["acts"], json!([]));
+    let nobodys = bed.unrouted("tenants/acme/x").await;
+    bed.act(&path(&nobodys, "cancel"), "k", &reason()).await.is(200);
+    let reply = bed.act(&path(&nobodys, "replay"), "k", &reason()).await.is(409);
+    assert_eq!(reply.code(), "job.state");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_act_that_is_sent_again_is_done_once() {
+    let bed = Bed::new().await;
+    let job = bed.failed("a").await;
+    let first = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    let again = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    assert_eq!((again.header("idempotency-replayed"), &again.body), ("true", &first.body));
+    assert_eq!(bed.region.get(job.id).await.unwrap().unwrap().generation, 2);
+    let other = bed.act(&path(&job, "replay"), "k", &json!({ "reason": "another" })).await.is(422);
+    assert_eq!(other.code(), "idempotency.mismatch");
+    // A refusal is an answer as well, and is kept.
+    let refused = bed.act(&path(&job, "replay"), "l", &reason()).await.is(409);
+    assert_eq!(refused.code(), "job.state");
+    assert_eq!(
+        bed.act(&path(&job, "replay"), "l", &reason()).await.is(409).header("idempotency-replayed"),
+        "true"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_act_says_why() {
+    let bed = Bed::new().await;
+    let job = bed.failed("a").await;
+    let long = "x".repeat(501);
+    for body in [
+        json!({}),
+        json!({ "reason": "" }),
+        json!({ "reason": "  " }),
+        json!({ "reason": 7 }),
+        json!({ "reason": long }),
+        json!({ "reason": "a\u{7}b" }),
+    ] {
+        let reply = bed.act(&path(&job, "replay"), "k", &body).await.is(422);
+        assert_eq!((reply.code(), reply.pointers()), ("request.body", vec!["/reason"]), "{body}");
+        tokio::time::sleep(Duration::from_secs(25 * 60 * 60)).await;
+    }
+    let more = json!({ "reason": "x", "force": true });
+    assert_eq!(bed.act(&path(&job, "cancel"), "m", &more).await.is(422).pointers(), ["/force"]);
+    assert_eq!(bed.act(&path(&job, "cancel"), "n", &json!([])).await.is(422).pointers(), [""]);
+    let unkeyed = bed.call(ann(), "POST", &path(&job, "cancel"), &[JSON], reason().to_string()).await.is(400);
+    assert_eq!(unkeyed.code(), "idempotency.missing");
+    let reader = bed.act_as(ron(), &path(&job, "replay"), "k", &reason()).await.is(403);
+    assert_eq!(reader.code(), "auth.scope");
+    let longest = json!({ "reason": "é".repeat(500) });
+    bed.act(&path(&job, "replay"), "z", &longest).await.is(200);
+}
+
+/// The change stands; telling it is the sweep's, and the answer does not wait for that.
+#[tokio::test(start_paused = true)]
+async fn an_act_that_cannot_be_told_stands() {
+    struct Mute;
+    impl Fates for Mute {
+        fn draw(&self, call: &Call<'_>) -> Fate {
+            let fails = matches!(call.name, "record" | "publish" | "send");
+            Fate::of(if fails { Event::Fails(StoreErrorKind::Unavailable) } else { Event::None })
+        }
+    }
+    let bed = Bed::faulty(Arc::new(Mute)).await;
+    let job = bed.failed("a").await;
+    let reply = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    assert_eq!((&reply.body["state"], reply.body.get("sentAt")), (&json!("ACCEPTED"), None));
+    let row = bed.region.get(job.id).await.unwrap().unwrap();
+    assert_eq!(row.outbox.len(), 1, "the duty to tell it stands in the row");
+}
+
+/// The answer of the write is lost: it is looked up, and not done twice.
+#[tokio::test(start_paused = true)]
+async fn an_act_whose_answer_is_lost_is_looked_up() {
+    struct Lost;
+    impl Fates for Lost {
+        fn draw(&self, call: &Call<'_>) -> Fate {
+            Fate::of(if call.name == "replace" { Event::DoneAndLost } else { Event::None })
+        }
+    }
+    let bed = Bed::faulty(Arc::new(Lost)).await;
+    let job = bed.failed("a").await;
+    let reply = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    assert_eq!(reply.body["generation"], 2);
+}
