@@ -88,6 +88,15 @@ def upload(endpoint):
     return bucket, version
 
 
+def signing_key(endpoint):
+    """Where the key is that signs receipts. A worker makes it with its first receipt, and the stage function needs it."""
+    env = eft.environment(endpoint)
+    if not pathlib.Path(env["EFT_SIGNING_KEY"]).exists():
+        with tempfile.NamedTemporaryFile() as receipt:
+            subprocess.run([eft.WORKER, "transfer", "--receipt", receipt.name, "-", "-"], env=env, stdin=subprocess.DEVNULL, check=True)
+    return env["EFT_SIGNING_KEY"]
+
+
 def deploy(endpoint, issuer, **parameters):
     """Deploys the core stack, whose API takes the tokens of `issuer`, and gives its outputs."""
     bucket, version = upload(endpoint)
@@ -96,7 +105,7 @@ def deploy(endpoint, issuer, **parameters):
         "CodeBucket": bucket,
         "CodeVersion": version,
         "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
-        "SigningKey": eft.environment(endpoint)["EFT_SIGNING_KEY"],
+        "SigningKey": signing_key(endpoint),
         "KeyFolder": str(eft.HOME / "clients"),
         "TokenIssuer": issuer.url,
         "TokenAudience": AUDIENCE,
