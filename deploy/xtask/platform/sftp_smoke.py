@@ -9,7 +9,7 @@ from deploy import client
 from sftp import HERE, Key, sftp
 
 GOOD = b"sku,qty\na,1\nb,2\n"
-SECRET = "correct horse battery"
+SECRET, WRONG = "correct horse battery", "incorrect horse battery"
 # `grace` of `control/sweep/src/config.rs`, and a second: what is younger is left to its event.
 GRACE = 61
 # `MOST` of `control/identity/src/failures.rs`.
@@ -46,7 +46,14 @@ def users(server, ann):
     return keys
 
 
-def denied(server, ann, key):
+def logged(endpoint):
+    """What the log of the function that says who may log in holds."""
+    logs = client(endpoint, "logs")
+    [group] = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"] if "Identity" in group["logGroupName"]]
+    return "\n".join(event["message"] for event in logs.filter_log_events(logGroupName=group)["events"])
+
+
+def denied(endpoint, server, ann, key):
     """Whoever may not come in is told no, and not why."""
     check("nobody comes in whom nobody knows", server.ask("nobody") == {} and server.admit("nobody") == {})
     check("nor from elsewhere", server.ask("acme-erp", source="203.0.113.9") == {})
@@ -58,12 +65,17 @@ def denied(server, ann, key):
     begun = time.monotonic()
     welcome = server.ask("acme-pos", SECRET)
     check(f"it comes in with it, after {1000 * (time.monotonic() - begun):.0f} ms", "Role" in welcome and "PublicKeys" not in welcome)
-    check(f"a wrong one is refused, {FAILURES} times", all(server.ask("acme-pos", "a wrong password") == {} for _ in range(FAILURES)))
+    check(f"a wrong one is refused, {FAILURES} times", all(server.ask("acme-pos", WRONG) == {} for _ in range(FAILURES)))
     check("then the right one as well", server.ask("acme-pos", SECRET) == {})
     check("and the key is not", server.ask("acme-pos")["PublicKeys"] == [key.public])
     paused = ann.ask("PUT", "/v1/sftp-users/acme-pos", {"keys": [key.public], "paused": True}, if_match=answer.headers["etag"])
     check("a user is paused", paused.status == 200)
     check("and does not come in", server.ask("acme-pos") == {})
+    until("the log says why", lambda: "user.paused" in logged(endpoint))
+    log = logged(endpoint)
+    reasons = ("protocol", "user.unknown", "source", "password.none", "password.wrong", "password.locking", "password.locked")
+    check("the log says why, of all of them", all(f'"reason":"{reason}"' in log for reason in reasons))
+    check("and holds no password", SECRET not in log and WRONG not in log)
 
 
 def uploads(endpoint, outputs, server, keys):
@@ -149,7 +161,7 @@ def partner(endpoint, outputs, ann, meanwhile):
         routes(outputs, ann)
         keys = users(server, ann)
         sent = uploads(endpoint, outputs, server, keys)
-        denied(server, ann, keys["acme-erp"])
+        denied(endpoint, server, ann, keys["acme-erp"])
         meanwhile()
         time.sleep(max(0, sent + GRACE - time.monotonic()))
         taken(endpoint, outputs)
