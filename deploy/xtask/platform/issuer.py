@@ -41,7 +41,7 @@ class Issuer:
         }
 
     def token(self, tenant, scope, subject="ann", **claims):
-        """A token for a tenant. `scope`: `config:read`, `config:write` or `admin`."""
+        """A token for a tenant. `scope`: such as `config:write`, `jobs:read` or `admin`."""
         now = int(time.time())
         header = {"alg": "RS256", "typ": "JWT", "kid": KEY_ID}
         body = {"iss": self.url, "aud": AUDIENCE, "sub": subject, "tenant": tenant, "scope": scope, "iat": now, "exp": now + LIFE, **claims}

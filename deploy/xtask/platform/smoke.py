@@ -140,6 +140,48 @@ def executed(it):
         delivered(endpoint, outputs, "large", upload(endpoint, outputs, "tenants/acme/large/"))
 
 
+def followed(endpoint, outputs, issuer):
+    """Whoever has sent a file sees over HTTP what became of it and acts on it; nobody else does."""
+    nobody = Api(endpoint, outputs["ApiUrl"])
+    check("the status API says how to ask", nobody.ask("GET", "/v1/status/openapi.json").status == 200)
+    check("and nothing else", nobody.ask("GET", "/v1/jobs").status == 401)
+    ann, eve = nobody.as_(issuer.token("acme", "jobs:write")), nobody.as_(issuer.token("globex", "jobs:write", "eve"))
+    admin = nobody.as_(issuer.token("platform", "admin", "root"))
+
+    def listed(path):
+        answer = ann.ask("GET", path)
+        return {item["key"].rsplit("/", 2)[-2] + "/" + item["key"].rsplit("/", 1)[-1] for item in answer.body["items"]}
+
+    until("both rejected files are listed", lambda: listed("/v1/jobs?state=REJECTED") == {"small/bad.csv", "large/bad.csv"})
+    until("and a route's own", lambda: listed("/v1/jobs?route=large") == {"large/good.csv", "large/bad.csv"})
+    check("jobs are listed by state and by route", ann.ask("GET", "/v1/jobs?route=large&state=REJECTED").status == 400)
+    check("what no route took is listed", listed("/v1/arrivals?state=UNROUTED") == {"in/" + KEY.rsplit("/", 1)[-1]})
+    rejected = ann.ask("GET", "/v1/jobs?state=REJECTED&limit=1").body["items"][0]
+    path = f"/v1/jobs/{rejected['job']}"
+    job = ann.ask("GET", path).body
+    check(f"a job says what to do about it: {job['acts']}", job["failure"]["remedy"] and job["acts"] == ["replay"])
+    check("others do not see it", eve.ask("GET", path).status == 404 and eve.ask("GET", "/v1/jobs").body["items"] == [])
+    receipt = ann.ask("GET", f"{path}/receipt")
+    check("its receipt is signed", receipt.status == 200 and receipt.body["signature"]["algorithm"] == "Ed25519")
+    report = ann.ask("GET", f"{path}/reject-report").body
+    check(f"its records are named: {report['items']}", [item["record"] for item in report["items"]] == [1])
+    deliveries = ann.ask("GET", f"{path}/deliveries").body
+    check("nothing of it was delivered", [item["outcome"] for item in deliveries["items"]] == ["NOT_ATTEMPTED"])
+    why = {"reason": "to see it again"}
+    replayed = ann.ask("POST", f"{path}:replay", why, idempotency_key="again")
+    check(f"it is replayed: {replayed}", replayed.status == 200 and replayed.body["generation"] == 2)
+    again = ann.ask("POST", f"{path}:replay", why, idempotency_key="again")
+    check("once", again.body == replayed.body and again.headers["idempotency-replayed"] == "true")
+    events = ann.ask("GET", f"{path}/events").body["items"]
+    said = [event["reason"] for event in events if event["actor"] == "principal:ann"]
+    check("the history says who and why", said == [why["reason"]])
+    check("the queues are for those who run the platform", ann.ask("GET", "/v1/fleet").status == 403)
+    fleet = admin.ask("GET", "/v1/fleet")
+    check(f"who see them: {fleet}", [queue["name"] for queue in fleet.body["queues"]] == ["ingest", "work", "undelivered"])
+    redrive = admin.ask("POST", "/v1/dead-letters/work:redrive", why, idempotency_key="move")
+    check(f"and move back what was set aside: {redrive}", redrive.status == 202)
+
+
 def main():
     eft.end_cleanly()
     with stand() as it:
@@ -148,7 +190,12 @@ def main():
         sweep(endpoint, outputs)
         machine(endpoint, outputs)
         ann = configured(endpoint, outputs, it.tokens)
-        partner(endpoint, outputs, ann, lambda: executed(it))
+
+        def meanwhile():
+            executed(it)
+            followed(endpoint, outputs, it.tokens)
+
+        partner(endpoint, outputs, ann, meanwhile)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 use eft_api::{Answer, Call, Code, Problem};
 use eft_domain::{
     Job,
-    job::ReceiptKey,
+    job::{JobEvent, ReceiptKey},
     receipt::{MAX_REJECTS, Receipt, SignedReceipt},
 };
 use serde_json::json;
@@ -36,8 +36,9 @@ impl Api {
             return Ok(Some(key));
         }
         let history = self.desk.runs.history(job.id).await?;
-        let ends = history.iter().filter(|event| event.generation == run && event.after.is_terminal());
-        Ok(ends.last().map(|event| ReceiptKey { generation: run, fence: event.fence }))
+        let is_end = |event: &&JobEvent| event.generation == run && event.after.is_terminal();
+        let end = history.iter().rev().find(is_end);
+        Ok(end.map(|event| ReceiptKey { generation: run, fence: event.fence }))
     }
 
     async fn receipt_of(&self, call: &Call, job: &Job) -> Result<Receipt, Problem> {

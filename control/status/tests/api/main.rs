@@ -7,6 +7,7 @@ mod acting;
 mod contract;
 mod fleet;
 mod kit;
+mod limits;
 mod listing;
 mod problems;
 mod reading;
