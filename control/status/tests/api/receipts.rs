@@ -78,6 +78,32 @@ async fn each_run_has_its_receipt() {
     }
 }
 
+/// A run that was gone on with has ended twice.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ended_twice_has_the_receipt_of_its_last_end() {
+    let bed = Bed::new().await;
+    let job = bed.running("a").await;
+    let note = FailureNote::from(&Failure::new(Code::DestinationExists, "taken"));
+    let ending = Ending::Partial(note, receipt(&job, "PARTIALLY_DELIVERED", 0));
+    let mut job = bed.change(&job, Command::End { fence: job.fence, ending }).await;
+    let lease = std::time::Duration::from_secs(60);
+    for command in [
+        Command::Redeliver { reason: "the name is free".into() },
+        Command::Replay { reason: "once more".into(), route: None },
+        Command::Replay { reason: "and again".into(), route: None },
+    ] {
+        job = bed.change(&job, command).await;
+        job = bed.change(&job, Command::Claim { owner: "b".into(), lease }).await;
+        let ending = Ending::Succeeded(Some(receipt(&job, "SUCCEEDED", 0)));
+        job = bed.change(&job, Command::End { fence: job.fence, ending }).await;
+    }
+    for run in [1, 2, 3] {
+        let body = bed.get(&format!("/v1/jobs/{}/deliveries?run={run}", job.id)).await.is(200).body;
+        let expected = (json!("SUCCEEDED"), json!(format!("{}.{run}", job.id)));
+        assert_eq!((&body["outcome"], &body["run"]), (&expected.0, &expected.1));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn deliveries_are_those_of_the_receipt() {
     let bed = Bed::new().await;
