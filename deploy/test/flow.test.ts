@@ -194,3 +194,10 @@ test('what goes wrong rings, on a topic that CloudWatch may write to', () => {
   const policy = one('AWS::SNS::TopicPolicy', 'TopicsAlarms')[1]['PolicyDocument'].Statement as Statement[];
   assert.ok(policy.some(({ Effect, Principal }) => Effect === 'Allow' && JSON.stringify(Principal).includes('cloudwatch.amazonaws.com')));
 });
+
+test('the page says which packages a build has to hold', () => {
+  const page = readFileSync(join(__dirname, '../../README.md'), 'utf8');
+  const packages = [...all('AWS::Lambda::Function').values()].map((properties) => /(\w+\.zip)$/.exec(shown(properties['Code']['S3Key']))![1]!);
+  assert.deepEqual(packages.filter((name) => !page.includes(`\`${name}\``)), []);
+  assert.equal(packages.length, 6);
+});

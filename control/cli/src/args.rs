@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Tenants and their limits, for whoever runs the platform; `show` without a name is one's own.
     #[command(subcommand)]
     Tenants(Documents),
-    /// Queues: how much waits, and since when.
+    /// Queues: how much waits, and how much was set aside.
     Fleet,
     /// Messages that were set aside.
     #[command(subcommand)]

@@ -1,8 +1,9 @@
 //! The API as a client of it: one request at a time, tried again where that changes nothing.
 //!
 //! # Failure handling
-//! A request whose answer is lost, and one that is answered 429 or 503, is sent again as often as [`TRIES`] says: reads change
-//! nothing, writes are conditional on what was read, and acts carry an idempotency key that is the same with every try.
+//! A request whose answer is lost, and one of which the API says that it may succeed later, is sent again as often as [`TRIES`]
+//! says: reads change nothing, writes are conditional on what was read, and acts carry an idempotency key that is the same with
+//! every try.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -160,24 +161,28 @@ impl Client {
     /// Send a request until it is answered.
     pub(crate) async fn ask(&self, method: Method, path: &str, sent: Sent) -> Result<Answer, Fault> {
         let mut wait = Duration::from_millis(500);
-        for _ in 1..TRIES {
+        let mut lost = false;
+        for tried in 1.. {
             let fault = match self.once(&method, path, &sent).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
             match &fault {
-                Fault::Unreached(_) => {}
-                Fault::Problem { status, after, .. }
-                    if matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) =>
-                {
-                    wait = after.unwrap_or(wait);
+                Fault::Problem { status, .. } if lost && *status == StatusCode::PRECONDITION_FAILED => {
+                    let detail = "the answer to this was lost, and it is not as it was any more: it may be as it was to be";
+                    return Err(Fault::Unreached(format!(
+                        "{path}: {detail}; look at it before you try again"
+                    )));
                 }
+                _ if tried == TRIES => return Err(fault),
+                Fault::Unreached(_) => lost = true,
+                Fault::Problem { after, .. } if fault.is_retryable() => wait = after.unwrap_or(wait),
                 _ => return Err(fault),
             }
             tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
             wait *= 2;
         }
-        self.once(&method, path, &sent).await
+        Err(Fault::answer("no try was the last"))
     }
 
     async fn once(&self, method: &Method, path: &str, sent: &Sent) -> Result<Answer, Fault> {

@@ -10,7 +10,7 @@ use crate::{
     client::{Answer, Client, Sent, encoded},
     diff::diff,
     fault::Fault,
-    show::{Column, Shown, print},
+    show::{Column, Shown, pretty, print},
 };
 
 /// A kind of documents.
@@ -77,7 +77,7 @@ pub(crate) async fn run(client: &Client, shown: Shown, kind: Kind, command: &Doc
         }
         Documents::Plan(Files { files }) => {
             for path in files {
-                kind.plan(client, path).await?;
+                kind.plan(client, shown, path).await?;
             }
         }
         Documents::Apply(Files { files }) => {
@@ -101,45 +101,73 @@ impl Kind {
         Ok((name, document, found))
     }
 
-    fn changes(self, document: &Value, found: Option<&Answer>) -> Vec<String> {
-        let before = found.and_then(|answer| answer.body.get(self.member)).cloned();
-        let mut before = before.unwrap_or_else(|| json!({}));
-        let mut after = before.clone();
-        // What a file leaves out has its default, which is the API's business: only what is said is compared.
-        match (&mut after, document) {
-            (Value::Object(after), Value::Object(said)) => after.extend(said.clone()),
-            _ => after = document.clone(),
+    /// What stands there now.
+    fn standing(self, found: Option<&Answer>) -> Value {
+        let standing = found.and_then(|answer| answer.body.get(self.member)).cloned();
+        let mut standing = standing.unwrap_or_else(|| json!({}));
+        if let Some(members) = standing.as_object_mut() {
+            members.remove(self.name);
         }
-        if let Some(before) = before.as_object_mut() {
-            before.remove(self.name);
-        }
-        if let Some(after) = after.as_object_mut() {
-            after.remove(self.name);
-        }
-        diff(&before, &after)
+        standing
     }
 
-    async fn plan(self, client: &Client, path: &Path) -> Result<(), Fault> {
-        let (name, document, found) = self.read(client, path).await?;
-        report(self.what, &name, found.is_some(), &self.changes(&document, found.as_ref()))
+    async fn plan(self, client: &Client, shown: Shown, path: &Path) -> Result<(), Fault> {
+        let (name, mut document, found) = self.read(client, path).await?;
+        let secret = take_secret(&mut document);
+        let mut before = self.standing(found.as_ref());
+        // What a file leaves out gets its default: that is a change, unless it is as empty as defaults are.
+        if let (Some(before), Some(after)) = (before.as_object_mut(), document.as_object()) {
+            before.retain(|name, value| after.contains_key(name) || !is_empty(value));
+        }
+        let changes = [diff(&before, &document), secret].concat();
+        report(shown, self.what, &name, found.is_some(), &changes)
     }
 
     async fn apply(self, client: &Client, shown: Shown, path: &Path) -> Result<(), Fault> {
-        let (name, document, found) = self.read(client, path).await?;
-        let changes = self.changes(&document, found.as_ref());
+        let (name, mut document, found) = self.read(client, path).await?;
         let sent =
             Sent::json(&document).if_unchanged(found.as_ref().and_then(|found| found.etag.as_deref()))?;
         let saved = client.ask(Method::PUT, &format!("{}/{}", self.path, encoded(&name)), sent).await?;
         if shown.json {
-            shown.document(&saved.body, &[])
-        } else {
-            report(self.what, &name, found.is_some(), &changes)
+            return shown.document(&saved.body, &[]);
         }
+        let changes = diff(&self.standing(found.as_ref()), &self.standing(Some(&saved)));
+        report(shown, self.what, &name, found.is_some(), &[changes, take_secret(&mut document)].concat())
+    }
+}
+
+/// Takes the password out of a user's document, and says only what becomes of it: output is kept in logs.
+fn take_secret(document: &mut Value) -> Vec<String> {
+    let secret = document.as_object_mut().and_then(|members| members.remove("password"));
+    match secret {
+        None => Vec::new(),
+        Some(Value::Null) => vec!["  - /password".to_owned()],
+        Some(_) => vec!["  + /password: set".to_owned()],
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Number(_) => false,
     }
 }
 
 /// Says what changes, or has changed.
-pub(crate) fn report(what: &str, name: &str, is_there: bool, changes: &[String]) -> Result<(), Fault> {
+pub(crate) fn report(
+    shown: Shown,
+    what: &str,
+    name: &str,
+    is_there: bool,
+    changes: &[String],
+) -> Result<(), Fault> {
+    if shown.json {
+        return print(&pretty(&json!({ "kind": what, "name": name, "new": !is_there, "changes": changes })));
+    }
     let how = match (is_there, changes.is_empty()) {
         (false, _) => "new",
         (true, true) => "as it was",

@@ -47,6 +47,19 @@ impl Fault {
         if matches!(self, Self::Usage(_)) { 2 } else { 4 }
     }
 
+    /// Whether the same request may succeed later.
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreached(_) => true,
+            // What is before the API says so by the status alone.
+            Self::Problem { status, document, .. } => match document.get("retryable") {
+                Some(said) => said == &Value::Bool(true),
+                None => matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE),
+            },
+            Self::Usage(_) | Self::Answer(_) => false,
+        }
+    }
+
     /// The place in the API that says what to do about it.
     pub(crate) fn remedy(&self) -> Option<&str> {
         match self {

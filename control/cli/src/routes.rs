@@ -65,7 +65,7 @@ pub(crate) async fn run(client: &Client, shown: Shown, command: &Routes) -> Resu
         Routes::Plan(Files { files }) => {
             for (path, document) in all(files)? {
                 let draft = Draft::of(client, path, &document).await?;
-                report("route", &draft.name, draft.found.is_some(), &draft.changes())?;
+                report(shown, "route", &draft.name, draft.found.is_some(), &draft.changes())?;
             }
         }
         Routes::Apply(Files { files }) => {
@@ -77,7 +77,7 @@ pub(crate) async fn run(client: &Client, shown: Shown, command: &Routes) -> Resu
                 if shown.json {
                     shown.document(&saved.body, &[])?;
                 } else {
-                    report("route", &draft.name, draft.found.is_some(), &draft.changes())?;
+                    report(shown, "route", &draft.name, draft.found.is_some(), &draft.changes())?;
                 }
             }
         }

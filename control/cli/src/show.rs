@@ -19,11 +19,11 @@ pub(crate) struct Shown {
 /// A column: what it is called, and where in an item it stands (a JSON Pointer).
 pub(crate) type Column = (&'static str, &'static str);
 
-/// Prints text; whoever reads no further is not at fault.
+/// Prints text. Whoever reads no further changes nothing about what is done, nor how it ends.
 pub(crate) fn print(text: &str) -> Result<(), Fault> {
     match writeln!(std::io::stdout(), "{text}") {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Fault::usage(format!("standard output: {error}"))),
     }
 }

@@ -105,18 +105,23 @@ def follow(it, ann, files):
     heading("what becomes of them, over the status API")
 
     def known(keys):
-        found = {job["key"]: job["job"] for job in it.asked(ann, "jobs", "list")["items"]}
-        return found if keys <= found.keys() else None
+        jobs = {job["key"]: job["job"] for job in it.asked(ann, "jobs", "list")["items"]}
+        return jobs if keys <= jobs.keys() else None
+
+    def found(keys, sweeps):
+        # One that is younger is left to its event: the sweep is called until it has found all.
+        if sweeps:
+            it.sweep()
+        return known(keys)
 
     # AWS tells of a file that came by SFTP; MiniStack does not, and so the sweep finds it once an event would be late.
     for by in ("aws", "sftp"):
         some = [case for case in files if case.by == by]
         if by == "sftp":
             print(f"\nno event told of what came by SFTP; the sweep takes it for lost after {GRACE} s", flush=True)
-            until("the sweep finds them", lambda: it.sweep()["found"], 2 * GRACE)
-        found = until("every file has a job", lambda some=some: known({case.key for case in some}))
+        jobs = until("every file has a job", lambda some=some, by=by: found({case.key for case in some}, by == "sftp"), 3 * GRACE)
         for case in some:
-            case.job = found[case.key]
+            case.job = jobs[case.key]
             print(f"\n{case.what}: {case.name}")
             if case.state == "UNROUTED":
                 it.cli(ann, "arrivals", "unrouted")

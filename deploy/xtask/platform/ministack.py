@@ -110,10 +110,9 @@ def start(folder, log):
 
 
 @contextlib.contextmanager
-def ministack():
+def ministack(log_path=eft.HOME / "ministack.log"):
     """Starts it on a free port; ends it, by its id, whatever happens."""
     adopt_orphans()
-    log_path = eft.HOME / "ministack.log"
     with tempfile.TemporaryDirectory() as folder, log_path.open("w") as log:
         for _ in range(STARTS):
             process, endpoint = start(pathlib.Path(folder), log)

@@ -75,6 +75,11 @@ class Server:
                 self._transfer.import_ssh_public_key(ServerId=self.id, UserName=user, SshPublicKeyBody=key)
         return answer
 
+    def forget(self, user):
+        """Lets a user in no more, until it is admitted again."""
+        with contextlib.suppress(self._transfer.exceptions.ResourceNotFoundException):
+            self._transfer.delete_user(ServerId=self.id, UserName=user)
+
     def _command(self, user, key, *options):
         """The client; it trusts this server alone, and uses this key and nothing that the machine has."""
         own = {

@@ -4,7 +4,9 @@ Everything it keeps is under `.eft/platform`, made anew each time; what a run th
 """
 
 import contextlib
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -17,6 +19,8 @@ from issuer import issuer
 from ministack import ACCOUNT, ministack
 
 FOLDER = eft.HOME / "platform"
+# Held by whoever has a platform, whose process id it holds; it is free again when that process has ended, however it did.
+LOCK = eft.HOME / "platform.lock"
 CLI = eft.BIN / "eft"
 
 
@@ -33,10 +37,12 @@ class Stand:
         return client(self.endpoint, service)
 
     def token(self, name, tenant, scope):
-        """A file with a token of somebody of a tenant."""
+        """A file with a token of somebody of a tenant; whoever reads it meanwhile finds a whole one."""
         path = FOLDER / f"{name}.token"
-        path.touch(mode=0o600)
-        path.write_text(self.tokens.token(tenant, scope, name))
+        new = path.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_text(self.tokens.token(tenant, scope, name))
+        new.replace(path)
         return path
 
     def cli(self, token, *words, code=0, quiet=False):
@@ -111,22 +117,49 @@ class Stand:
         for name, url in self.outputs.items():
             if name.endswith("Queue"):
                 print(name, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"])
-        for log in (eft.HOME / "ministack.log", FOLDER / "worker.log"):
+        for log in (FOLDER / "ministack.log", FOLDER / "worker.log"):
             if log.exists():
                 print(f"{log.name}:", *log.read_text().splitlines()[-60:], sep="\n  ", flush=True)
 
 
 @contextlib.contextmanager
+def locked():
+    """Keeps `.eft/platform` to this process."""
+    with LOCK.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"a platform stands already, that of process {LOCK.read_text()}: `cargo xtask down` ends it") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def holder():
+    """The process whose platform stands, if there is one."""
+    with LOCK.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(LOCK.read_text())
+    return None
+
+
+@contextlib.contextmanager
 def stand():
     """Sets it up, and takes it down whatever happens; what its parts say is told where it fails."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
-    with issuer() as tokens, ministack() as endpoint:
-        begun = time.monotonic()
-        it = Stand(endpoint, deploy(endpoint, tokens), tokens)
-        print(f"the core stack stands after {time.monotonic() - begun:.1f} s", flush=True)
-        try:
-            yield it
-        except SystemExit:
-            it.tell()
-            raise
+    with locked():
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir(mode=0o700, parents=True)
+        with issuer() as tokens, ministack(FOLDER / "ministack.log") as endpoint:
+            begun = time.monotonic()
+            it = Stand(endpoint, deploy(endpoint, tokens), tokens)
+            print(f"the core stack stands after {time.monotonic() - begun:.1f} s", flush=True)
+            try:
+                yield it
+            except SystemExit as end:
+                # A number is the signal that has ended it.
+                if isinstance(end.code, str):
+                    it.tell()
+                raise

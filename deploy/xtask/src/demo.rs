@@ -20,10 +20,7 @@ pub(crate) fn up() -> Outcome {
 
 pub(crate) fn down() -> Outcome {
     let places = Places::find()?;
-    if !places.eft.join("platform.json").exists() {
-        println!("no platform stands");
-        return Ok(());
-    }
+    tools::python_environment(&places)?;
     places.python("platform/up.py", "debug").arg("down").run()
 }
 
@@ -31,6 +28,7 @@ pub(crate) fn down() -> Outcome {
 /// what ships.
 fn platform(script: &str) -> Outcome {
     let places = Places::find()?;
+    tools::sftp_client(&places)?;
     step("build the programs (some minutes, once)", || {
         places.cargo(["build", "--workspace", "--bins", "--quiet"]).run()
     })?;

@@ -14,15 +14,18 @@ const NEXTEST: &str = "0.9.143";
 /// Newest first. Plain `python3` goes before all: it is what the user means.
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 
-/// Programs that check what the worker makes, that it is measured beside, and that send files over SFTP (with `ssh` come
-/// `sftp` and `ssh-keygen`), each with its package.
+/// OpenSSH's client; with `ssh` come `sftp` and `ssh-keygen`.
+const SSH: (&str, &str) = ("ssh", "openssh-client");
+
+/// Programs that check what the worker makes, that it is measured beside, and that send files over SFTP,
+/// each with its package.
 const PROGRAMS: [(&str, &str); 10] = [
     ("bzip2", "bzip2"),
     ("clamd", "clamav-daemon"),
     ("gpg", "gpg"),
     ("gpg-agent", "gpg-agent"),
     ("gzip", "gzip"),
-    ("ssh", "openssh-client"),
+    SSH,
     ("unzip", "unzip"),
     ("xz", "xz-utils"),
     ("zip", "zip"),
@@ -120,6 +123,15 @@ fn find_python(root: &Path) -> Outcome<String> {
 
 /// Makes sure that [`PROGRAMS`] are there: a container's root installs them, everybody else is told how to.
 pub(crate) fn programs(places: &Places) -> Outcome {
+    install(places, &PROGRAMS)
+}
+
+/// Makes sure that there is an SFTP client, the one program of [`PROGRAMS`] that the demo needs.
+pub(crate) fn sftp_client(places: &Places) -> Outcome {
+    install(places, &[SSH])
+}
+
+fn install(places: &Places, programs: &[(&str, &'static str)]) -> Outcome {
     // All know `--version`, but for two; and daemons stand where not every user looks.
     let there = |name: &str| {
         let version = match name {
@@ -137,9 +149,9 @@ pub(crate) fn programs(places: &Places) -> Outcome {
         Ok(false)
     };
     let mut missing = Vec::new();
-    for (name, package) in PROGRAMS {
+    for (name, package) in programs {
         if !there(name)? {
-            missing.push(package);
+            missing.push(*package);
         }
     }
     if missing.is_empty() {
