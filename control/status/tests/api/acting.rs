@@ -1,7 +1,14 @@
 //! Acts, what is refused, and what is done once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use eft_api::{Cause, handle};
 use eft_domain::{Command, Job, JobState};
 use eft_store::{
     JobLedger, StoreErrorKind,
@@ -9,7 +16,10 @@ use eft_store::{
 };
 use serde_json::json;
 
-use crate::kit::{Bed, JSON, ann, reason, ron, route};
+use crate::{
+    contract::request,
+    kit::{Bed, JSON, ann, reason, ron, route},
+};
 
 fn path(job: &Job, act: &str) -> String {
     format!("/v1/jobs/{}:{act}", job.id)
@@ -171,4 +181,34 @@ async fn an_act_whose_answer_is_lost_is_looked_up() {
     let job = bed.failed("a").await;
     let reply = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
     assert_eq!(reply.body["generation"], 2);
+}
+
+/// So many answers cannot be kept.
+struct Forgetful(AtomicU32);
+
+impl Fates for Forgetful {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        let fails = call.name == "put"
+            && self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        Fate::of(if fails { Event::Fails(StoreErrorKind::Unavailable) } else { Event::None })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_kept_is_given() {
+    let bed = Bed::faulty(Arc::new(Forgetful(AtomicU32::new(3)))).await;
+    let job = bed.failed("a").await;
+    let headers = [JSON, ("idempotency-key", "k")];
+    let replay = request("POST", &path(&job, "replay"), &headers, reason().to_string());
+    let response = handle(&bed.api, replay, ann(), bed.now()).await;
+    assert_eq!(response.status(), 200, "it is done");
+    let Cause(cause) = response.extensions().get().unwrap();
+    assert!(cause.contains("a fault of the test"), "{cause}");
+    assert_eq!(bed.act(&path(&job, "replay"), "k", &reason()).await.is(409).code(), "idempotency.running");
+    // Of the next, only the first attempt fails.
+    let job = bed.failed("b").await;
+    let first = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    let again = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    assert_eq!((again.header("idempotency-replayed"), &again.body), ("true", &first.body));
+    assert_eq!(bed.region.get(job.id).await.unwrap().unwrap().generation, 2);
 }
