@@ -1,5 +1,7 @@
 //! What people do to jobs.
 
+use std::time::Duration;
+
 use eft_api::{Answer, Call, Code, Fault, Problem, problem::unknown};
 use eft_domain::{
     Actor, Command, Job,
@@ -13,6 +15,10 @@ use crate::Api;
 
 /// The longest reason: a few sentences, which stand in the history and in events.
 pub(crate) const MOST_CHARS: usize = 500;
+
+/// How long an answer waits for the change to be told and the job to be sent: others of its tenant may be sent before it.
+/// Reasonable default: each takes some 10 ms, and API Gateway gives a request up after 30 s.
+const WITHIN: Duration = Duration::from_secs(3);
 
 /// With which revision a job is replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +107,20 @@ async fn act(api: &Api, call: &Call, job: Job, command: Command) -> Result<Answe
     if begins && job.route.is_none() {
         return Err(Problem::new(Code::JobState, "no route has taken it, so that nothing can be run"));
     }
-    let job = desk.change_from(job, &command).await.map_err(|error| refused(&command, error))?;
+    let mut job = desk.change_from(job, &command).await.map_err(|error| refused(&command, error))?;
     // It stands. Where it cannot be told or sent now, the sweep does so.
-    let mut job = desk.tell(&job).await.unwrap_or(job);
-    if begins && desk.release_fresh(std::slice::from_ref(&job)).await.is_ok() {
-        job = desk.ledger.get(job.id).await.ok().flatten().unwrap_or(job);
-    }
+    let rest = async {
+        if let Ok(told) = desk.tell(&job).await {
+            job = told;
+        }
+        if begins
+            && desk.release_fresh(std::slice::from_ref(&job)).await.is_ok()
+            && let Ok(Some(sent)) = desk.ledger.get(job.id).await
+        {
+            job = sent;
+        }
+    };
+    drop(tokio::time::timeout(WITHIN, rest).await);
     Ok(Answer::ok(show::job(&job)))
 }
 

@@ -183,6 +183,29 @@ async fn an_act_whose_answer_is_lost_is_looked_up() {
     assert_eq!(reply.body["generation"], 2);
 }
 
+/// Other jobs of the tenant are sent before it, each as slowly as it likes.
+#[tokio::test(start_paused = true)]
+async fn an_answer_does_not_wait_for_other_jobs_to_be_sent() {
+    struct Slow;
+    impl Fates for Slow {
+        fn draw(&self, call: &Call<'_>) -> Fate {
+            let before = Duration::from_secs(if call.name == "send" { 2 } else { 0 });
+            Fate { before, ..Fate::default() }
+        }
+    }
+    let bed = Bed::faulty(Arc::new(Slow)).await;
+    for nth in 0..10 {
+        bed.accepted(&nth.to_string()).await;
+    }
+    let job = bed.failed("a").await;
+    let began = bed.now();
+    let reply = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    assert_eq!((&reply.body["state"], reply.body.get("sentAt")), (&json!("ACCEPTED"), None));
+    assert!(bed.now() <= began.plus(Duration::from_secs(4)), "the rest is the sweep's");
+    let row = bed.region.get(job.id).await.unwrap().unwrap();
+    assert_eq!((row.generation, row.outbox.len()), (2, 0), "it stands, and was told");
+}
+
 /// So many answers cannot be kept.
 struct Forgetful(AtomicU32);
 
