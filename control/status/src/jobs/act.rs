@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
-use eft_api::{Answer, Call, Code, Fault, Problem, problem::unknown};
+use eft_api::{
+    Answer, Call, Code, Fault, Problem,
+    precondition::{Tags, if_match},
+    problem::unknown,
+};
 use eft_domain::{
     Actor, Command, Job,
     job::{PinnedRoute, Refused},
 };
 use eft_store::{ChangeError, Desk};
+use http::header;
 use serde_json::{Map, Value};
 
-use super::show;
+use super::{read::etag, show};
 use crate::Api;
 
 /// The longest reason: a few sentences, which stand in the history and in events.
@@ -103,11 +108,20 @@ async fn current(api: &Api, job: &Job) -> Result<Option<PinnedRoute>, Problem> {
 async fn act(api: &Api, call: &Call, job: Job, command: Command) -> Result<Answer, Problem> {
     // As its sender: the history says who.
     let desk = Desk { actor: Actor::principal(&call.principal()?.subject), ..api.desk.clone() };
+    let tags = if_match(&call.headers)?;
+    if tags.as_ref().is_some_and(|tags| !tags.has(&etag(job.rev))) {
+        return Err(stale(job.rev));
+    }
     let begins = !matches!(command, Command::Cancel { .. });
     if begins && job.route.is_none() {
         return Err(Problem::new(Code::JobState, "no route has taken it, so that nothing can be run"));
     }
-    let mut job = desk.change_from(job, &command).await.map_err(|error| refused(&command, error))?;
+    let changed = match tags {
+        // What was read is what is changed.
+        Some(Tags::These(_)) => desk.change_only(job, &command).await,
+        Some(Tags::Any) | None => desk.change_from(job, &command).await,
+    };
+    let mut job = changed.map_err(|error| refused(&command, error))?;
     // It stands. Where it cannot be told or sent now, the sweep does so.
     let rest = async {
         if let Ok(told) = desk.tell(&job).await {
@@ -121,12 +135,20 @@ async fn act(api: &Api, call: &Call, job: Job, command: Command) -> Result<Answe
         }
     };
     drop(tokio::time::timeout(WITHIN, rest).await);
-    Ok(Answer::ok(show::job(&job)))
+    Ok(Answer::ok(show::job(&job)).with_header(header::ETAG, etag(job.rev)))
+}
+
+/// It is not as it was read.
+fn stale(rev: u64) -> Problem {
+    let tag = etag(rev);
+    let detail = format!("the job was changed since; its ETag is {tag}");
+    Problem::new(Code::PreconditionFailed, detail).with_header(header::ETAG, tag)
 }
 
 fn refused(command: &Command, error: ChangeError) -> Problem {
     match error {
         ChangeError::Unknown(id) => Problem::new(Code::JobNotFound, format!("there is no job `{id}`")),
+        ChangeError::Changed { rev, .. } => stale(rev),
         ChangeError::Store(error) => error.into(),
         ChangeError::Refused(Refused::Publishing) => {
             Problem::new(Code::JobPublishing, Refused::Publishing.to_string())

@@ -206,6 +206,54 @@ async fn an_answer_does_not_wait_for_other_jobs_to_be_sent() {
     assert_eq!((row.generation, row.outbox.len()), (2, 0), "it stands, and was told");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_act_on_what_was_read_is_not_done_to_anything_newer() {
+    let bed = Bed::new().await;
+    let job = bed.failed("a").await;
+    let act = async |key, tag: &str| {
+        let headers = [JSON, ("idempotency-key", key), ("if-match", tag)];
+        bed.call(ann(), "POST", &path(&job, "replay"), &headers, reason().to_string()).await
+    };
+    let tag = bed.get(&format!("/v1/jobs/{}", job.id)).await.etag();
+    let stale = act("a", "\"0\"").await.is(412);
+    assert_eq!((stale.code(), stale.etag()), ("precondition.failed", tag.clone()));
+    assert_eq!(act("b", "x").await.is(400).code(), "request.header");
+    assert_eq!(bed.region.get(job.id).await.unwrap().unwrap(), job, "nothing was done");
+    let done = act("c", &tag).await.is(200);
+    assert_eq!(done.etag(), bed.get(&format!("/v1/jobs/{}", job.id)).await.etag());
+    assert_eq!(act("d", &tag).await.is(412).etag(), done.etag());
+    let cancelled = bed.change(&job, Command::Cancel { reason: "not now".into() }).await;
+    assert_eq!(act("e", "*").await.is(200).body["generation"], cancelled.generation + 1);
+}
+
+/// Somebody writes the row after it was compared with the tag.
+#[tokio::test(start_paused = true)]
+async fn an_act_on_what_was_read_loses_to_a_change_meanwhile() {
+    struct Late;
+    impl Fates for Late {
+        fn draw(&self, call: &Call<'_>) -> Fate {
+            let before = Duration::from_secs(if call.name == "replace" { 10 } else { 0 });
+            Fate { before, ..Fate::default() }
+        }
+    }
+    let bed = Bed::faulty(Arc::new(Late)).await;
+    for (name, command) in [
+        // Of which the same act could be done,
+        ("a", Command::Sent),
+        // and of which it could not.
+        ("b", Command::Cancel { reason: "another's".into() }),
+    ] {
+        let job = bed.accepted(name).await;
+        let tag = bed.get(&format!("/v1/jobs/{}", job.id)).await.etag();
+        let headers = [JSON, ("idempotency-key", name), ("if-match", tag.as_str())];
+        let path = path(&job, "cancel");
+        let act = bed.call(ann(), "POST", &path, &headers, reason().to_string());
+        let (reply, newer) = tokio::join!(act, bed.change(&job, command));
+        assert_eq!(reply.is(412).code(), "precondition.failed");
+        assert_eq!(bed.region.get(job.id).await.unwrap().unwrap(), newer);
+    }
+}
+
 /// So many answers cannot be kept.
 struct Forgetful(AtomicU32);
 
