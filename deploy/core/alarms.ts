@@ -46,6 +46,9 @@ export class Alarms extends Construct {
     this.ring('SweepCannot', { metric: metrics.ofSweep('errors', FIVE), above: 0, periods: 3, says: 'the sweep cannot do something, three times over: see its log' });
     this.ring('SweepFound', { metric: metrics.ofSweep('found', FIVE), above: 100, periods: 3, says: 'many events are lost: is EventBridge on for the bucket, and the rule enabled?' });
     this.ring('IdentityErrors', { metric: metrics.identity.metricErrors({ period: FIVE }), above: 0, periods: 2, says: 'nobody can log in over SFTP: see the log of the function that says who may' });
+    this.ring('IdentityThrottles', { metric: metrics.identity.metricThrottles({ period: FIVE }), above: 0, periods: 3, says: 'the account has no room for the function that says who may log in over SFTP: raise its concurrency' });
+    this.ring('ConfigErrors', { metric: metrics.config.metricErrors({ period: FIVE }), above: 0, periods: 2, says: 'the config API ends with an error: see the log of its function' });
+    this.ring('StatusErrors', { metric: metrics.status.metricErrors({ period: FIVE }), above: 0, periods: 2, says: 'the status API ends with an error: see the log of its function' });
     this.ring('NoProgress', { metric: metrics.standing(Duration.minutes(30)), above: 0, says: 'runs wait, and for 30 minutes none was done: are there workers, and are they alive?' });
     this.ring('StepsFailed', { metric: metrics.stepsFailed(FIVE), above: 0, periods: 3, says: 'executions of the state machine fail: jobs that end badly do not, so it is the machine or its function' });
     this.ring('TableErrors', { metric: metrics.tableErrors(FIVE), above: 0, periods: 3, says: 'DynamoDB answers with errors of its own: nothing runs unclaimed meanwhile' });

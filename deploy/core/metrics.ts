@@ -12,6 +12,8 @@ type QueueName = 'ingest' | 'work' | 'undelivered' | 'ingestDead' | 'workDead';
 export class Metrics {
   readonly router: lambda.IFunction;
   readonly sweep: lambda.IFunction;
+  readonly config: lambda.IFunction;
+  readonly status: lambda.IFunction;
 
   constructor(
     private readonly queues: Queues,
@@ -23,6 +25,8 @@ export class Metrics {
   ) {
     this.router = functions.router;
     this.sweep = functions.sweep;
+    this.config = functions.config;
+    this.status = functions.status;
   }
 
   /** Seconds that the oldest message has waited. */

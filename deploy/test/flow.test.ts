@@ -191,6 +191,15 @@ test('what goes wrong rings, on a topic that CloudWatch may write to', () => {
   }
   const gone = alarms.find(([id]) => id.startsWith('AlarmsSweepGone'))![1];
   assert.equal(gone['TreatMissingData'], 'breaching');
+  for (const [name, metric, watched] of [
+    ['IdentityThrottles', 'Throttles', 'SftpIdentityFunction'],
+    ['ConfigErrors', 'Errors', 'FunctionsConfigFunction'],
+    ['StatusErrors', 'Errors', 'FunctionsStatusFunction'],
+  ] as const) {
+    const alarm = alarms.find(([id]) => id.startsWith(`Alarms${name}`))![1];
+    assert.equal(alarm['MetricName'], metric, name);
+    assert.deepEqual(alarm['Dimensions'], [{ Name: 'FunctionName', Value: { Ref: one('AWS::Lambda::Function', watched)[0] } }], name);
+  }
   const policy = one('AWS::SNS::TopicPolicy', 'TopicsAlarms')[1]['PolicyDocument'].Statement as Statement[];
   assert.ok(policy.some(({ Effect, Principal }) => Effect === 'Allow' && JSON.stringify(Principal).includes('cloudwatch.amazonaws.com')));
 });

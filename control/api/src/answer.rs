@@ -5,6 +5,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Cause;
+
 /// What stands in an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Content {
@@ -25,17 +27,19 @@ pub struct Answer {
     pub headers: Vec<(HeaderName, String)>,
     /// Its body.
     pub content: Content,
+    /// What the log says and the client is not told.
+    pub cause: Option<String>,
 }
 
 impl Answer {
     /// An answer with a body.
     pub fn new(status: StatusCode, body: Value) -> Self {
-        Self { status, headers: Vec::new(), content: Content::Json(body) }
+        Self { content: Content::Json(body), ..Self::empty(status) }
     }
 
     /// 200 with a text that is JSON already.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { status: StatusCode::OK, headers: Vec::new(), content: Content::Text(text.into()) }
+        Self { content: Content::Text(text.into()), ..Self::empty(StatusCode::OK) }
     }
 
     /// 200.
@@ -45,7 +49,11 @@ impl Answer {
 
     /// 304.
     pub fn not_modified() -> Self {
-        Self { status: StatusCode::NOT_MODIFIED, headers: Vec::new(), content: Content::None }
+        Self::empty(StatusCode::NOT_MODIFIED)
+    }
+
+    fn empty(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), content: Content::None, cause: None }
     }
 
     /// With a header more.
@@ -68,6 +76,9 @@ impl Answer {
         let kind = self.content_type();
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = self.status;
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(Cause(cause));
+        }
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // Answers are data: a browser must take them for nothing else.

@@ -7,12 +7,15 @@
 //!
 //! # Crash consistency
 //! A key that runs is kept for [`RUNNING`] only, longer than a Lambda function of this API lives. Whoever dies meanwhile has
-//! done it or not; the same request then does it again, and acts are such that this changes nothing. What a fault of ours has
-//! kept from being done is not kept, so that it can be tried again.
+//! done it or not; the same request then does it again. Most acts then change nothing or are refused, as what they are about
+//! has gone on. A replay does not: where the run that it began has ended meanwhile, another begins, unless `If-Match` says
+//! which row it is for. What a fault of ours has kept from being done is not kept, so that it can be tried again. What was
+//! done is answered so even where the answer cannot be kept: the same request is told for [`RUNNING`] that it is being done.
 
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use eft_domain::Millis;
 use eft_store::Keys;
 use http::{HeaderName, StatusCode};
 use ring::digest::{Context, SHA256};
@@ -66,7 +69,7 @@ impl KeptAnswer {
         let headers = self.headers.into_iter().map(|(name, value)| Some((name.parse().ok()?, value)));
         let headers = headers.collect::<Option<Vec<_>>>()?;
         let status = StatusCode::from_u16(self.status).ok()?;
-        Some(Answer { status, headers, content: self.content }.with_header(REPLAYED, "true"))
+        Some(Answer { status, headers, content: self.content, cause: None }.with_header(REPLAYED, "true"))
     }
 }
 
@@ -155,9 +158,19 @@ pub(crate) async fn once(
         }
         Err(problem) => problem.into_answer(&call.path, None),
     };
-    let kept = text(&Kept { fingerprint, answer: Some(KeptAnswer::of(&answer)) })?;
-    keys.put(&place, &kept, call.now.plus(KEPT)).await?;
-    Ok(answer)
+    let kept = Kept { fingerprint, answer: Some(KeptAnswer::of(&answer)) };
+    // It is done: as a fault it would be asked for again, and done twice.
+    let failed = keep(keys, &place, &kept, call.now.plus(KEPT)).await.err();
+    Ok(Answer { cause: failed.and_then(|problem| problem.cause), ..answer })
+}
+
+/// Keep an answer; where that fails, try once more.
+async fn keep(keys: &dyn Keys, place: &str, kept: &Kept, expires: Millis) -> Result<(), Problem> {
+    let kept = text(kept)?;
+    if keys.put(place, &kept, expires).await.is_err() {
+        keys.put(place, &kept, expires).await?;
+    }
+    Ok(())
 }
 
 fn text(kept: &Kept) -> Result<String, Problem> {

@@ -37,7 +37,7 @@ pub use table::Endpoint;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub String);
 
-/// What a client is not told of why its request was not done: for the log, in the extensions of the answer.
+/// What a client is not told of what failed: for the log, in the extensions of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause(pub String);
 
@@ -66,11 +66,7 @@ pub async fn handle<S: Service>(
         Ok(answer) => answer.into_response(),
         Err(mut problem) => {
             let cause = problem.cause.take();
-            let mut response = problem.into_answer(&path, id.as_deref()).into_response();
-            if let Some(cause) = cause {
-                response.extensions_mut().insert(Cause(cause));
-            }
-            response
+            Answer { cause, ..problem.into_answer(&path, id.as_deref()) }.into_response()
         }
     }
 }

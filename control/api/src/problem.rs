@@ -5,7 +5,7 @@ use eft_store::{StoreError, StoreErrorKind};
 use http::{HeaderName, header};
 use serde_json::{Map, Value, json};
 
-use crate::answer::{Answer, Content};
+use crate::answer::Answer;
 pub use crate::code::Code;
 
 /// Seconds after which the same request may do better. Reasonable default: throttled tables recover within one or two.
@@ -122,7 +122,7 @@ impl Problem {
         if !self.errors.is_empty() {
             body["errors"] = self.errors.iter().map(Fault::to_value).collect();
         }
-        Answer { status: code.status(), headers: self.headers, content: Content::Json(body) }
+        Answer { headers: self.headers, ..Answer::new(code.status(), body) }
     }
 }
 
@@ -147,6 +147,7 @@ impl From<StoreError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Content;
 
     #[test]
     fn a_client_is_told_no_cause() {

@@ -11,7 +11,8 @@
 //!
 //! # Crash consistency
 //! An act is one conditional write of the row. Whoever dies after it and before the answer is kept has done it: the same
-//! request is then refused by the state machine, as the job has gone on, unless the run that it began has ended meanwhile.
+//! request is then refused by the state machine, as the job has gone on, unless the run that it began has ended meanwhile;
+//! with `If-Match` it is refused then as well.
 //! What was not told or not sent is told and sent by the sweep.
 
 mod fleet;

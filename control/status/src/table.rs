@@ -12,6 +12,7 @@ const READ: Endpoint<Api> = Endpoint { own: &[Code::JobNotFound], ..Endpoint::re
 
 const ACT: Endpoint<Api> = Endpoint {
     body: Body::Json("Reason"),
+    condition: Condition::Act,
     good: &[good(200, "Job", "The job as it stands with it.")],
     own: &[Code::JobNotFound, Code::JobState],
     ..Endpoint::act(Scope::JobsWrite)
@@ -168,6 +169,7 @@ pub const TABLE: &[Endpoint<Api>] = &[
         path: "/v1/dead-letters/{queue}:redrive",
         scope: Some(Scope::Admin),
         says: "Move what was set aside of a queue back into it.",
+        condition: Condition::None,
         good: &[good(202, "Redrive", "It is being moved.")],
         own: &[Code::QueueNotFound, Code::QueueBusy],
         handler: |api, call| fleet::redrive(api, call).boxed(),

@@ -46,9 +46,26 @@ pub enum ChangeError {
     /// The state machine does not allow it.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Somebody has changed it since it was read; it has this revision now.
+    #[error("job {id} was changed since it was read: it has revision {rev} now")]
+    Changed {
+        /// The job.
+        id: JobId,
+        /// Its revision.
+        rev: u64,
+    },
     /// The ledger was not reached, or its answer was lost.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What becomes of a change where its row was changed since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Newer {
+    /// It is made of the newer row.
+    Takes,
+    /// It is not made.
+    Refuses,
 }
 
 /// Everything that changing a job takes.
@@ -114,7 +131,23 @@ impl Desk {
     /// # Errors
     /// As [`Desk::change`].
     pub async fn change_from(&self, job: Job, command: &Command) -> Result<Job, ChangeError> {
+        self.change_row(job, command, Newer::Takes).await
+    }
+
+    /// Change a job as its row was read, or not at all.
+    ///
+    /// # Errors
+    /// As [`Desk::change`], and [`ChangeError::Changed`].
+    pub async fn change_only(&self, job: Job, command: &Command) -> Result<Job, ChangeError> {
+        self.change_row(job, command, Newer::Refuses).await
+    }
+
+    async fn change_row(&self, job: Job, command: &Command, newer: Newer) -> Result<Job, ChangeError> {
         let id = job.id;
+        let is_taken = |found: &Job, job: &Job| {
+            let changed = ChangeError::Changed { id, rev: found.rev };
+            if newer == Newer::Takes || found.rev == job.rev { Ok(()) } else { Err(changed) }
+        };
         let mut job = job;
         let mut lost = None;
         let mut tried: Vec<Job> = Vec::new();
@@ -127,6 +160,7 @@ impl Desk {
                     if found.rev == job.rev {
                         return Err(refused.into());
                     }
+                    is_taken(&found, &job)?;
                     job = found;
                     continue;
                 }
@@ -147,6 +181,7 @@ impl Desk {
             if let Some(at) = tried.iter().position(|next| has_mark_of(&found, next)) {
                 return Ok(tried.swap_remove(at));
             }
+            is_taken(&found, &job)?;
             job = found;
             // Two that write one row take turns; the time is far below any lease.
             tokio::time::sleep(Duration::from_millis(u64::from(10 * turn))).await;

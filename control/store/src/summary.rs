@@ -18,7 +18,7 @@ pub struct RunSummary {
     /// Whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantId>,
-    /// What is done with it.
+    /// What is done with it; of an earlier run only where that was kept while it was the job's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<PinnedRoute>,
     /// What arrived.
@@ -51,7 +51,8 @@ impl RunSummary {
             run,
             state: event.after,
             tenant: owner_of(job),
-            route: job.route.clone(),
+            // The row has the route of its own run: an earlier one may have had another revision.
+            route: job.route.clone().filter(|_| event.generation == job.generation),
             arrival: job.arrival.clone(),
             size: job.size,
             arrived_at: job.arrived_at,

@@ -82,7 +82,9 @@ impl From<ChangeError> for Error {
             ChangeError::Store(error) => error.into(),
             // Only notes can be too long, and no other owner would have shorter ones.
             ChangeError::Refused(Refused::Checkpoint(_)) => Self::Unfinished(error.to_string()),
-            ChangeError::Unknown(_) | ChangeError::Refused(_) => Self::Superseded(error.to_string()),
+            ChangeError::Unknown(_) | ChangeError::Refused(_) | ChangeError::Changed { .. } => {
+                Self::Superseded(error.to_string())
+            }
         }
     }
 }

@@ -1,18 +1,29 @@
 //! What people do to jobs.
 
-use eft_api::{Answer, Call, Code, Fault, Problem, problem::unknown};
+use std::time::Duration;
+
+use eft_api::{
+    Answer, Call, Code, Fault, Problem,
+    precondition::{Tags, if_match},
+    problem::unknown,
+};
 use eft_domain::{
     Actor, Command, Job,
     job::{PinnedRoute, Refused},
 };
 use eft_store::{ChangeError, Desk};
+use http::header;
 use serde_json::{Map, Value};
 
-use super::show;
+use super::{read::etag, show};
 use crate::Api;
 
 /// The longest reason: a few sentences, which stand in the history and in events.
 pub(crate) const MOST_CHARS: usize = 500;
+
+/// How long an answer waits for the change to be told and the job to be sent: others of its tenant may be sent before it.
+/// Reasonable default: each takes some 10 ms, and API Gateway gives a request up after 30 s.
+const WITHIN: Duration = Duration::from_secs(3);
 
 /// With which revision a job is replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,22 +108,47 @@ async fn current(api: &Api, job: &Job) -> Result<Option<PinnedRoute>, Problem> {
 async fn act(api: &Api, call: &Call, job: Job, command: Command) -> Result<Answer, Problem> {
     // As its sender: the history says who.
     let desk = Desk { actor: Actor::principal(&call.principal()?.subject), ..api.desk.clone() };
+    let tags = if_match(&call.headers)?;
+    if tags.as_ref().is_some_and(|tags| !tags.has(&etag(job.rev))) {
+        return Err(stale(job.rev));
+    }
     let begins = !matches!(command, Command::Cancel { .. });
     if begins && job.route.is_none() {
         return Err(Problem::new(Code::JobState, "no route has taken it, so that nothing can be run"));
     }
-    let job = desk.change_from(job, &command).await.map_err(|error| refused(&command, error))?;
+    let changed = match tags {
+        // What was read is what is changed.
+        Some(Tags::These(_)) => desk.change_only(job, &command).await,
+        Some(Tags::Any) | None => desk.change_from(job, &command).await,
+    };
+    let mut job = changed.map_err(|error| refused(&command, error))?;
     // It stands. Where it cannot be told or sent now, the sweep does so.
-    let mut job = desk.tell(&job).await.unwrap_or(job);
-    if begins && desk.release_fresh(std::slice::from_ref(&job)).await.is_ok() {
-        job = desk.ledger.get(job.id).await.ok().flatten().unwrap_or(job);
-    }
-    Ok(Answer::ok(show::job(&job)))
+    let rest = async {
+        if let Ok(told) = desk.tell(&job).await {
+            job = told;
+        }
+        if begins
+            && desk.release_fresh(std::slice::from_ref(&job)).await.is_ok()
+            && let Ok(Some(sent)) = desk.ledger.get(job.id).await
+        {
+            job = sent;
+        }
+    };
+    drop(tokio::time::timeout(WITHIN, rest).await);
+    Ok(Answer::ok(show::job(&job)).with_header(header::ETAG, etag(job.rev)))
+}
+
+/// It is not as it was read.
+fn stale(rev: u64) -> Problem {
+    let tag = etag(rev);
+    let detail = format!("the job was changed since; its ETag is {tag}");
+    Problem::new(Code::PreconditionFailed, detail).with_header(header::ETAG, tag)
 }
 
 fn refused(command: &Command, error: ChangeError) -> Problem {
     match error {
         ChangeError::Unknown(id) => Problem::new(Code::JobNotFound, format!("there is no job `{id}`")),
+        ChangeError::Changed { rev, .. } => stale(rev),
         ChangeError::Store(error) => error.into(),
         ChangeError::Refused(Refused::Publishing) => {
             Problem::new(Code::JobPublishing, Refused::Publishing.to_string())

@@ -28,10 +28,14 @@ impl Api {
     }
 }
 
+/// The strong ETag of a job: every write of the row has another number.
+pub(super) fn etag(rev: u64) -> String {
+    format!("\"{rev}\"")
+}
+
 pub(crate) async fn get(api: &Api, call: &Call) -> Result<Answer, Problem> {
     let job = api.job_of(call).await?;
-    // Every write of the row has another number.
-    let tag = format!("\"{}\"", job.rev);
+    let tag = etag(job.rev);
     let known = is_known(&call.headers, &tag)?;
     let answer = if known { Answer::not_modified() } else { Answer::ok(show::job(&job)) };
     Ok(answer.with_header(header::ETAG, tag).with_header(header::CACHE_CONTROL, "private, no-cache"))

@@ -16,7 +16,7 @@ impl Api {
     async fn receipt_text(&self, call: &Call, job: &Job) -> Result<String, Problem> {
         let missing = |what: &str| Problem::new(Code::ReceiptNotFound, format!("job {} has {what}", job.id));
         let key = match call.parameter("run") {
-            None => job.receipt,
+            None => latest(job)?,
             Some(text) => {
                 let run = text.parse::<u32>().ok().filter(|run| *run > 0);
                 let run = run.ok_or_else(|| {
@@ -45,6 +45,22 @@ impl Api {
         let text = self.receipt_text(call, job).await?;
         let read = SignedReceipt::parse(&text).map(|signed| signed.receipt);
         read.map_err(|error| Problem::internal(format!("the receipt of job {}: {error}", job.id)))
+    }
+}
+
+/// Where the receipt of the run that ended last is. One that was stopped before it was run, or failed at once, has none.
+fn latest(job: &Job) -> Result<Option<ReceiptKey>, Problem> {
+    // A run begins where the one before has ended.
+    let ended = if job.state.is_terminal() { job.generation } else { job.generation - 1 };
+    match job.receipt {
+        Some(ReceiptKey { generation, .. }) if generation < ended => {
+            let detail = format!(
+                "run {ended} of job {} has ended without a receipt; run {generation} has one: `?run={generation}`",
+                job.id
+            );
+            Err(Problem::new(Code::ReceiptNotFound, detail))
+        }
+        key => Ok(key),
     }
 }
 

@@ -1,7 +1,14 @@
 //! Acts, what is refused, and what is done once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use eft_api::{Cause, handle};
 use eft_domain::{Command, Job, JobState};
 use eft_store::{
     JobLedger, StoreErrorKind,
@@ -9,7 +16,10 @@ use eft_store::{
 };
 use serde_json::json;
 
-use crate::kit::{Bed, JSON, ann, reason, ron, route};
+use crate::{
+    contract::request,
+    kit::{Bed, JSON, ann, reason, ron, route},
+};
 
 fn path(job: &Job, act: &str) -> String {
     format!("/v1/jobs/{}:{act}", job.id)
@@ -171,4 +181,105 @@ async fn an_act_whose_answer_is_lost_is_looked_up() {
     let job = bed.failed("a").await;
     let reply = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
     assert_eq!(reply.body["generation"], 2);
+}
+
+/// Other jobs of the tenant are sent before it, each as slowly as it likes.
+#[tokio::test(start_paused = true)]
+async fn an_answer_does_not_wait_for_other_jobs_to_be_sent() {
+    struct Slow;
+    impl Fates for Slow {
+        fn draw(&self, call: &Call<'_>) -> Fate {
+            let before = Duration::from_secs(if call.name == "send" { 2 } else { 0 });
+            Fate { before, ..Fate::default() }
+        }
+    }
+    let bed = Bed::faulty(Arc::new(Slow)).await;
+    for nth in 0..10 {
+        bed.accepted(&nth.to_string()).await;
+    }
+    let job = bed.failed("a").await;
+    let began = bed.now();
+    let reply = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    assert_eq!((&reply.body["state"], reply.body.get("sentAt")), (&json!("ACCEPTED"), None));
+    assert!(bed.now() <= began.plus(Duration::from_secs(4)), "the rest is the sweep's");
+    let row = bed.region.get(job.id).await.unwrap().unwrap();
+    assert_eq!((row.generation, row.outbox.len()), (2, 0), "it stands, and was told");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_act_on_what_was_read_is_not_done_to_anything_newer() {
+    let bed = Bed::new().await;
+    let job = bed.failed("a").await;
+    let act = async |key, tag: &str| {
+        let headers = [JSON, ("idempotency-key", key), ("if-match", tag)];
+        bed.call(ann(), "POST", &path(&job, "replay"), &headers, reason().to_string()).await
+    };
+    let tag = bed.get(&format!("/v1/jobs/{}", job.id)).await.etag();
+    let stale = act("a", "\"0\"").await.is(412);
+    assert_eq!((stale.code(), stale.etag()), ("precondition.failed", tag.clone()));
+    assert_eq!(act("b", "x").await.is(400).code(), "request.header");
+    assert_eq!(bed.region.get(job.id).await.unwrap().unwrap(), job, "nothing was done");
+    let done = act("c", &tag).await.is(200);
+    assert_eq!(done.etag(), bed.get(&format!("/v1/jobs/{}", job.id)).await.etag());
+    assert_eq!(act("d", &tag).await.is(412).etag(), done.etag());
+    let cancelled = bed.change(&job, Command::Cancel { reason: "not now".into() }).await;
+    assert_eq!(act("e", "*").await.is(200).body["generation"], cancelled.generation + 1);
+}
+
+/// Somebody writes the row after it was compared with the tag.
+#[tokio::test(start_paused = true)]
+async fn an_act_on_what_was_read_loses_to_a_change_meanwhile() {
+    struct Late;
+    impl Fates for Late {
+        fn draw(&self, call: &Call<'_>) -> Fate {
+            let before = Duration::from_secs(if call.name == "replace" { 10 } else { 0 });
+            Fate { before, ..Fate::default() }
+        }
+    }
+    let bed = Bed::faulty(Arc::new(Late)).await;
+    for (name, command) in [
+        // Of which the same act could be done,
+        ("a", Command::Sent),
+        // and of which it could not.
+        ("b", Command::Cancel { reason: "another's".into() }),
+    ] {
+        let job = bed.accepted(name).await;
+        let tag = bed.get(&format!("/v1/jobs/{}", job.id)).await.etag();
+        let headers = [JSON, ("idempotency-key", name), ("if-match", tag.as_str())];
+        let path = path(&job, "cancel");
+        let act = bed.call(ann(), "POST", &path, &headers, reason().to_string());
+        let (reply, newer) = tokio::join!(act, bed.change(&job, command));
+        assert_eq!(reply.is(412).code(), "precondition.failed");
+        assert_eq!(bed.region.get(job.id).await.unwrap().unwrap(), newer);
+    }
+}
+
+/// So many answers cannot be kept.
+struct Forgetful(AtomicU32);
+
+impl Fates for Forgetful {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        let fails = call.name == "put"
+            && self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        Fate::of(if fails { Event::Fails(StoreErrorKind::Unavailable) } else { Event::None })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_kept_is_given() {
+    let bed = Bed::faulty(Arc::new(Forgetful(AtomicU32::new(3)))).await;
+    let job = bed.failed("a").await;
+    let headers = [JSON, ("idempotency-key", "k")];
+    let replay = request("POST", &path(&job, "replay"), &headers, reason().to_string());
+    let response = handle(&bed.api, replay, ann(), bed.now()).await;
+    assert_eq!(response.status(), 200, "it is done");
+    let Cause(cause) = response.extensions().get().unwrap();
+    assert!(cause.contains("a fault of the test"), "{cause}");
+    assert_eq!(bed.act(&path(&job, "replay"), "k", &reason()).await.is(409).code(), "idempotency.running");
+    // Of the next, only the first attempt fails.
+    let job = bed.failed("b").await;
+    let first = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    let again = bed.act(&path(&job, "replay"), "k", &reason()).await.is(200);
+    assert_eq!((again.header("idempotency-replayed"), &again.body), ("true", &first.body));
+    assert_eq!(bed.region.get(job.id).await.unwrap().unwrap().generation, 2);
 }

@@ -68,6 +68,8 @@ async fn each_problem_has_its_request() {
     replies.push(bed.act(&replay, "b", &json!({})).await);
     replies.push(bed.call(ann(), "POST", &replay, &[JSON], "{}").await);
     replies.push(bed.act(&replay, "b", &reason()).await);
+    let stale = [JSON, ("idempotency-key", "d"), ("if-match", "\"0\"")];
+    replies.push(bed.call(ann(), "POST", &replay, &stale, reason().to_string()).await);
     replies.push(bed.get("/v1/jobs/none").await);
     replies.push(bed.get(&format!("{path}/receipt")).await);
     replies.push(bed.act(&format!("{path}:resume"), "c", &reason()).await);

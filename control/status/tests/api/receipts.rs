@@ -78,6 +78,24 @@ async fn each_run_has_its_receipt() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_run_without_a_receipt_has_not_that_of_an_earlier_one() {
+    let bed = Bed::new().await;
+    let (job, _) = delivered(&bed, "a").await;
+    let job = bed.change(&job, Command::Replay { reason: "again".into(), route: None }).await;
+    let job = bed.change(&job, Command::Cancel { reason: "not now".into() }).await;
+    let path = |what: &str| format!("/v1/jobs/{}/{what}", job.id);
+    for what in ["receipt", "deliveries", "reject-report"] {
+        let none = bed.get(&path(what)).await.is(404);
+        assert_eq!(none.code(), "receipt.not_found", "{what}");
+        assert!(none.body["detail"].as_str().unwrap().contains("`?run=1`"), "{none:?}");
+    }
+    bed.get(&path("receipt?run=1")).await.is(200);
+    // The third has not ended: the second is still the one that ended last.
+    bed.change(&job, Command::Replay { reason: "now".into(), route: None }).await;
+    assert_eq!(bed.get(&path("receipt")).await.is(404).code(), "receipt.not_found");
+}
+
 /// A run that was gone on with has ended twice.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_ended_twice_has_the_receipt_of_its_last_end() {

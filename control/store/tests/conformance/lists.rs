@@ -96,6 +96,22 @@ pub(crate) async fn a_job_is_listed_once_with_its_latest_run(bed: &Bed) {
     assert_eq!(all().await, [summary(&replayed)]);
 }
 
+pub(crate) async fn an_earlier_run_has_not_the_route_of_now(bed: &Bed) {
+    let at = before(bed.now(), 100);
+    let later = |seconds| at.plus(Duration::from_secs(seconds));
+    let job = accepted(&arrived("a", at));
+    let cancelled = next(&job, &Command::Cancel { reason: "wrong".into() }, later(1));
+    let mut route = job.route.clone().unwrap();
+    route.revision = "fedcba9876543210".parse().unwrap();
+    let command = Command::Replay { reason: "right".into(), route: Some(route.clone()) };
+    // Nothing was told before: the row of now tells it all.
+    let replayed = next(&cancelled, &command, later(2));
+    record(bed, &[&replayed]).await;
+    let runs = bed.desk().runs.runs(job.id).await.unwrap();
+    let routes: Vec<_> = runs.into_iter().map(|run| (run.state, run.route)).collect();
+    assert_eq!(routes, [(JobState::Cancelled, None), (JobState::Accepted, Some(route))]);
+}
+
 pub(crate) async fn what_no_route_took_is_of_whose_prefix_it_has(bed: &Bed) {
     let now = bed.now();
     let unrouted = |key: &str| {

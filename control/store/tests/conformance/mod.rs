@@ -82,6 +82,7 @@ macro_rules! each {
             a_receipt_is_kept_whatever_its_length
             jobs_are_listed_by_state_and_by_route_newest_first
             a_job_is_listed_once_with_its_latest_run
+            an_earlier_run_has_not_the_route_of_now
             what_no_route_took_is_of_whose_prefix_it_has
             a_job_begins_once
             changes_are_told_at_least_once
