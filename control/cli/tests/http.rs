@@ -1,4 +1,5 @@
 //! `eft` against a server that answers as it is told to, and keeps what it was asked.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     io::{BufRead, BufReader, Write},
