@@ -6,6 +6,9 @@
   object integrity"), the worker says which one it has to be, and an upload ends only with the same one.
 """
 
+import collections
+import json
+
 from ministack import app
 from ministack.services import s3
 
@@ -56,7 +59,35 @@ def complete_multipart_upload(bucket, key, body, query, headers=None):
     return response
 
 
+# Requests by what they ask for, at this path: what AWS would bill.
+COUNTS = "/_eft/requests"
+counts = collections.Counter()
+served = app.app
+
+
+def kind(scope):
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    if target := headers.get(b"x-amz-target"):
+        service, _, action = target.partition(".")
+        return f"{service.split('_')[0]} {action}"
+    # What is signed says for which service.
+    credential = headers.get(b"authorization", "").partition("Credential=")[2].split("/")
+    service = credential[3] if len(credential) > 3 else "other"
+    return f"{service} {scope['method']}"
+
+
+async def counted(scope, receive, send):
+    if scope["type"] != "http":
+        return await served(scope, receive, send)
+    if scope["path"] != COUNTS:
+        counts[kind(scope)] += 1
+        return await served(scope, receive, send)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(counts).encode()})
+
+
 if __name__ == "__main__":
+    app.app = counted
     s3._get_object = get_object
     s3._complete_multipart_upload = complete_multipart_upload
     app.main()

@@ -24,6 +24,7 @@ READY_WITHIN = 90
 STARTS = 3
 # Whose a request is that is signed with no key, such as one of the HTTP API with a token.
 ACCOUNT = "111122223333"
+LIBC = ctypes.CDLL(None, use_errno=True)
 # How much a test does, where somebody asks for more than it does by itself.
 SIZES = ("EFT_KILLS", "EFT_JOBS", "EFT_SEED")
 
@@ -55,8 +56,14 @@ def end(process):
 def adopt_orphans():
     """Makes this process the parent of what MiniStack leaves behind (it runs Lambda functions as its children)."""
     pr_set_child_subreaper = 36  # linux/prctl.h
-    if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0):
+    if LIBC.prctl(pr_set_child_subreaper, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def end_with_parent():
+    """For `preexec_fn`: a process that is started so does not outlive this one, however this one ends."""
+    pr_set_pdeathsig = 1  # linux/prctl.h
+    LIBC.prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
 
 
 def end_orphans():
@@ -93,8 +100,9 @@ def start(folder, log):
         "S3_DATA_DIR": str(folder / "s3"),
     }
     process = subprocess.Popen(
-        [sys.executable, "-I", eft.OWN / "platform/emulator.py"], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-    )
+        [sys.executable, "-I", eft.OWN / "platform/emulator.py"], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        preexec_fn=end_with_parent,
+    )  # fmt: skip
     try:
         deadline = time.monotonic() + READY_WITHIN
         while process.poll() is None:

@@ -16,7 +16,7 @@ from api import Api
 from checks import invoke
 from deploy import REGION, client, deploy
 from issuer import issuer
-from ministack import ACCOUNT, ministack
+from ministack import ACCOUNT, end_with_parent, ministack
 
 FOLDER = eft.HOME / "platform"
 # Held by whoever has a platform, whose process id it holds; it is free again when that process has ended, however it did.
@@ -91,6 +91,7 @@ class Stand:
             process = subprocess.Popen(
                 [eft.WORKER, "serve", "--slots", "2", "--memory", "64MiB", "--listen", "127.0.0.1:0"],
                 env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                preexec_fn=end_with_parent,
             )  # fmt: skip
             try:
                 yield process

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: a partner's files through the whole platform of this machine; or the engine alone.
+//! `cargo xtask demo`: a partner's files through the whole platform of this machine; or a thousand; or the engine alone.
 //! `cargo xtask up` and `down`: that platform, for as long as somebody wants it.
 
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
 pub(crate) fn demo(args: &[String]) -> Outcome {
     match args {
         [] => platform("demo/story.py"),
+        [what] if what == "thousand" => platform("demo/thousand.py"),
         [what] if what == "engine" => engine(),
         _ => Err(Stop::Usage),
     }

@@ -27,6 +27,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   demo                  a partner's files through the whole platform on this machine, each outcome checked
+  demo thousand         so many small files at once (or EFT_FILES), and what each costs in requests
   demo engine           one file through the worker alone and back, checked, then a broken one
   up                    that platform, until Ctrl-C
   down                  ends the platform that is up
