@@ -99,7 +99,11 @@ def main():
             if time.monotonic() - swept[0] > SWEEP_EVERY:
                 it.sweep()
                 swept[0] = time.monotonic()
-            return (found := jobs(it)) and len(found) == FILES and all(job["state"] in ENDED for job in found) and found
+            # To look takes the emulator's time as well.
+            time.sleep(FILES / 200)
+            done = sum(job["state"] in ENDED for job in jobs(it))
+            print(f"  {time.monotonic() - begun:.0f} s: {done} of {FILES} have ended", flush=True)
+            return done == FILES
 
         until("all files have ended", ended, WITHIN)
         took = time.monotonic() - begun
@@ -107,7 +111,8 @@ def main():
         delivered(it, jobs(it))
         print(f"\n{FILES} files in {took:.0f} s: {FILES / took:.1f} a second\n\n| request | for a file |\n|---|---|")
         for kind, count in sorted(asked.items(), key=lambda item: -item[1]):
-            if count >= FILES / 100:
+            # Only this script scans.
+            if count >= FILES / 100 and kind != "DynamoDB Scan":
                 print(f"| {kind} | {count / FILES:.2f} |")
 
 
