@@ -62,15 +62,19 @@ async fn run(cli: Cli) -> Result<u8, Fault> {
         Command::Dlq(command) => fleet::redrive(&client, shown, command).await,
         Command::Completions { .. } => Ok(0),
     };
+    let fault = match done {
+        Ok(code) => return Ok(code),
+        Err(fault) => fault,
+    };
+    eprintln!("eft: {fault}");
     // What to do about a code is the API's own knowledge.
-    if let Err(fault) = &done
-        && let Some(path) = fault.remedy()
+    if let Some(path) = fault.remedy()
         && let Ok(kind) = client.get(path).await
         && let Some(remedy) = kind.body.get("remedy").and_then(serde_json::Value::as_str)
     {
         eprintln!("eft: what to do: {remedy}");
     }
-    done
+    Ok(fault.code())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment is read here, and by clap")]

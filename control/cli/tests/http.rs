@@ -137,9 +137,12 @@ fn an_act_whose_answer_is_lost_is_sent_again_under_the_same_key() {
 
 #[test]
 fn what_the_api_refuses_for_good_is_asked_once() {
-    let (output, asked) = eft(&["jobs", "cancel", "j", "--reason", "no"], [problem(409, "job.state", false)]);
-    assert_eq!((code(&output), asked.len()), (4, 1));
-    assert!(text(&output.stderr).contains("job.state: this is why"), "{}", text(&output.stderr));
+    let body = json!({ "type": "/v1/problems/job.state", "code": "job.state", "detail": "this is why", "retryable": false });
+    let script = [Some((409, Vec::new(), body)), ok(json!({ "remedy": "look at it" }))];
+    let (output, asked) = eft(&["jobs", "cancel", "j", "--reason", "no"], script);
+    assert_eq!(code(&output), 4);
+    assert_eq!(asked[1].line, "GET /stage/v1/problems/job.state HTTP/1.1", "and not the act again");
+    assert_eq!(text(&output.stderr), "eft: job.state: this is why\neft: what to do: look at it\n");
 }
 
 #[test]
