@@ -1,5 +1,6 @@
 //! What of the role's rights a session has. The role may write below every tenant's prefix; a session has what both it and
-//! this policy allow, so that not even a fault of the folders brings anybody into another's files.
+//! this policy allow, so that not even a fault of the folders brings anybody into another's files. Names may be listed of
+//! what begins with the folder's name without its `/`: clients ask for a folder so.
 
 use eft_domain::BucketName;
 use serde_json::json;
