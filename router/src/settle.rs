@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use eft_domain::{
     Arrival, Command, Job, JobId, JobState, Route, TenantId,
-    job::{Arrived, PinnedRoute, Runner},
+    job::{Arrived, PinnedRoute, RouteTurn, Runner},
     route::{CompleteWhen, Ordering, RouteTable},
 };
 use eft_store::{ChangeError, StoreError, StoreErrorKind};
@@ -149,13 +149,14 @@ impl Router {
             route: Some(pinned),
             ..self.arrived(seen, trace)
         };
-        if route.ordering != Ordering::None {
+        if let Ordering::Strict(head_of_line) = route.ordering {
             // A turn that no job has is passed over, but not one for every duplicate.
             if let Some(job) = self.desk.ledger.get(arrived.job_id()).await? {
                 return self.again(job).await;
             }
             let counter = format!("turn#{}", route.effective_id());
-            arrived.turn = Some(self.desk.keys.next(&counter).await?);
+            let number = self.desk.keys.next(&counter).await?;
+            arrived.turn = Some(RouteTurn { number, head_of_line });
         }
         let (job, is_new) = self.desk.begin(&arrived, command).await?;
         if is_new { Ok(Outcome::of(self.told(job).await)) } else { self.again(job).await }

@@ -71,7 +71,7 @@ async fn each_event_a_thousand_times_in_any_order_an_hour_apart_makes_one_job() 
     let unrouted = jobs.iter().filter(|job| job.state == JobState::Unrouted).count();
     assert_eq!((accepted, unrouted), (5, 1), "{jobs:?}");
     let strict = jobs.iter().find(|job| job.arrival.key.contains("strict")).unwrap();
-    assert_eq!(strict.turn, Some(1), "no turn for a duplicate");
+    assert_eq!(strict.turn.map(|turn| turn.number), Some(1), "no turn for a duplicate");
     assert_eq!(world.work().await.len(), 5);
     println!("{} events, {} jobs", all.len(), jobs.len());
 }

@@ -50,8 +50,7 @@ pub fn line_of(job: &Job) -> Option<(&TenantId, Line)> {
 
 /// The turn of a job on its route; none where it holds nobody up.
 pub fn turn_of(job: &Job) -> Option<(&RouteId, u64)> {
-    let is_open = !job.state.is_terminal();
-    Some((&job.route.as_ref().filter(|_| is_open)?.id, job.turn?))
+    Some((&job.route.as_ref()?.id, job.holds_up()?))
 }
 
 /// The tenant of a job that may have a checkpoint: it is accepted, owned or held.

@@ -6,7 +6,6 @@ use eft_domain::{
     Command, Job, JobState,
     job::Refused,
     message::WorkMessage,
-    route::{HeadOfLine, Ordering},
 };
 use eft_store::{ChangeError, StoreErrorKind};
 use eft_telemetry::{Level, log};
@@ -20,6 +19,10 @@ use super::{
 
 /// How soon a job whose turn has not come is looked at again.
 const TURN: Duration = Duration::from_secs(5);
+
+/// How long a slot waits for the index of turns to show what was written: replication to an index takes well below a second
+/// as a rule.
+const INDEX_LAG: Duration = Duration::from_millis(1600);
 
 /// What a message has led to.
 pub(super) enum Claimed {
@@ -70,23 +73,40 @@ impl Worker {
         }
     }
 
-    /// Take the job that a message names.
+    /// Take the job that a message names, or one before it whose turn on their route has come.
+    ///
+    /// Routers that work at once put jobs into a route's group in another order than their turns. The group lets nobody else
+    /// receive what is behind this message, so whoever holds it runs what comes before its job, instead of waiting for
+    /// messages that wait for this one.
     ///
     /// # Errors
     /// The ledger was not reached.
     pub(super) async fn claim(&self, slot: usize, message: &WorkMessage) -> Result<Claimed, ChangeError> {
-        let Some(job) = self.desk.ledger.get(message.run.job()).await? else {
-            return Ok(Claimed::Not(Turn::Leave, "there is no such job"));
-        };
-        if job.generation != message.run.generation() {
-            return Ok(Claimed::Not(Turn::Delete, "the job has another run now"));
+        loop {
+            let Some(named) = self.desk.ledger.get(message.run.job()).await? else {
+                return Ok(Claimed::Not(Turn::Leave, "there is no such job"));
+            };
+            if named.generation != message.run.generation() {
+                return Ok(Claimed::Not(Turn::Delete, "the job has another run now"));
+            }
+            if !is_open(&named) {
+                return Ok(self.over(&named, "the run has ended, or waits").await);
+            }
+            let id = named.id;
+            let job = match self.whose_turn(named).await? {
+                Ok(job) => job,
+                Err(why) => return Ok(Claimed::Not(Turn::Again(TURN), why)),
+            };
+            let is_named = job.id == id;
+            match self.take(slot, job).await? {
+                // It has ended meanwhile, and holds nobody up.
+                Claimed::Not(Turn::Delete, _) if !is_named => {}
+                claimed => return Ok(claimed),
+            }
         }
-        if !matches!(job.state, JobState::Accepted | JobState::Running | JobState::Delivering) {
-            return Ok(self.over(&job, "the run has ended, or waits").await);
-        }
-        if self.waits_for_its_turn(&job).await? {
-            return Ok(Claimed::Not(Turn::Again(TURN), "another file of its route is before it"));
-        }
+    }
+
+    async fn take(&self, slot: usize, job: Job) -> Result<Claimed, ChangeError> {
         let owner = format!("{}/{slot}", self.name);
         let claim = Command::Claim { owner, lease: self.times.lease };
         let asked = Instant::now();
@@ -120,24 +140,47 @@ impl Worker {
         }
     }
 
-    async fn waits_for_its_turn(&self, job: &Job) -> Result<bool, ChangeError> {
-        let (Some(turn), Some(pinned)) = (job.turn, &job.route) else { return Ok(false) };
-        let Some(route) = self.desk.route_of(job).await? else { return Ok(false) };
-        let Ordering::Strict(policy) = route.ordering else { return Ok(false) };
-        // An index that does not show this job yet may not show those before it either.
-        let Some((first, before)) =
-            self.desk.ledger.first_turn(&pinned.id).await?.filter(|(first, _)| *first <= turn)
-        else {
-            return Ok(true);
-        };
-        if first == turn {
-            return Ok(false);
+    /// The job whose turn it is on the route of this one, at the latest itself; or why none may run.
+    async fn whose_turn(&self, job: Job) -> Result<Result<Job, &'static str>, ChangeError> {
+        let (Some(turn), Some(route)) = (job.turn, job.route.clone()) else { return Ok(Ok(job)) };
+        let mut wait = INDEX_LAG / 16;
+        loop {
+            let first = self.desk.ledger.first_turn(&route.id).await?;
+            match first {
+                Some((number, _)) if number == turn.number => return Ok(Ok(job)),
+                Some((number, id)) if number < turn.number => {
+                    let before = self.desk.ledger.get(id).await?;
+                    // Otherwise the index is late: it has ended, or lets others by.
+                    if let Some(before) = before.filter(|before| before.holds_up().is_some()) {
+                        return self.may_go_first(before).await;
+                    }
+                }
+                // An index that does not show this job yet may not show those before it either.
+                _ => {}
+            }
+            if wait > INDEX_LAG {
+                return Ok(Err("the index of turns is behind"));
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
         }
-        if policy == HeadOfLine::Block {
-            return Ok(true);
-        }
-        // One that is held lets the others go by; it is the first all the same, so the ones between are not looked at.
-        let held = self.desk.ledger.get(before).await?.is_some_and(|job| job.state == JobState::Held);
-        Ok(!held)
     }
+
+    /// A job before that of a message, unless it is not to run now.
+    async fn may_go_first(&self, job: Job) -> Result<Result<Job, &'static str>, ChangeError> {
+        if !is_open(&job) {
+            return Ok(Err("one before it on its route is held, or not whole yet"));
+        }
+        // It has no message yet. What waits for its tenant's share would wait for ever where those behind it have all of it.
+        let tenant = match &job.tenant {
+            Some(id) if job.sent_at.is_none() => self.desk.catalog.tenant(id).await?,
+            _ => None,
+        };
+        Ok(if tenant.is_some_and(|tenant| tenant.paused) { Err("its tenant is paused") } else { Ok(job) })
+    }
+}
+
+/// Whether a run of it may begin or go on.
+fn is_open(job: &Job) -> bool {
+    matches!(job.state, JobState::Accepted | JobState::Running | JobState::Delivering)
 }

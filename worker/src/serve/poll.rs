@@ -125,28 +125,38 @@ impl Worker {
                 return Turn::Leave;
             }
         };
-        match self.claim_when_answered(slot, &message, received, began).await {
-            Some(Claimed::Ours(job, leased)) => {
-                let watched = Watched::new(&self.pulse, slot, &job, message.trace.as_deref(), began);
-                if let Some(sent) = job.sent_at {
-                    self.pulse.metrics.queue_seconds.took(self.desk.clock.now().since(sent));
+        loop {
+            match self.claim_when_answered(slot, &message, received, began).await {
+                Some(Claimed::Ours(job, leased)) => {
+                    let is_named = job.id == message.run.job();
+                    let watched = Watched::new(&self.pulse, slot, &job, message.trace.as_deref(), began);
+                    if let Some(sent) = job.sent_at {
+                        self.pulse.metrics.queue_seconds.took(self.desk.clock.now().since(sent));
+                    }
+                    let turn = self.run(slot, *job, watched, received, leased).await;
+                    if is_named || turn != Turn::Delete {
+                        return turn;
+                    }
+                    // One that came before it has ended. What is held for so long is better received anew.
+                    if began.at().elapsed() >= self.times.held / 2 || self.drain.is_cancelled() {
+                        return Turn::Again(Duration::ZERO);
+                    }
                 }
-                self.run(slot, *job, watched, received, leased).await
+                Some(Claimed::Not(turn, why)) => {
+                    log(Level::Info, "claim", &[("run", &message.run), ("not", &why)]);
+                    if turn == Turn::Leave {
+                        self.pulse.metrics.unknown_messages.add(1);
+                    }
+                    return match turn {
+                        // Waiting must not use up what is left before it is set aside: the ledger has the job, and the
+                        // sweep sends it again.
+                        Turn::Again(_) if received.receives >= SPARE => Turn::Delete,
+                        turn => turn,
+                    };
+                }
+                // Nothing runs unclaimed, nothing is acknowledged.
+                None => return Turn::Again(Duration::from_secs(30)),
             }
-            Some(Claimed::Not(turn, why)) => {
-                log(Level::Info, "claim", &[("run", &message.run), ("not", &why)]);
-                if turn == Turn::Leave {
-                    self.pulse.metrics.unknown_messages.add(1);
-                }
-                match turn {
-                    // Waiting must not use up what is left before it is set aside: the ledger has the job, and the sweep
-                    // sends it again.
-                    Turn::Again(_) if received.receives >= SPARE => Turn::Delete,
-                    turn => turn,
-                }
-            }
-            // Nothing runs unclaimed, nothing is acknowledged.
-            None => Turn::Again(Duration::from_secs(30)),
         }
     }
 

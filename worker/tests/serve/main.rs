@@ -6,6 +6,7 @@
 mod crashes;
 mod events;
 mod life;
+mod order;
 mod promises;
 mod queue;
 mod simulation;

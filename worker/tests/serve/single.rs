@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use eft_domain::{Code, Command, Failure, JobState, route::HeadOfLine};
+use eft_domain::{Command, JobState};
 use eft_store::StoreResult;
 use eft_worker::serve::{Times, protect::Protection};
 use futures::{FutureExt, future::BoxFuture};
@@ -224,67 +224,6 @@ fn what_nobody_can_read_is_set_aside_and_holds_up_nothing() {
         let (bad, good) = (&world.files[0], &world.files[1]);
         assert_eq!(state(&world, bad).await, JobState::Rejected);
         assert_eq!(state(&world, good).await, JobState::Succeeded);
-        worker.drained().await;
-    });
-}
-
-/// Two files of a route with an order, and a worker, after the first was held for an hour.
-async fn behind_one_that_is_held(policy: HeadOfLine) -> (World, Running) {
-    let mut world = World::faultless().await;
-    world.keep_order(policy).await;
-    // One after the other: two events of one batch have no order.
-    for name in ["in/first", "in/second"] {
-        world.arrive(File::new(name, "v1", Expect::Delivered), &[Duration::ZERO]);
-        world.invoke(&world.life(Death::Never)).await.unwrap();
-    }
-    let (desk, first) = (world.own_desk(), world.files[0].job());
-    let claim = Command::Claim { owner: "another".into(), lease: Duration::from_secs(60) };
-    let fence = desk.change_and_tell(first, &claim).await.unwrap().fence;
-    let failure = Failure::new(Code::SourceAccess, "denied");
-    desk.change_and_tell(first, &Command::Hold { fence, failure, retry_in: None }).await.unwrap();
-    let worker = world.start(2, Death::Never);
-    for _ in 0..12 {
-        tokio::time::sleep(Duration::from_secs(300)).await;
-        world.tend().await;
-    }
-    assert_eq!(state(&world, &world.files[0]).await, JobState::Held);
-    (world, worker)
-}
-
-#[test]
-fn on_a_route_that_blocks_nothing_passes_one_that_is_held() {
-    simulated(async {
-        let (world, worker) = behind_one_that_is_held(HeadOfLine::Block).await;
-        let [first, second] = &world.files[..] else { panic!("two") };
-        assert_eq!((state(&world, second).await, world.store.read(second.job())), (JobState::Accepted, 0));
-        let resume = Command::Resume { reason: "granted".into() };
-        world.own_desk().change_and_tell(first.job(), &resume).await.unwrap();
-        let mut order = Vec::new();
-        for second_of_two_hours in 0..7200 {
-            for file in &world.files {
-                if world.store.published(file.job()) > 0 && !order.contains(&file.key) {
-                    order.push(file.key.clone());
-                }
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            if second_of_two_hours % 300 == 0 {
-                world.tend().await;
-            }
-        }
-        assert_eq!(order, [first.key.clone(), second.key.clone()]);
-        worker.drained().await;
-    });
-}
-
-#[test]
-fn on_a_route_that_continues_one_that_is_held_is_passed() {
-    simulated(async {
-        let (world, worker) = behind_one_that_is_held(HeadOfLine::HoldAndContinue).await;
-        let second = &world.files[1];
-        assert_eq!(
-            (state(&world, second).await, world.store.published(second.job())),
-            (JobState::Succeeded, 1)
-        );
         worker.drained().await;
     });
 }

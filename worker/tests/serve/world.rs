@@ -126,15 +126,20 @@ fn route(id: &str, when: CompleteWhen) -> Route {
     Route { complete_when: when, ..Route::parse_yaml(&text, Profile::Platform).unwrap() }
 }
 
+/// Whose files they are.
+fn tenant() -> Tenant {
+    let mut tenant = Tenant::new("acme".parse().unwrap());
+    tenant.max_jobs = 4;
+    tenant.outputs = vec![Output { bucket: "acme-out".parse().unwrap(), prefix: String::new() }];
+    tenant
+}
+
 impl World {
     /// With three routes: `in`, `quiet` and `control`.
     pub(crate) async fn new(chance: Chance, doubles: fn(u64) -> bool) -> Self {
         let clock = Clock::simulated();
         let region = Region::new(clock).index_lag(Duration::from_millis(500));
-        let mut tenant = Tenant::new("acme".parse().unwrap());
-        tenant.max_jobs = 4;
-        tenant.outputs = vec![Output { bucket: "acme-out".parse().unwrap(), prefix: String::new() }];
-        region.put_tenant(&tenant).await.unwrap();
+        region.put_tenant(&tenant()).await.unwrap();
         for (id, when) in [
             ("in", CompleteWhen::Immediate),
             ("quiet", CompleteWhen::Quiet(60)),
@@ -162,6 +167,11 @@ impl World {
         let before = route("in", CompleteWhen::Immediate);
         let strict = Route { ordering: Ordering::Strict(policy), ..before.clone() };
         assert_eq!(self.region.put_route(&strict, Some(before.revision())).await, Ok(Put::Done));
+    }
+
+    /// None of the tenant's jobs is put into the queue, or again as far as it has room.
+    pub(crate) async fn pause(&self, paused: bool) {
+        self.region.put_tenant(&Tenant { paused, ..tenant() }).await.unwrap();
     }
 
     /// One in which nothing fails by chance.

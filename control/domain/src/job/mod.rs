@@ -34,7 +34,9 @@ pub use state::JobState;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Arrival, Failure, JobId, RouteId, RouteRevision, RunId, TenantId, receipt::FailureNote};
+use crate::{
+    Arrival, Failure, JobId, RouteId, RouteRevision, RunId, TenantId, receipt::FailureNote, route::HeadOfLine,
+};
 
 /// Milliseconds since 1970 in UTC, by the clock of whoever writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,9 +95,9 @@ pub struct Job {
     /// Who runs it.
     #[serde(default)]
     pub runner: Runner,
-    /// Its turn on a route with an order: the order of claim.
+    /// Its turn on a route with an order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub turn: Option<u64>,
+    pub turn: Option<RouteTurn>,
     /// How often it was put into a queue. Part of the message's deduplication id: a job sent again must not be taken
     /// for the message that was lost.
     #[serde(default)]
@@ -166,6 +168,15 @@ pub struct PinnedRoute {
     pub revision: RouteRevision,
 }
 
+/// The turn of a job on a route with an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteTurn {
+    /// Which: the order of claim.
+    pub number: u64,
+    /// What becomes of those behind it while it is held, by the revision that it is pinned to.
+    pub head_of_line: HeadOfLine,
+}
+
 words! {
     /// Who runs a job.
     #[derive(Default)]
@@ -204,6 +215,13 @@ impl Job {
     /// The run.
     pub fn run(&self) -> RunId {
         RunId::nth(self.id, self.generation)
+    }
+
+    /// The number of its turn, as long as it holds up those behind it.
+    pub fn holds_up(&self) -> Option<u64> {
+        let turn = self.turn?;
+        let lets_by = self.state == JobState::Held && turn.head_of_line == HeadOfLine::HoldAndContinue;
+        (!self.state.is_terminal() && !lets_by).then_some(turn.number)
     }
 
     /// A job that has just arrived; `apply` makes it what it is.
@@ -273,7 +291,7 @@ pub struct Arrived {
     /// Who runs it.
     pub runner: Runner,
     /// Its turn on a route with an order.
-    pub turn: Option<u64>,
+    pub turn: Option<RouteTurn>,
     /// W3C `traceparent`.
     pub trace: Option<String>,
 }

@@ -83,7 +83,7 @@ pub(super) fn job(job: &Job) -> Value {
         "arrivedAt": rfc3339(job.arrived_at),
         "changedAt": rfc3339(job.changed_at),
         "runner": job.runner,
-        "turn": job.turn,
+        "turn": job.turn.map(|turn| turn.number),
         "sends": job.sends,
         "sentAt": job.sent_at.map(rfc3339),
         "owned": job.lease.is_some(),

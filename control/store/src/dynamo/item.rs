@@ -63,7 +63,8 @@ mod tests {
 
     use eft_domain::{
         Actor, Arrival, Command, Millis,
-        job::{Arrived, Ending, MAX_CHECKPOINT_BYTES, PinnedRoute, Runner, apply},
+        job::{Arrived, Ending, MAX_CHECKPOINT_BYTES, PinnedRoute, RouteTurn, Runner, apply},
+        route::HeadOfLine,
     };
 
     use super::*;
@@ -84,7 +85,7 @@ mod tests {
                 revision: "0123456789abcdef".parse().unwrap(),
             }),
             runner: Runner::Worker,
-            turn: Some(3),
+            turn: Some(RouteTurn { number: 3, head_of_line: HeadOfLine::HoldAndContinue }),
             trace: None,
         };
         arrived.begin(&Command::Accept, &Actor::part("test")).unwrap()

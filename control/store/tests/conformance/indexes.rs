@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use eft_domain::{
     Code, Command, Failure, Job,
-    job::{Ending, OUTBOX_GRACE},
+    job::{Ending, OUTBOX_GRACE, RouteTurn},
+    route::HeadOfLine,
 };
 use eft_store::{Load, Waiting, index::shard_of, port::DUE_SHARDS};
 
@@ -129,7 +130,7 @@ pub(crate) async fn the_first_turn_is_the_oldest_that_is_open(bed: &Bed) {
         .iter()
         .map(|turn| {
             let mut arrived = arrived(&turn.to_string(), now);
-            arrived.turn = Some(*turn);
+            arrived.turn = Some(RouteTurn { number: *turn, head_of_line: HeadOfLine::HoldAndContinue });
             accepted(&arrived)
         })
         .collect();

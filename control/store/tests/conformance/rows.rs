@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use eft_domain::{Command, job::Refused};
+use eft_domain::{
+    Command,
+    job::{Refused, RouteTurn},
+    route::HeadOfLine,
+};
 use eft_store::{ChangeError, Put};
 use futures::future::join_all;
 
@@ -36,7 +40,7 @@ pub(crate) async fn a_row_is_read_as_it_was_written(bed: &Bed) {
     let mut arrived = arrived("ünï/日本 %2F+&<>\"'\\", now);
     arrived.arrival.version_id = "null".into();
     arrived.size = u64::MAX >> 1;
-    arrived.turn = Some(7);
+    arrived.turn = Some(RouteTurn { number: 7, head_of_line: HeadOfLine::Block });
     arrived.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
     let job = accepted(&arrived);
     let running = next(&job, &claim("a", Duration::from_secs(60)), now);
