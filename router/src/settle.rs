@@ -65,6 +65,14 @@ impl Router {
 
     async fn choose(&self, table: &RouteTable, key: &str) -> Result<Choice, RouteError> {
         let Some(route) = table.select(key) else {
+            if let Some(tenant) = RouteTable::tenant_of(key)
+                && let Some((id, why)) = table.unreadable(&tenant)
+            {
+                // The event is kept, and the sweep finds the version once the route can be read.
+                let message =
+                    format!("route {id} of tenant {tenant} might take this key, and cannot be read: {why}");
+                return Err(StoreError::new(StoreErrorKind::Permanent, message).into());
+            }
             if let Some(route) = table.route_of(key) {
                 let id = route.effective_id();
                 return Ok(Choice::None(format!("route {id}, which takes this key, is paused")));

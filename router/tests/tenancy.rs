@@ -112,6 +112,24 @@ async fn a_route_that_delivers_into_anothers_place_takes_nothing_even_if_it_is_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_a_route_cannot_be_read_its_tenants_files_wait_and_nobody_elses() {
+    let world = two().await;
+    world.route(route("all", "acme", "")).await;
+    let narrow = world.route(route("narrow", "acme", "in/")).await;
+    world.route(route("own", "globex", "")).await;
+    world.region.unreadable(&narrow.effective_id(), Some("no such stage"));
+    let event = world.s3.put("tenants/acme/in/a", "v1", 5);
+    let refused = world.router.ingest(&Ingest::Created(event.clone()), None).await.unwrap_err();
+    assert!(refused.to_string().contains("route narrow of tenant acme might take this key"), "{refused}");
+    assert_eq!(world.region.jobs(), [], "the wide route does not take it");
+    let other = world.s3.put("tenants/globex/a", "v2", 5);
+    assert_eq!(world.ingest(other).await.what, What::Accepted);
+    world.region.unreadable(&narrow.effective_id(), None);
+    let job = world.ingest(event).await.job.unwrap();
+    assert_eq!(job.route.unwrap().id, narrow.effective_id());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_told_of_a_key_names_no_other_tenant() {
     let world = two().await;
     world.route(route("secret-route", "globex", "")).await;

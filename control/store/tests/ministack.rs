@@ -375,3 +375,26 @@ async fn desks_of_two_processes_see_a_new_revision_within_seconds() {
     assert_eq!(seen().await, Some(first.revision()), "for some seconds it is the one before");
     until("the second is seen", seen, |found| *found == Some(second.revision())).await;
 }
+
+#[tokio::test]
+#[ignore = "needs MiniStack: run by cargo xtask test"]
+async fn a_route_that_cannot_be_read_is_said_of_its_tenant_and_stops_no_other() {
+    let own = Account::new().await;
+    let (desk, bad) = (own.desk(), conformance::route("bad", 1));
+    let mut good = conformance::route("good", 1);
+    good.tenant = Some("globex".parse().unwrap());
+    good.matches.as_mut().unwrap().prefix = "tenants/globex/".to_owned();
+    for route in [&bad, &good] {
+        assert_eq!(desk.catalog.put_route(route, None).await, Ok(Put::Done));
+    }
+    let key = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
+    let later = own.clients.dynamo.put_item().table_name(&own.settings.tables.config);
+    let later = later.item("pk", key("route#bad".to_owned()));
+    let later = later.item("sk", key(format!("revision#{}", bad.revision())));
+    later.item("row", key(r#"{"stages": [{"later": {}}]}"#.to_owned())).send().await.unwrap();
+    let table = own.desk().catalog.routes().await.unwrap();
+    let (id, why) = table.unreadable(&"acme".parse().unwrap()).unwrap();
+    assert_eq!(id.as_str(), "bad");
+    assert!(why.contains("later"), "{why}");
+    assert!(table.select("tenants/globex/a.csv").is_some());
+}

@@ -79,7 +79,7 @@ def delivered(it, found):
     check("each was delivered once", len(versions) == FILES and len({version["Key"] for version in versions}) == FILES)
     wrong = [key for version in versions if s3.get_object(Bucket=out, Key=(key := version["Key"]))["Body"].read() != body(int(key[-10:-4]))]
     check("with its bytes", not wrong)
-    turns = sorted((job["turn"], job["changed_at"]) for job in found if job["route"]["id"] == "ordered")
+    turns = sorted((job["turn"]["number"], job["changed_at"]) for job in found if job["route"]["id"] == "ordered")
     ends = [end for _, end in turns]
     check(f"{len(turns)} on a route with an order ended in it", len(turns) == -(-FILES // ORDERED) and ends == sorted(ends))
 

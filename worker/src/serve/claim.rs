@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use eft_domain::{
-    Command, Job, JobState,
-    job::Refused,
-    message::WorkMessage,
-};
+use eft_domain::{Command, Job, JobState, job::Refused, message::WorkMessage};
 use eft_store::{ChangeError, StoreErrorKind};
 use eft_telemetry::{Level, log};
 use tokio::time::Instant;

@@ -65,6 +65,11 @@ pub(super) fn admit(route: &Route, tenant: &Tenant, table: &RouteTable) -> Resul
     if !faults.is_empty() {
         return Err(Problem::faulty(Code::RouteInvalid, faults));
     }
+    // Whether it ties with one that cannot be read is not known. That one itself is mended by saving it.
+    if let Some((id, why)) = table.unreadable(&tenant.id).filter(|(id, _)| route.id.as_ref() != Some(id)) {
+        let detail = format!("route {id} cannot be read, so that no other can be compared with it: {why}");
+        return Err(Problem::new(Code::Unavailable, detail));
+    }
     table.admit(route).map_err(|tie| {
         let detail = tie.to_string();
         let detail = detail.strip_prefix("match: ").unwrap_or(&detail);
@@ -78,6 +83,7 @@ pub(crate) async fn validate(api: &Api, call: &Call) -> Result<Answer, Problem> 
     let checked = match text.route(None, &tenant.id) {
         Ok(route) => match admit(&route, &tenant, api.catalog.routes().await?.as_ref()) {
             Ok(()) => Ok(route),
+            Err(problem) if problem.errors.is_empty() => return Err(problem),
             Err(problem) => Err(problem.errors),
         },
         Err(faults) => Err(faults),

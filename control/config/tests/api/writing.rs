@@ -8,7 +8,7 @@ use eft_store::{
 };
 use serde_json::json;
 
-use crate::kit::{Bed, JSON, NEW, ann, bob, route};
+use crate::kit::{Bed, JSON, NEW, ann, bob, eve, route};
 
 const ORDERS: &str = "/v1/routes/orders";
 
@@ -156,6 +156,24 @@ async fn a_route_that_ties_with_another_is_refused() {
     assert!(refused.body["detail"].as_str().unwrap().contains("orders"));
     other["match"]["glob"] = "2026*.txt".into();
     bed.put(ann(), "/v1/routes/other", NEW, &other).await.is(201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_a_route_that_cannot_be_read_only_that_one_is_saved() {
+    let bed = Bed::new().await;
+    let created = bed.create("orders").await;
+    bed.region.unreadable(&"orders".parse().unwrap(), Some("no such stage"));
+    let refused = bed.put(ann(), "/v1/routes/other", NEW, &route("other", 1)).await.is(503);
+    assert_eq!(refused.code(), "store.unavailable");
+    assert!(refused.body["detail"].as_str().unwrap().contains("route orders cannot be read"), "{refused:?}");
+    bed.post("/v1/routes:validate", &route("other", 1)).await.is(503);
+    bed.put(ann(), ORDERS, ("if-match", &created.etag()), &route("orders", 2)).await.is(200);
+    let globex = json!({
+        "match": { "prefix": "tenants/globex/in/" },
+        "stages": [],
+        "destinations": [{ "s3": { "bucket": "globex-out", "key": "{name}", "on_existing": "fail" } }],
+    });
+    bed.put(eve(), "/v1/routes/theirs", NEW, &globex).await.is(201);
 }
 
 /// Each is fine by itself; whoever is second must see the first.

@@ -4,7 +4,7 @@
 //! route is saved: at run time there is one answer.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -17,6 +17,8 @@ pub struct RouteTable {
     by_prefix: HashMap<String, Vec<Arc<Route>>>,
     /// Those that take no files for now.
     paused: BTreeSet<RouteId>,
+    /// Those that this version cannot read, by their tenants, and why.
+    unreadable: BTreeMap<TenantId, (RouteId, String)>,
     /// The lengths of prefixes that there are, in bytes.
     lengths: BTreeSet<usize>,
 }
@@ -59,14 +61,31 @@ impl RouteTable {
         Self { paused: paused.into_iter().collect(), ..self }
     }
 
+    /// The same, of which these cannot be read: any key of their tenants might be theirs, and goes to no other route.
+    #[must_use]
+    pub fn with_unreadable(self, routes: impl IntoIterator<Item = (TenantId, RouteId, String)>) -> Self {
+        let unreadable = routes.into_iter().map(|(tenant, id, why)| (tenant, (id, why))).collect();
+        Self { unreadable, ..self }
+    }
+
+    /// A route of a tenant that cannot be read, and why.
+    pub fn unreadable(&self, tenant: &TenantId) -> Option<(&RouteId, &str)> {
+        self.unreadable.get(tenant).map(|(id, why)| (id, why.as_str()))
+    }
+
     /// Whether a route takes no files for now.
     pub fn is_paused(&self, id: &RouteId) -> bool {
         self.paused.contains(id)
     }
 
-    /// The route that takes a key; none where it is paused.
+    /// The route that takes a key; none where it is paused, or where one of its tenant cannot be read.
     pub fn select(&self, key: &str) -> Option<&Arc<Route>> {
-        self.route_of(key).filter(|route| !route.id.as_ref().is_some_and(|id| self.is_paused(id)))
+        let of_tenant = |route: &&Arc<Route>| {
+            route.tenant.as_ref().is_none_or(|tenant| self.unreadable(tenant).is_none())
+        };
+        self.route_of(key)
+            .filter(of_tenant)
+            .filter(|route| !route.id.as_ref().is_some_and(|id| self.is_paused(id)))
     }
 
     /// The route whose a key is, whether or not it is paused.
@@ -244,6 +263,20 @@ mod tests {
         assert!(table.is_paused(&"csv".parse().unwrap()) && !table.is_paused(&"in".parse().unwrap()));
         let tie = table.admit(&route("new", "tenants/acme/in/", Some("*.csv"))).unwrap_err();
         assert_eq!(tie.other.as_str(), "csv", "it comes back");
+    }
+
+    #[test]
+    fn where_a_route_cannot_be_read_only_its_tenant_waits() {
+        let mut other = Route::clone(&route("other", "tenants/other/", None));
+        other.tenant = Some("other".parse().unwrap());
+        let routes = [route("in", "tenants/acme/in/", None), Arc::new(other)];
+        let unreadable = ("acme".parse().unwrap(), "new".parse().unwrap(), "no such stage".to_owned());
+        let table = RouteTable::new(routes).with_unreadable([unreadable]);
+        assert_eq!(chosen(&table, "tenants/acme/in/a.csv"), None);
+        assert_eq!(chosen(&table, "tenants/other/a.csv").as_deref(), Some("other"));
+        let (id, why) = table.unreadable(&"acme".parse().unwrap()).unwrap();
+        assert_eq!((id.as_str(), why), ("new", "no such stage"));
+        assert_eq!(table.unreadable(&"other".parse().unwrap()), None);
     }
 
     #[test]

@@ -124,16 +124,38 @@ impl DynamoCatalog {
         let pointers = self.list(ROUTES).await?;
         let heads = pointers.iter().map(change_of).collect::<StoreResult<Vec<_>>>()?;
         let paused: Vec<_> = heads.iter().filter(|head| head.paused).map(|head| head.id.clone()).collect();
-        let routes = stream::iter(heads.into_iter().map(|head| Ok((head.id, head.revision))))
-            .map_ok(|key| async move {
-                self.revision(&key).await?.ok_or_else(|| {
-                    let message = format!("route {} at {} is not here yet", key.0, key.1);
-                    StoreError::new(StoreErrorKind::Unavailable, message)
-                })
-            })
+        let read: Vec<_> = stream::iter(heads.into_iter().map(Ok))
+            .map_ok(|head| self.active(head))
             .try_buffer_unordered(AT_ONCE)
-            .try_collect::<Vec<_>>();
-        Ok(Arc::new(RouteTable::new(routes.await?).with_paused(paused)))
+            .try_collect()
+            .await?;
+        let (mut routes, mut unreadable) = (Vec::new(), Vec::new());
+        for one in read {
+            match one {
+                Ok(route) => routes.push(route),
+                Err(head_and_why) => unreadable.push(head_and_why),
+            }
+        }
+        Ok(Arc::new(RouteTable::new(routes).with_paused(paused).with_unreadable(unreadable)))
+    }
+
+    /// The route that a pointer names, or whose it is and why it cannot be read: such as one of a newer version.
+    async fn active(
+        &self,
+        head: RouteChange,
+    ) -> StoreResult<Result<Arc<Route>, (TenantId, RouteId, String)>> {
+        let key = (head.id, head.revision);
+        match self.revision(&key).await {
+            Ok(Some(route)) => Ok(Ok(route)),
+            Ok(None) => {
+                let message = format!("route {} at {} is not here yet", key.0, key.1);
+                Err(StoreError::new(StoreErrorKind::Unavailable, message))
+            }
+            Err(error) if error.kind == StoreErrorKind::Permanent => {
+                Ok(Err((head.tenant, key.0, error.message)))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn read_tenants(&self) -> StoreResult<Arc<HashMap<TenantId, Tenant>>> {

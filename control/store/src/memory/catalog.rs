@@ -19,6 +19,8 @@ pub(super) struct Config {
     routes: BTreeMap<(RouteId, RouteRevision), Arc<Route>>,
     users: BTreeMap<SftpName, SftpUser>,
     changes: BTreeMap<RouteId, BTreeMap<u64, RouteChange>>,
+    /// Routes that nobody can read, and why.
+    unreadable: BTreeMap<RouteId, String>,
     /// The active routes, made when they are asked for.
     table: Option<Arc<RouteTable>>,
 }
@@ -45,12 +47,30 @@ impl Config {
         if let Some(table) = &self.table {
             return Arc::clone(table);
         }
-        let routes =
-            self.heads().filter_map(|head| self.routes.get(&(head.id.clone(), head.revision)).cloned());
+        let is_readable = |head: &&RouteChange| !self.unreadable.contains_key(&head.id);
+        let routes = self
+            .heads()
+            .filter(is_readable)
+            .filter_map(|head| self.routes.get(&(head.id.clone(), head.revision)).cloned());
         let paused = self.heads().filter(|head| head.paused).map(|head| head.id.clone());
-        let table = Arc::new(RouteTable::new(routes).with_paused(paused));
+        let unreadable = self.heads().filter_map(|head| {
+            Some((head.tenant.clone(), head.id.clone(), self.unreadable.get(&head.id)?.clone()))
+        });
+        let table = Arc::new(RouteTable::new(routes).with_paused(paused).with_unreadable(unreadable));
         self.table = Some(Arc::clone(&table));
         table
+    }
+}
+
+impl Region {
+    /// What a route says cannot be read from now on, for this reason; or can again.
+    pub fn unreadable(&self, id: &RouteId, why: Option<&str>) {
+        let config = &mut lock(&self.own).config;
+        match why {
+            Some(why) => drop(config.unreadable.insert(id.clone(), why.to_owned())),
+            None => drop(config.unreadable.remove(id)),
+        }
+        config.table = None;
     }
 }
 
