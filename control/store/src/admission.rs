@@ -79,14 +79,13 @@ pub fn admit_route(route: &Route, tenant: &Tenant, table: &RouteTable) -> Result
 
 #[cfg(test)]
 mod tests {
-    use eft_domain::{Arrival, Millis, RouteId};
+    use eft_domain::{Arrival, RouteId};
 
     use super::*;
 
     fn share(name: &str, weight: u32, sizes: &[u64]) -> Share {
         let route: RouteId = name.parse().unwrap();
         let waiting = sizes.iter().enumerate().map(|(at, size)| Waiting {
-            since: Millis(0),
             job: JobId::of(
                 &route,
                 &Arrival { bucket: "b".into(), key: at.to_string(), version_id: "v".into() },

@@ -37,10 +37,6 @@ use crate::{
 /// Times a change is tried when others write the same row or an answer is lost, before it is left to the caller's queue.
 const TRIES: u32 = 8;
 
-/// How long whoever has accepted a job is left to put it into its queue, before others that have accepted jobs of the tenant do
-/// it for him: otherwise each of them puts in what all have accepted. A router's batch is done in a second.
-const IN_GOOD_HANDS: Duration = Duration::from_secs(10);
-
 /// Why a job was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
@@ -274,7 +270,7 @@ impl Desk {
     }
 
     /// The same for the tenants of jobs that were just accepted, which the index of those that wait may not show yet: they
-    /// need not wait for the sweep. What others have just accepted is left to them.
+    /// need not wait for the sweep.
     ///
     /// # Errors
     /// As [`Desk::release`].
@@ -284,7 +280,7 @@ impl Desk {
     }
 
     async fn release_with(&self, tenants: &[TenantId], fresh: &[Job]) -> Result<usize, ChangeError> {
-        let (mut shares, now) = (Vec::new(), self.clock.now());
+        let mut shares = Vec::new();
         for id in tenants {
             let Some(tenant) = self.catalog.tenant(id).await? else { continue };
             if tenant.paused {
@@ -292,18 +288,13 @@ impl Desk {
             }
             let mut waiting = self.ledger.waiting(id, admission::LOOK_AHEAD).await?;
             // Behind a full look-ahead their turn has not come, whatever the index shows.
-            let is_all = waiting.len() < usize::from(admission::LOOK_AHEAD);
-            let is_young = |one: &Waiting| now.since(one.since) < IN_GOOD_HANDS;
-            waiting.retain(|one| {
-                fresh.is_empty() || !is_young(one) || fresh.iter().any(|job| job.id == one.job)
-            });
-            if is_all {
+            if waiting.len() < usize::from(admission::LOOK_AHEAD) {
                 let unseen: Vec<_> = fresh
                     .iter()
                     .filter(|job| {
                         job.tenant.as_ref() == Some(id) && waiting.iter().all(|other| other.job != job.id)
                     })
-                    .map(|job| Waiting { job: job.id, size: job.size, since: job.arrived_at })
+                    .map(|job| Waiting { job: job.id, size: job.size })
                     .collect();
                 waiting.extend(unseen);
             }

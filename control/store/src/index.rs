@@ -69,11 +69,6 @@ pub fn place(at: Millis, id: JobId) -> String {
     format!("{:016}#{id}", at.0)
 }
 
-/// The time of a place.
-pub fn time_of(place: &str) -> Option<Millis> {
-    place.split_once('#')?.0.parse().ok().map(Millis)
-}
-
 /// The place of a job among those that somebody has to look at.
 pub fn due_place(job: &Job, retention: Retention) -> String {
     place(job.due(retention), job.id)

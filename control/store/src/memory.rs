@@ -255,7 +255,7 @@ impl JobLedger for Region {
             });
             waiting.sort_unstable();
             waiting.truncate(usize::from(limit));
-            Ok(waiting.into_iter().map(|(since, job, size)| Waiting { job, size, since }).collect())
+            Ok(waiting.into_iter().map(|(_, job, size)| Waiting { job, size }).collect())
         }
         .boxed()
     }

@@ -90,8 +90,6 @@ pub struct Waiting {
     pub job: JobId,
     /// Bytes of its source.
     pub size: u64,
-    /// When it was first heard of.
-    pub since: Millis,
 }
 
 /// What of a tenant is in queues and in workers.

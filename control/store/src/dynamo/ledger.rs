@@ -17,7 +17,7 @@ use crate::{
         error::{Deed, conditional, store_error},
         retry::again,
     },
-    index::{LINE_SHARDS, Line, time_of},
+    index::{LINE_SHARDS, Line},
     port::{JobLedger, Load, Page, Put, StoreResult, Waiting},
 };
 
@@ -85,11 +85,8 @@ impl DynamoLedger {
             let answer = request.send().await;
             let answer = answer.map_err(|error| store_error(&format!("list {key}"), Deed::Read, &error))?;
             for item in answer.items() {
-                let at = text_of(item, "line_at")?;
-                let since = time_of(at)
-                    .ok_or_else(|| wrong(format_args!("an item of {key} whose place is `{at}`")))?;
-                let job = Waiting { job: parsed(item, "pk")?, size: number_of(item, "size")?, since };
-                jobs.push((at.to_owned(), job));
+                let job = Waiting { job: parsed(item, "pk")?, size: number_of(item, "size")? };
+                jobs.push((text_of(item, "line_at")?.to_owned(), job));
             }
             start = answer.last_evaluated_key;
             if start.is_none() {

@@ -69,24 +69,6 @@ pub(crate) async fn a_receipt_is_kept_with_the_end_of_its_run(bed: &Bed) {
     assert_eq!(desk.receipt(&found).await, Ok(Some("{}".into())));
 }
 
-pub(crate) async fn what_others_have_just_accepted_is_left_to_them(bed: &Bed) {
-    let desk = bed.desk();
-    let acme = Tenant::new(tenant("acme"));
-    desk.catalog.put_tenant(&acme).await.unwrap();
-    let mut jobs = Vec::new();
-    // Young for as long as the test may take.
-    let (now, young) = (bed.now(), bed.now().plus(Duration::from_secs(600)));
-    for (name, at) in [("old", before(now, 30)), ("other", young), ("own", young)] {
-        let arrived = arrived(name, at);
-        jobs.push(desk.begin(&arrived, &Command::Accept).await.unwrap().0);
-    }
-    let waiting = || async { desk.ledger.waiting(&acme.id, 10).await.unwrap() };
-    until("three wait", waiting, |found| found.len() == 3).await;
-    assert_eq!(desk.release_fresh(&jobs[2..]).await, Ok(2), "its own, and one that nobody has sent in time");
-    until("that of the other waits", waiting, |found| found.len() == 1 && found[0].job == jobs[1].id).await;
-    assert_eq!(desk.release(&[acme.id.clone()]).await, Ok(1), "whoever ends a job lets in what waits");
-}
-
 pub(crate) async fn releases_fill_a_share_and_no_more(bed: &Bed) {
     let desk = bed.desk();
     let acme = Tenant { max_jobs: 2, ..Tenant::new(tenant("acme")) };

@@ -88,7 +88,6 @@ macro_rules! each {
             changes_are_told_at_least_once
             a_receipt_is_kept_with_the_end_of_its_run
             releases_fill_a_share_and_no_more
-            what_others_have_just_accepted_is_left_to_them
         }
     };
 }
