@@ -118,6 +118,14 @@ class Overview:
         """The lines of a function's log that are its own."""
         return [json.loads(line) for line in logged(self.it.endpoint, function) if line.startswith("{")]
 
+    def body(self, bucket, key):
+        """What stands under a name; nothing where nothing does."""
+        s3 = self.it.client("s3")
+        try:
+            return s3.get_object(Bucket=self.outputs[f"{bucket}Bucket"], Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return None
+
     def paused(self, pause):
         """Stops or starts what brings the messages of `ingest.fifo` to the router."""
         functions = self.it.client("lambda")
@@ -171,9 +179,8 @@ class Overview:
         stranger, _ = server.run(USER, Key(server.folder, "stranger"), "ls")
         taken = code == 0 and "partner.csv" in said
         self.shows("TF", "takes a file of OpenSSH's sftp, and nobody with another key", taken and stranger != 0)
-        at = {"Bucket": self.outputs["IngestBucket"], "Key": f"{PREFIX}partner/partner.csv"}
-        body = self.it.client("s3").get_object(**at)["Body"].read()
-        self.shows("TF --> S3I", f"the file stands at {at['Key']}, byte for byte", body == SMALL)
+        at = f"{PREFIX}partner/partner.csv"
+        self.shows("TF --> S3I", f"the file stands at {at}, byte for byte", self.body("Ingest", at) == SMALL)
 
     def deployed(self, logical):
         """The properties of a bucket in the template that was deployed."""
@@ -256,10 +263,13 @@ class Overview:
         group = waiting[0]["Attributes"]["MessageGroupId"]
         self.shows("QW", "is FIFO, with a group for each job", attributes["FifoQueue"] == "true" and group == large["id"])
         steps = self.it.client("stepfunctions")
-        executions = steps.list_executions(stateMachineArn=self.outputs["StateMachine"])["executions"]
-        [run] = [one for one in executions if one["name"].startswith(small["id"])]
-        given = json.loads(steps.describe_execution(executionArn=run["executionArn"])["input"])
-        others = [one for one in executions if large["id"] in one["name"]]
+
+        def executions(job):
+            all_of_them = steps.list_executions(stateMachineArn=self.outputs["StateMachine"])["executions"]
+            return [one for one in all_of_them if job["id"] in one["name"]]
+
+        [run] = until("an execution for small.csv", lambda: executions(small))
+        given, others = json.loads(steps.describe_execution(executionArn=run["executionArn"])["input"]), executions(large)
         self.shows("RL --> SFN", f"execution {run['name'][:8]}… was started with the run, and none for the large one",
                    given["run"] == f"{small['id']}.1" and not others)  # fmt: skip
         self.small, self.large = small, large
@@ -283,12 +293,11 @@ class Overview:
         events = steps.get_execution_history(executionArn=execution, maxResults=1000)["events"]
         entered = [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
         self.shows("SFN", " → ".join(entered), entered == ["Validate", "Stage", "Transform", "Deliver", "Archive"])
-        body = s3.get_object(Bucket=self.outputs["OutBucket"], Key="acme/overview/small.csv")["Body"].read()
+        body = self.body("Out", "acme/overview/small.csv")
         self.shows("SFN", "the file is delivered as the route makes it", body == SMALL.replace(b"\n", b"\r\n"))
-        at = {"Bucket": self.outputs["ArchiveBucket"], "Key": f"{self.small['id']}/{version}"}
-        original = s3.get_object(**at)["Body"].read()
+        original = self.body("Archive", f"{self.small['id']}/{version}")
         self.shows("SFN --> S3A", "the original stands in the archive under its job and version", original == SMALL)
-        kept = s3.get_bucket_versioning(Bucket=at["Bucket"])["Status"] == "Enabled"
+        kept = s3.get_bucket_versioning(Bucket=self.outputs["ArchiveBucket"])["Status"] == "Enabled"
         rules = self.deployed("BucketsArchive")["LifecycleConfiguration"]["Rules"]
         classes = [move["StorageClass"] for rule in rules for move in rule.get("Transitions", [])]
         colder = kept and classes == ["GLACIER_IR", "DEEP_ARCHIVE"]
@@ -298,7 +307,7 @@ class Overview:
         """What the worker did that runs now."""
         large = self.large
         until("the job of large.csv has ended", lambda: self.job("large.csv")["state"] in ENDED)
-        body = self.it.client("s3").get_object(Bucket=self.outputs["OutBucket"], Key="acme/overview/large.csv")["Body"].read()
+        body = self.body("Out", "acme/overview/large.csv")
         done = self.job("large.csv")["state"] == "SUCCEEDED"
         self.shows("ECS", f"delivers {len(LARGE):,} bytes as the route makes them", done and body == LARGE.replace(b"\n", b"\r\n"))
         gone = until("its message is gone", lambda: not [one for one in self.peek("WorkQueue") if large["id"] in one["Body"]])
