@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use eft_domain::{ByteSize, Class, Code, Failure, ObjectUri, receipt::Method, route::OnEmpty};
+use eft_domain::{ByteSize, Class, Code, Failure, ObjectUri, Receipt, receipt::Method, route::OnEmpty};
 use eft_pipeline::{
     budget::Budget,
     checkpoint::{Interval, Keeper, Pinned},
@@ -69,17 +69,8 @@ impl Job {
         cancel: CancellationToken,
         started: impl FnOnce(Option<u64>, Arc<Progress>),
     ) -> Result<Done, Failure> {
-        let window = Concurrency::new(self.concurrency);
-        let client = self.client(window.clone()).await;
-        let desk = Desk {
-            job: self,
-            client: client.clone(),
-            window,
-            progress: Arc::default(),
-            cancel: cancel.clone(),
-            started_at: jiff::Timestamp::now().to_string(),
-            clock: Instant::now(),
-        };
+        let desk = self.desk(cancel.clone()).await;
+        let client = desk.client.clone();
         let mut opened = place::source(&client, &self.source).await.map_err(|error| of_source(&error))?;
         let mut identity = Identity::of(&self.route, &opened.version, self.run);
         let apart = self.is_several() && !self.route.splits();
@@ -158,6 +149,33 @@ impl Job {
         }
         let ended = desk.stream(&known, plan, pool, keeper, deliveries).await;
         Ok(desk.report(&known, ended))
+    }
+
+    /// The receipt of a run that ended before it began, because every destination has refused it for its own reason.
+    ///
+    /// # Errors
+    /// A source that cannot be opened.
+    pub async fn refused(&self, reasons: &[Failure]) -> Result<Receipt, Failure> {
+        let desk = self.desk(CancellationToken::new()).await;
+        let opened = place::source(&desk.client, &self.source).await.map_err(|error| of_source(&error))?;
+        let identity = Identity::of(&self.route, &opened.version, self.run);
+        let known = Known { opened: &opened, identity: &identity, series: None };
+        let mut deliveries = Delivery::all(&self.destinations);
+        deliveries.iter_mut().zip(reasons).for_each(|(delivery, why)| delivery.end(0, Err(why.clone())));
+        Ok(desk.report(&known, Ended { deliveries, ..Ended::default() }).receipt)
+    }
+
+    async fn desk(&self, cancel: CancellationToken) -> Desk<'_> {
+        let window = Concurrency::new(self.concurrency);
+        Desk {
+            job: self,
+            client: self.client(window.clone()).await,
+            window,
+            progress: Arc::default(),
+            cancel,
+            started_at: jiff::Timestamp::now().to_string(),
+            clock: Instant::now(),
+        }
     }
 
     /// How a run ends that its source ends.

@@ -44,6 +44,19 @@ fn entry_name(uri: &ObjectUri) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
+/// The route when what it makes waits elsewhere before it comes to its place: an archive is named after that place.
+#[must_use]
+pub fn named_after(mut route: Route, place: &ObjectUri) -> Route {
+    for stage in &mut route.stages {
+        if let StageSpec::Zip(zip) = stage
+            && zip.entry.is_none()
+        {
+            zip.entry = entry_name(place);
+        }
+    }
+    route
+}
+
 impl Job {
     /// It makes several objects, each with a place of its own.
     pub(crate) fn is_several(&self) -> bool {

@@ -7,7 +7,7 @@ mod delivery;
 mod input;
 pub mod kept;
 pub mod keys;
-mod layout;
+pub mod layout;
 pub mod local;
 pub mod place;
 pub mod receipt;

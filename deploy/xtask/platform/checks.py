@@ -34,6 +34,14 @@ def invoke(endpoint, function, event):
     return json.loads(body)
 
 
+def logged(endpoint, function):
+    """The lines of the log of a function, which is known by a part of its name."""
+    logs = client(endpoint, "logs")
+    [group] = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"] if function in group["logGroupName"]]
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+    return [event["message"] for page in pages for event in page["events"]]
+
+
 def jobs_of(endpoint, outputs, folder):
     """The rows of the files of a folder, by their names."""
     rows = client(endpoint, "dynamodb").scan(TableName=outputs["JobsTable"], ConsistentRead=True)["Items"]

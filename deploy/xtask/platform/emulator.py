@@ -4,6 +4,8 @@
   no answer that does not say which part it is.
 - It makes the CRC-64/NVME of a multipart object of those of its parts. S3's is always of all bytes (its documentation, "Checking
   object integrity"), the worker says which one it has to be, and an upload ends only with the same one.
+- It checks the checksum that comes with a PUT and does not say so. S3 answers with it (API reference of PutObject), and a receipt
+  says whether the place has checked what was sent.
 """
 
 import collections
@@ -30,6 +32,17 @@ def get_object(bucket, key, headers, query=None):
     answer["Content-Length"] = str(end + 1 - start)
     answer["Content-Range"] = f"bytes {start}-{end}/{len(body)}"
     return 206, answer, body[start : end + 1]
+
+
+put = s3._put_object
+
+
+def put_object(bucket, key, body, headers):
+    status, answer, text = put(bucket, key, body, headers)
+    if status != 200:
+        return status, answer, text
+    names = [f"x-amz-checksum-{algorithm}" for algorithm in s3._S3_CHECKSUM_HEADERS]
+    return status, {**answer, **{name: headers[name] for name in names if name in headers}}, text
 
 
 completed = s3._complete_multipart_upload
@@ -89,5 +102,6 @@ async def counted(scope, receive, send):
 if __name__ == "__main__":
     app.app = counted
     s3._get_object = get_object
+    s3._put_object = put_object
     s3._complete_multipart_upload = complete_multipart_upload
     app.main()

@@ -4,7 +4,7 @@ import json
 import time
 import uuid
 
-from checks import ENDED, check, invoke, jobs_of, until
+from checks import ENDED, check, invoke, jobs_of, logged, until
 from deploy import client
 from sftp import HERE, Key, sftp
 
@@ -46,13 +46,6 @@ def users(server, ann):
     return keys
 
 
-def logged(endpoint):
-    """What the log of the function that says who may log in holds."""
-    logs = client(endpoint, "logs")
-    [group] = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"] if "Identity" in group["logGroupName"]]
-    return "\n".join(event["message"] for event in logs.filter_log_events(logGroupName=group)["events"])
-
-
 def denied(endpoint, server, ann, key):
     """Whoever may not come in is told no, and not why."""
     check("nobody comes in whom nobody knows", server.ask("nobody") == {} and server.admit("nobody") == {})
@@ -71,8 +64,7 @@ def denied(endpoint, server, ann, key):
     paused = ann.ask("PUT", "/v1/sftp-users/acme-pos", {"keys": [key.public], "paused": True}, if_match=answer.headers["etag"])
     check("a user is paused", paused.status == 200)
     check("and does not come in", server.ask("acme-pos") == {})
-    until("the log says why", lambda: "user.paused" in logged(endpoint))
-    log = logged(endpoint)
+    log = until("the log says why", lambda: "user.paused" in (text := "\n".join(logged(endpoint, "Identity"))) and text)
     reasons = ("protocol", "user.unknown", "source", "password.none", "password.wrong", "password.locking", "password.locked")
     check("the log says why, of all of them", all(f'"reason":"{reason}"' in log for reason in reasons))
     check("and holds no password", SECRET not in log and WRONG not in log)
@@ -156,12 +148,12 @@ def taken(endpoint, outputs):
 
 
 def partner(endpoint, outputs, ann, meanwhile):
-    """All of it; `meanwhile` is done while the sweep would leave the files to their events."""
+    """All of it; `meanwhile`, which is given the server, is done while the sweep would leave the files to their events."""
     with sftp(endpoint, outputs) as server:
         routes(outputs, ann)
         keys = users(server, ann)
         sent = uploads(endpoint, outputs, server, keys)
         denied(endpoint, server, ann, keys["acme-erp"])
-        meanwhile()
+        meanwhile(server)
         time.sleep(max(0, sent + GRACE - time.monotonic()))
         taken(endpoint, outputs)

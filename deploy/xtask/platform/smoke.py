@@ -8,9 +8,11 @@ import json
 import time
 
 import eft
+import executors
 from api import Api
 from checks import ENDED, check, invoke, jobs_of, until
 from deploy import client
+from overview import Overview
 from sftp_smoke import partner
 from stand import stand
 
@@ -130,14 +132,10 @@ def delivered(endpoint, outputs, folder, jobs):
     check("and nothing else came to stand", [version["Key"] for version in versions] == [f"acme/{folder}/good.csv"])
 
 
-def executed(it):
+def executed(endpoint, outputs):
     """Files come through both executors: router, then state machine or queue and worker."""
-    # A router that is warm knows the routes of a moment ago; what it does not take then is asked about an hour later.
-    endpoint, outputs = it.endpoint, it.outputs
-    time.sleep(ROUTES_KEPT)
-    delivered(endpoint, outputs, "small", upload(endpoint, outputs, "tenants/acme/small/"))
-    with it.worker():
-        delivered(endpoint, outputs, "large", upload(endpoint, outputs, "tenants/acme/large/"))
+    for folder in ("small", "large"):
+        delivered(endpoint, outputs, folder, upload(endpoint, outputs, f"tenants/acme/{folder}/"))
 
 
 def followed(endpoint, outputs, issuer):
@@ -155,7 +153,8 @@ def followed(endpoint, outputs, issuer):
     until("both rejected files are listed", lambda: listed("/v1/jobs?state=REJECTED") == {"small/bad.csv", "large/bad.csv"})
     until("and a route's own", lambda: listed("/v1/jobs?route=large") == {"large/good.csv", "large/bad.csv"})
     check("jobs are listed by state and by route", ann.ask("GET", "/v1/jobs?route=large&state=REJECTED").status == 400)
-    check("what no route took is listed", listed("/v1/arrivals?state=UNROUTED") == {"in/" + KEY.rsplit("/", 1)[-1]})
+    unrouted = {"in/" + KEY.rsplit("/", 1)[-1], "overview/none.pdf"}
+    check("what no route took is listed", listed("/v1/arrivals?state=UNROUTED") == unrouted)
     rejected = ann.ask("GET", "/v1/jobs?state=REJECTED&limit=1").body["items"][0]
     path = f"/v1/jobs/{rejected['job']}"
     job = ann.ask("GET", path).body
@@ -193,9 +192,22 @@ def main():
         machine(endpoint, outputs)
         ann = configured(endpoint, outputs, it.tokens)
 
-        def meanwhile():
-            executed(it)
-            followed(endpoint, outputs, it.tokens)
+        def meanwhile(server):
+            mia = it.api.as_(it.tokens.token("acme", "config:write jobs:write", "mia"))
+            table = Overview(it, mia)
+            table.configured()
+            executors.routes(it, mia)
+            # A router that is warm knows the routes of a moment ago; what it does not take then is asked about an hour later.
+            time.sleep(ROUTES_KEPT)
+            table.before_a_worker(server)
+            # One for all of it: the questions of a worker that has ended go on for some seconds, and take messages with them.
+            # It has room for every stage, and less than the stage function has: what is made must not depend on that.
+            with it.worker(memory="128MiB"):
+                table.with_a_worker()
+                executed(endpoint, outputs)
+                followed(endpoint, outputs, it.tokens)
+                executors.compared(it, mia)
+            table.show()
 
         partner(endpoint, outputs, ann, meanwhile)
 

@@ -75,7 +75,7 @@ class Stand:
         return queue
 
     @contextlib.contextmanager
-    def worker(self):
+    def worker(self, memory="64MiB"):
         """A worker as ECS would start it, told of everything by the stack; it ends when it is asked to."""
         outputs = self.outputs
         env = {
@@ -89,7 +89,7 @@ class Stand:
         }
         with (FOLDER / "worker.log").open("w") as log:
             process = subprocess.Popen(
-                [eft.WORKER, "serve", "--slots", "2", "--memory", "64MiB", "--listen", "127.0.0.1:0"],
+                [eft.WORKER, "serve", "--slots", "2", "--memory", memory, "--listen", "127.0.0.1:0"],
                 env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 preexec_fn=end_with_parent,
             )  # fmt: skip

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use eft_domain::{Failure, ObjectUri, Route, RunId};
+use eft_domain::{Failure, ObjectUri, Receipt, Route, RunId};
 use eft_pipeline::{
     given::Given,
     keys::{Keyring, Keys, NoKeys},
@@ -63,6 +63,14 @@ impl Engine {
             async move { job.run(cancel, |_, _| ()).await }.boxed().await
         }
         .boxed()
+    }
+
+    /// The receipt of a pass that was not begun, because its place has refused it.
+    ///
+    /// # Errors
+    /// As [`run::Job::refused`].
+    pub fn refused(&self, pass: Pass, why: Failure) -> BoxFuture<'_, Result<Receipt, Failure>> {
+        async move { self.job(pass, Given::default()).refused(&[why]).await }.boxed()
     }
 
     fn job(&self, pass: Pass, given: Given) -> run::Job {

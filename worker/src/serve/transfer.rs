@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use eft_domain::{
-    ByteSize, Code, Failure, Job, ObjectUri, Receipt, Route,
+    ByteSize, Code, Failure, Job, ObjectUri, Receipt, Route, RunId,
     job::Millis,
     receipt::{Delivery, DeliveryOutcome, Outcome},
     route::{Archive, Destination, OnExisting, S3Destination, StorageOptions, TemplateValues},
@@ -134,7 +134,7 @@ impl Engine {
                 part_size: None,
                 given: given.clone(),
                 server_copy: true,
-                run: Some(job.run()),
+                run: Some(if original { archived_by(job) } else { job.run() }),
                 shared: Some(self.shared.clone()),
                 checkpoint: self.keeps(route).then(|| CheckpointAt::Store(store.clone(), Box::new(earlier))),
                 interval: self.interval,
@@ -171,7 +171,9 @@ impl Engine {
         let delivered = whole.as_ref().map_or(had.len(), |receipt| delivered_by(receipt).len());
         let receipt = whole.map(|receipt| {
             let outcome = outcome(failure.as_ref(), delivered, &receipt);
-            self.signing.sign(Receipt { outcome, ..receipt })
+            // An archive's pass goes by the job's first run.
+            let run_id = job.run();
+            self.signing.sign(Receipt { outcome, run_id, receipt_id: run_id.to_string(), ..receipt })
         });
         // Where there is nothing to tell, what was told stands.
         let receipt = receipt.transpose()?.or(earlier).map(|signed| signed.to_json());
@@ -261,6 +263,12 @@ impl Engine {
     pub fn identity(&self, route: &Route) -> Route {
         Route { id: route.id.clone(), tenant: route.tenant.clone(), ..Route::identity() }
     }
+}
+
+/// Under which run's name a job's original stands in the archive: every run keeps the same one, so what the first has brought
+/// there is the others' as well.
+pub fn archived_by(job: &Job) -> RunId {
+    RunId::first(job.id)
 }
 
 /// Goals by what they get: those that get the same bytes get them from one pass.

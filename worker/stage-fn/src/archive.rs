@@ -1,7 +1,7 @@
 //! `archive`: the original is copied to the archive where the route asks for it, and the run has ended.
 
 use eft_domain::{Command, Failure, Job, Route, job::Ending, message::StageRequest, receipt::FailureNote};
-use eft_worker::serve::Pass;
+use eft_worker::serve::{Pass, transfer::archived_by};
 
 use crate::{
     Error, Stages, Until,
@@ -40,7 +40,8 @@ impl Stages {
             Err(failure) => return Ok(Err(failure)),
         };
         if !owned.notes.is_delivered(at) {
-            let pass = Pass { route: self.engine.identity(route), source, goal, run: owned.job.run() };
+            let run = archived_by(&owned.job);
+            let pass = Pass { route: self.engine.identity(route), source, goal, run };
             self.copy(owned, at, pass, until).await?;
         }
         let note = owned.notes.copies.get(&at).and_then(|copied| copied.failure.clone());

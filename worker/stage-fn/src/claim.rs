@@ -1,8 +1,10 @@
 //! `validate`: the job is taken, and its source looked at. `stage`: whether it can be delivered.
 
 use eft_domain::{
-    Command, DeliveryId, Failure, Job, JobState, Receipt, Route, job::Refused, message::StageRequest,
-    receipt::Totals,
+    Command, DeliveryId, Failure, Job, JobState, Receipt, Route,
+    job::Refused,
+    message::StageRequest,
+    receipt::{FailureNote, Totals},
 };
 use eft_pipeline::error::of_sink;
 use eft_store::ChangeError;
@@ -138,21 +140,31 @@ impl Stages {
             Err(failure) => return Err(self.fail(&mut owned, failure).await),
         };
         let copies = if route.is_identity() { Route::clone(&route) } else { self.engine.identity(&route) };
-        let mut refused = None;
-        for (at, goal) in goals.iter().enumerate() {
+        let mut refused = Vec::new();
+        for (at, goal) in goals.into_iter().enumerate() {
             let looked = tokio::select! {
-                looked = self.takes(&owned, &copies, goal) => looked,
+                looked = self.takes(&owned, &copies, &goal) => looked,
                 () = until.over() => return Err(Error::out_of_time()),
             };
             match looked {
-                Err(failure) if !owned.notes.is_delivered(at) => refused = refused.or(Some(failure)),
+                Err(failure) if !owned.notes.is_delivered(at) => refused.push((at, goal, failure)),
                 _ => return Ok(owned.job),
             }
         }
-        match refused {
-            Some(failure) => Err(self.fail(&mut owned, failure).await),
-            None => Ok(owned.job),
+        let Some((_, _, first)) = refused.first().cloned() else { return Ok(owned.job) };
+        for (at, goal, failure) in refused {
+            let note = FailureNote::from(&failure);
+            let receipt = self.refusal(&owned, &copies, goal, failure).await;
+            owned.notes.copies.insert(at, Copied { receipt, failure: Some(note) });
         }
+        Err(self.fail(&mut owned, first).await)
+    }
+
+    /// What the receipt says of a destination that does not take it; none where the source is gone meanwhile.
+    async fn refusal(&self, owned: &Owned, copies: &Route, goal: Goal, why: Failure) -> Option<Receipt> {
+        let source = self.engine.source(&owned.job).ok()?;
+        let pass = Pass { route: copies.clone(), source, goal, run: owned.job.run() };
+        self.engine.refused(pass, why).await.ok()
     }
 
     /// Whether a destination takes what is copied there: its name is free, or this very delivery stands there.

@@ -85,6 +85,9 @@ impl Notes {
         let (base, staged) = made.map_or((None, None), |(whole, staged)| (Some(whole), staged));
         let copies = self.copies.values().filter_map(|copied| copied.receipt.clone());
         let mut receipt = copies.fold(base, |whole, next| merged(whole, Some(next)))?;
+        // The archive's copy goes by the job's first run, and its route is another.
+        receipt.run_id = job.run();
+        receipt.receipt_id = job.run().to_string();
         receipt.route_id = route.effective_id();
         receipt.route_revision = route.revision();
         if let Some(staged) = staged {

@@ -1,7 +1,7 @@
 //! `transform`: one streaming pass from the source to the staging bucket. Nothing of it is visible to anybody.
 
 use eft_domain::{Code, Failure, Job, ObjectUri, Receipt, Route, message::StageRequest};
-use eft_worker::{place::Goal, run::Done, serve::Pass};
+use eft_worker::{layout::named_after, place::Goal, run::Done, serve::Pass};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Stages, Until, notes::Notes, owned::Owned};
@@ -45,8 +45,10 @@ impl Stages {
 
     fn pass_of(&self, owned: &Owned, route: &Route) -> Result<Pass, Failure> {
         let run = owned.job.run();
+        // All destinations give it the same name, or the route does not come here.
+        let first = self.engine.goals(&owned.job, route)?.into_iter().next();
         Ok(Pass {
-            route: route.clone(),
+            route: first.map_or_else(|| route.clone(), |goal| named_after(route.clone(), &goal.uri)),
             source: self.engine.source(&owned.job)?,
             goal: Goal::new(self.staging.place(run)?),
             run,

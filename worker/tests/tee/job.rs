@@ -230,6 +230,19 @@ async fn a_job_goes_to_all_destinations_from_one_pass_and_to_the_archive() {
     assert_eq!((bed.read(), bed.receipt().deliveries.len()), (SIZE as u64, 4), "{:?}", bed.receipt());
 }
 
+/// What the first run has archived is not in the way of the second.
+#[tokio::test]
+async fn a_replay_finds_the_original_in_the_archive() {
+    let bed = Bed::new(&route("{strip_bom: {}}", ARCHIVE).replace("{name}", "{run_id}")).await;
+    bed.run(JobState::Succeeded).await;
+    let again = Command::Replay { reason: "to see it again".into(), route: None };
+    bed.desk.change_and_tell(bed.job.id, &again).await.unwrap();
+    bed.run(JobState::Succeeded).await;
+    assert_eq!((bed.stands("one").len(), bed.stands("archive").len(), bed.puts("archive")), (2, 1, 1));
+    assert_eq!(bed.receipt().run_id.generation(), 2);
+    assert_eq!(delivered(&bed.receipt()), [(true, false), (true, false), (true, false), (true, true)]);
+}
+
 /// One of three fails. Asked again it alone is written to: not even a reader who has taken the others away changes that.
 #[tokio::test]
 async fn a_redelivery_touches_only_what_has_failed() {

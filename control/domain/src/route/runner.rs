@@ -1,6 +1,6 @@
 //! What becomes of a file that is whole, and who runs it: Step Functions what a function finishes in its time, the worker everything else.
 
-use super::{Executor, OnEmpty, Ordering, Route};
+use super::{Destination, Executor, OnEmpty, Ordering, Route, StageSpec};
 use crate::{
     ByteSize, Code, Command, Failure,
     job::{Ending, Runner},
@@ -52,6 +52,11 @@ impl Route {
                 "several objects are made of one file, which has no one place to be staged at".into(),
             );
         }
+        if self.names_archives_apart() {
+            return Some(
+                "each destination gets an archive with its own name in it, and one is staged".into(),
+            );
+        }
         if self.joins().is_some() {
             return Some("a manifest is small whatever it joins".into());
         }
@@ -65,6 +70,18 @@ impl Route {
     /// Whether one file may become several objects.
     pub fn makes_several(&self) -> bool {
         self.splits() || self.unpacks_several()
+    }
+
+    /// Whether destinations get archives that differ, because each is named after its own place.
+    fn names_archives_apart(&self) -> bool {
+        let unnamed = |stage: &StageSpec| matches!(stage, StageSpec::Zip(zip) if zip.entry.is_none());
+        // Equal ends of templates make equal names; those that only happen to become equal are taken for different.
+        let mut ends = self.destinations.iter().map(|Destination::S3(s3)| {
+            let key = s3.key.to_string();
+            key.rsplit_once('/').map_or(key.clone(), |(_, end)| end.to_owned())
+        });
+        let first = ends.next();
+        self.stages.iter().any(unnamed) && ends.any(|end| Some(end) != first)
     }
 }
 
@@ -97,6 +114,24 @@ mod tests {
             ("stages: [], ordering: strict", 1, Runner::Worker),
         ] {
             assert_eq!(route(more).runner(size), runner, "{more}, {size} bytes");
+        }
+    }
+
+    #[test]
+    fn archives_that_are_named_after_their_places_are_staged_where_all_have_one_name() {
+        for (stage, keys, runner) in [
+            ("compress: {codec: zip}", ["a/{name}.zip", "b/{name}.zip"], Runner::Steps),
+            ("compress: {codec: zip}", ["a/{name}.zip", "a/{job_id}.zip"], Runner::Worker),
+            ("compress: {codec: zip, entry: orders}", ["a/{name}.zip", "a/{job_id}.zip"], Runner::Steps),
+            ("compress: {codec: gzip}", ["a/{name}.gz", "a/{job_id}.gz"], Runner::Steps),
+        ] {
+            let places = keys.map(|key| format!("{{s3: {{bucket: out-bucket, key: \"{key}\"}}}}")).join(", ");
+            let text = format!(
+                "{{id: r, tenant: t, match: {{prefix: tenants/t/}}, stages: [{{{stage}}}], destinations: [{places}]}}"
+            );
+            let route = Route::parse_yaml(&text, Profile::Platform)
+                .unwrap_or_else(|errors| panic!("{errors}: {text}"));
+            assert_eq!(route.runner(1), runner, "{text}");
         }
     }
 

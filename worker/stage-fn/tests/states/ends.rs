@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use eft_domain::{
     Command, JobState, Receipt,
-    receipt::{DeliveryOutcome, Outcome, SignedReceipt},
+    receipt::{Delivery, DeliveryOutcome, Outcome, SignedReceipt},
 };
 use eft_s3::{Action, Config, Fault, Op};
 use eft_store::{JobLedger, Runs};
@@ -174,6 +174,26 @@ async fn a_redelivery_touches_only_what_has_failed() {
     }
 }
 
+/// What the first run has archived is not in the way of the second.
+#[tokio::test]
+async fn a_replay_finds_the_original_in_the_archive() {
+    let route = CHECKED.replace("a/{name}", "a/{run_id}").replace("b/{name}", "b/{run_id}");
+    let world = World::new(&route, GOOD).await;
+    assert_eq!(world.execute().await, ended("Archive"));
+    let row = world.row().await;
+    let again = Command::Replay { reason: "to see it again".into(), route: None };
+    world.stages.desk.change_and_tell(row.id, &again).await.unwrap();
+    world.stages.desk.release(&["acme".parse().unwrap()]).await.unwrap();
+    assert_eq!(world.execute().await, ended("Archive"));
+    assert_eq!(world.row().await.state, JobState::Succeeded);
+    assert_eq!(world.s3.versions(ARCHIVE, &world.s3.keys(ARCHIVE)[0]).len(), 1, "it stands there once");
+    let receipt = receipt(&world).await;
+    assert_eq!(receipt.run_id.generation(), 2);
+    let found: Vec<_> = receipt.deliveries.iter().map(|it| (it.outcome, it.already_delivered)).collect();
+    let (made, there) = ((DeliveryOutcome::Delivered, false), (DeliveryOutcome::Delivered, true));
+    assert_eq!(found, [made, made, there]);
+}
+
 #[tokio::test]
 async fn where_no_destination_takes_it_no_byte_is_read() {
     let world = World::new(CHECKED, GOOD).await;
@@ -184,6 +204,32 @@ async fn where_no_destination_takes_it_no_byte_is_read() {
     let row = world.row().await;
     assert_eq!((row.state, row.failure.unwrap().code.as_str()), (JobState::Failed, "destination.exists"));
     assert_eq!(world.s3.count(Op::GetObject), 0);
+    let receipt = receipt(&world).await;
+    assert_eq!(
+        (receipt.outcome, receipt.failure.unwrap().code.as_str()),
+        (Outcome::Failed, "destination.exists")
+    );
+    let said = |delivery: &Delivery| (delivery.uri.to_string(), delivery.failure.clone().unwrap().code);
+    let said: Vec<_> = receipt.deliveries.iter().map(said).collect();
+    let place = |key: &str| (format!("s3://acme-out/{key}/one.txt"), "destination.exists".to_owned());
+    assert_eq!(said, [place("a"), place("b")]);
+}
+
+/// The staging bucket's own name for it is in no archive.
+#[tokio::test]
+async fn a_file_in_an_archive_is_named_after_its_destinations() {
+    let world = World::new(
+        "stages: [{compress: {codec: zip}}], destinations: \
+         [{s3: {bucket: acme-out, key: \"a/{name}.zip\"}}, {s3: {bucket: acme-out, key: \"b/{name}.zip\"}}]",
+        GOOD,
+    )
+    .await;
+    assert_eq!(world.execute().await, ended("Archive"));
+    for key in ["a/one.txt.zip", "b/one.txt.zip"] {
+        let archive = world.s3.get_object(OUT, key).unwrap();
+        // The local file header: the length of the name at 26, the name at 30.
+        assert_eq!((archive[26], &archive[30..37]), (7, &b"one.txt"[..]), "{key}");
+    }
 }
 
 #[tokio::test]
