@@ -10,6 +10,7 @@ import time
 import eft
 from api import Api
 from checks import ENDED, check, invoke, jobs_of, until
+from contract import contract
 from deploy import client
 from sftp_smoke import partner
 from stand import stand
@@ -198,6 +199,8 @@ def main():
             followed(endpoint, outputs, it.tokens)
 
         partner(endpoint, outputs, ann, meanwhile)
+        # Last: it leaves nothing as it was.
+        contract(it)
 
 
 if __name__ == "__main__":
