@@ -1,4 +1,4 @@
-"""Both HTTP APIs are what their documents say: schemathesis asks them what the documents allow and forbid, and looks at every answer.
+"""Both HTTP APIs are what their documents say: schemathesis asks what the documents allow and forbid, and looks at every answer.
 
 What it looks at, and what it leaves alone and why: `contract.toml` and `contract_checks.py`.
 """
@@ -22,19 +22,22 @@ NEVER = {"redeliverJob", "resumeJob", "redriveDeadLetters", "putRoute"}
 
 
 def existing(it, admin):
-    """What the names in paths can stand for, so that more is asked about than what is not there: the first is what is changed."""
+    """What parameters can stand for, so that more is asked about than what is not there; the first of each is what is changed."""
     tenant = {"outputs": [{"bucket": it.outputs["OutBucket"], "prefix": "initech/"}]}
     check("a tenant to be changed is set up", admin.ask("PUT", "/v1/tenants/initech", tenant, if_none_match="*").status == 201)
-    listed = {path: admin.ask("GET", f"/v1/{path}").body["items"] for path in ("jobs?route=small", "arrivals?state=UNROUTED", "routes", "sftp-users")}
-    jobs, unrouted, routes, users = listed.values()
+    lists = ("jobs?route=small", "arrivals?state=UNROUTED", "routes", "sftp-users")
+    jobs, unrouted, routes, users = (admin.ask("GET", f"/v1/{path}").body["items"] for path in lists)
+    # One with broken records has everything that can be asked for.
+    jobs = [job for job in jobs if job["key"].endswith("/bad.csv")]
     return {
-        "job": [job["job"] for job in [*jobs, *unrouted]],
-        "name": [route["name"] for route in routes],
-        "user": [user["name"] for user in users],
-        "tenant": ["initech"],
-        "revision": ["1"],
+        "path.job": [job["job"] for job in [*jobs, unrouted[0]]],
+        "path.name": [route["name"] for route in routes],
+        "path.user": [user["name"] for user in users],
+        "path.tenant": ["initech"],
+        "path.revision": ["1"],
         # Of whose messages none can be moved.
-        "queue": ["undelivered"],
+        "path.queue": ["undelivered"],
+        "query.run": [1],
     }
 
 
@@ -42,10 +45,10 @@ def config_of(known):
     """The settings, with what exists."""
     lines = [CONFIG.read_text()]
     for at, (name, values) in enumerate(known.items()):
-        check(f"there is something for `{name}`", values)
+        check(f"there is something for {name}", values)
         lines.append(f"[dictionaries.known-{at}]\nvalues = {json.dumps(values)}\n")
     lines.append("[parameters]")
-    lines.extend(f'"path.{name}" = {{ dictionary = "known-{at}", probability = 0.9 }}' for at, name in enumerate(known))
+    lines.extend(f'"{name}" = {{ dictionary = "known-{at}", probability = 0.9 }}' for at, name in enumerate(known))
     path = FOLDER / "contract.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -70,11 +73,12 @@ def contract(it):
     admin = it.api.as_(token)
     known = existing(it, admin)
     config = config_of(known)
+    first = {name.partition(".")[2]: values[0] for name, values in known.items()}
     env = {
         **it.env,
         "EFT_TOKEN": token,
         # The last job is one that nobody has run.
-        "EFT_KNOWN": json.dumps({"any": {name: values[0] for name, values in known.items()}, "cancelJob": {"job": known["job"][-1]}}),
+        "EFT_KNOWN": json.dumps({"any": first, "cancelJob": {"job": known["path.job"][-1]}}),
         "SCHEMATHESIS_HOOKS": "contract_checks",
     }
     for name, path in DOCUMENTS.items():

@@ -13,7 +13,6 @@ KNOWN = json.loads(os.environ["EFT_KNOWN"])
 
 # What a document cannot say: who has saved what meanwhile, whose a cursor or a place is, and how a key is encoded.
 BEYOND = {
-    "auth.scope",
     "cursor.invalid",
     "idempotency.mismatch",
     "idempotency.running",
