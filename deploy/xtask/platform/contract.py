@@ -90,9 +90,9 @@ def contract(it):
                 [*command, "--report", "ndjson", "--report-ndjson-path", report],
                 env=env, cwd=FOLDER, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=WITHIN, check=False,
             ).returncode  # fmt: skip
-        seen = answers(report)
         if code:
             print(log.read_text())
+        seen = answers(report)
         asked = sum(counts.total() for counts in seen.values())
         check(f"the {name} API is what its document says: {asked} requests in {time.monotonic() - begun:.0f} s", code == 0)
         never = []
