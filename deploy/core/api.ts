@@ -20,7 +20,7 @@ export interface Functions {
 }
 
 /** The paths of the status API (`control/status/src/table.rs`). Which of them there are is its own business. */
-const STATUS = ['/v1/jobs', '/v1/jobs/{proxy+}', '/v1/arrivals', '/v1/fleet', '/v1/dead-letters/{proxy+}'];
+const STATUS = ['/v1/jobs', '/v1/jobs/{proxy+}', '/v1/arrivals', '/v1/fleet', '/v1/dead-letters/{proxy+}', '/v1/status/{proxy+}'];
 
 /** What may be read without a token: it says how to ask, and nothing of anybody. */
 const OPEN = { config: ['/v1/openapi.json', '/v1/problems/{code}'], status: ['/v1/status/openapi.json'] };

@@ -130,6 +130,14 @@ impl Call {
     }
 }
 
+/// A whole number of JSON, in which `4.0` is one as well (JSON Schema, 6.1.1); as far as such a one is exact.
+pub fn whole(value: &serde_json::Value) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = || value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=EXACT).contains(number));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole, and within")]
+    value.as_u64().or_else(|| float().map(|number| number as u64))
+}
+
 /// A name that somebody else has chosen, so that it can stand in a sentence.
 pub fn shown(name: &str) -> String {
     name.chars().take(64).flat_map(char::escape_debug).collect()
@@ -160,4 +168,20 @@ fn parameters(query: &str, known: &[Parameter]) -> Result<Vec<(String, String)>,
         found.push((name, value));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::whole;
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
+        assert_eq!((whole(&json!(7)), whole(&json!(7.0)), whole(&json!(0.0))), (Some(7), Some(7), Some(0)));
+        assert_eq!(whole(&json!(u64::MAX)), Some(u64::MAX));
+        for other in [json!(7.5), json!(-1), json!(-1.0), json!(1e300), json!("7"), json!(null)] {
+            assert_eq!(whole(&other), None, "{other}");
+        }
+    }
 }

@@ -244,6 +244,33 @@ mod tests {
         assert_eq!(codes.len(), Code::ALL.len());
     }
 
+    /// The tests of each API get every code that its document names; here is that no code is left between them.
+    #[test]
+    fn each_code_is_one_that_an_api_answers() {
+        fn named(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(map) => {
+                    // What `openapi.rs` makes of the problems of a status.
+                    let codes = map.get("properties").and_then(|fields| fields["code"]["enum"].as_array());
+                    let codes = codes.filter(|codes| codes.len() < Code::ALL.len());
+                    found.extend(codes.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+                    map.values().for_each(|value| named(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| named(value, found)),
+                _ => {}
+            }
+        }
+        // What is answered where there is no operation.
+        let mut found = vec![Code::PathUnknown.as_str().to_owned(), Code::MethodUnknown.as_str().to_owned()];
+        for api in ["config", "status"] {
+            let path = format!("{}/../{api}/openapi.json", env!("CARGO_MANIFEST_DIR"));
+            named(&serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap(), &mut found);
+        }
+        let missing: Vec<_> =
+            Code::ALL.iter().filter(|code| !found.iter().any(|found| found == code.as_str())).collect();
+        assert!(missing.is_empty(), "nobody answers {missing:?}");
+    }
+
     /// `EFT_BLESS=1` writes it anew.
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a test's own switch")]

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use eft_store::Clock;
 use eft_telemetry::log::print;
-use http::{Request, Response, header};
+use http::{Request, Response, Uri, header};
 use lambda_http::{Body, RequestExt, request::RequestContext, service_fn};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::{Cause, Code, Principal, Problem, RequestId, Service, handle};
@@ -24,7 +25,38 @@ pub fn caller(request: &lambda_http::Request, tenant_claim: &str) -> Result<Prin
     Principal::from_claims(&jwt.ok_or_else(missing)?.claims, tenant_claim)
 }
 
+/// What cannot stand in a path as it is (RFC 3986, 3.3).
+const NOT_IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// What was asked for. API Gateway hands the path over decoded, all of it but `%25`; what was encoded in a name so that it
+/// did not end the path, or lead out of it, does neither here.
+fn uri_of(request: &lambda_http::Request) -> Option<Uri> {
+    let raw = request.raw_http_path();
+    let path = utf8_percent_encode(raw, NOT_IN_PATH);
+    let query = if raw.contains(['?', '#']) {
+        request.query_string_parameters().to_query_string()
+    } else {
+        request.uri().query().unwrap_or_default().to_owned()
+    };
+    if query.is_empty() { path.to_string() } else { format!("{path}?{query}") }.parse().ok()
+}
+
 fn plain(request: lambda_http::Request) -> Request<Bytes> {
+    let uri = uri_of(&request).unwrap_or_else(|| request.uri().clone());
     let id = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
         _ => None,
@@ -34,6 +66,7 @@ fn plain(request: lambda_http::Request) -> Request<Bytes> {
         Body::Binary(bytes) => Bytes::from(bytes),
         _ => Bytes::new(),
     });
+    *request.uri_mut() = uri;
     if let Some(id) = id {
         request.extensions_mut().insert(RequestId(id));
     }

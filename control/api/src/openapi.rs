@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use self::schemas::{NAME, reference};
+use self::schemas::{AN_ETAG, ETAG, ETAGS, KEY, gateway, in_path, reference};
 use crate::{
     answer::Answer,
     principal::Scope,
     problem::{Code, Problem},
-    table::{Body, Condition, Endpoint, Good, Parameter},
+    table::{Body, Condition, Endpoint, Good, Kind, Parameter},
 };
 
 /// What a document says of its API.
@@ -97,45 +97,63 @@ fn names(path: &str) -> impl Iterator<Item = &str> {
     path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
 }
 
-fn header(name: &str, required: bool, says: &str) -> Value {
+fn header(name: &str, required: bool, says: &str, pattern: &str, example: &str) -> Value {
     json!({
-        "name": name, "in": "header", "required": required, "description": says, "schema": { "type": "string" },
+        "name": name, "in": "header", "required": required, "description": says,
+        "schema": { "type": "string", "pattern": pattern }, "example": example,
     })
+}
+
+fn value_of(kind: Kind) -> Value {
+    match kind {
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Number(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
+        Kind::Pattern(pattern) => json!({ "type": "string", "pattern": pattern }),
+        Kind::Words(words) => json!({ "type": "string", "enum": words() }),
+    }
 }
 
 fn parameters<S>(endpoint: &Endpoint<S>) -> Vec<Value> {
     let mut parameters: Vec<_> = names(endpoint.path)
-        .map(|name| {
-            let mut schema = json!({ "type": "string" });
-            if matches!(name, "name" | "tenant") {
-                schema["pattern"] = NAME.into();
-            }
-            json!({ "name": name, "in": "path", "required": true, "schema": schema })
-        })
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": in_path(name) }))
         .collect();
-    for Parameter { name, says, most } in endpoint.query {
-        let schema = match most {
-            Some(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
-            None => json!({ "type": "string" }),
-        };
+    for Parameter { name, says, kind, required } in endpoint.query {
         parameters.push(json!({
-            "name": name, "in": "query", "required": false, "description": says, "schema": schema,
+            "name": name, "in": "query", "required": required, "description": says, "schema": value_of(*kind),
         }));
     }
     match endpoint.condition {
         Condition::None => {}
-        Condition::Read => parameters.push(header("If-None-Match", false, "The ETag that the client knows.")),
-        Condition::Act => {
-            parameters.push(header("If-Match", false, "The ETag that was read, to act on that only."))
+        Condition::Read => {
+            parameters.push(header("If-None-Match", false, "The ETag that the client knows.", ETAGS, AN_ETAG))
         }
+        Condition::Act => parameters.push(header(
+            "If-Match",
+            false,
+            "The ETag that was read, to act on that only.",
+            ETAGS,
+            AN_ETAG,
+        )),
         Condition::Write => {
-            parameters.push(header("If-None-Match", false, "`*`, to create what is not there."));
-            parameters.push(header("If-Match", false, "The ETag that was read, to change it."));
+            parameters.push(header(
+                "If-None-Match",
+                false,
+                "`*`, to create what is not there.",
+                "^[*]$",
+                "*",
+            ));
+            parameters.push(header(
+                "If-Match",
+                false,
+                "The ETag that was read, to change it.",
+                ETAGS,
+                AN_ETAG,
+            ));
         }
     }
     if endpoint.acts {
         let says = "1 to 255 visible characters, such as a UUID: the same for a request that is sent again, another for another.";
-        parameters.push(header("Idempotency-Key", true, says));
+        parameters.push(header("Idempotency-Key", true, says, KEY, "7f0a3c52-6f7b-4d53-9a55-0d6d1c2b3e4f"));
     }
     parameters
 }
@@ -148,17 +166,22 @@ fn responses<S>(endpoint: &Endpoint<S>) -> Map<String, Value> {
             response["content"] = json!({ "application/json": { "schema": reference(schema) } });
         }
         let mut headers = Map::new();
-        let mut add = |name: &str, says: &str| {
-            headers.insert(name.to_owned(), json!({ "description": says, "schema": { "type": "string" } }));
+        let mut add = |name: &str, always: bool, says: &str, pattern: &str| {
+            let schema = json!({ "type": "string", "pattern": pattern });
+            headers.insert(
+                name.to_owned(),
+                json!({ "description": says, "required": always, "schema": schema }),
+            );
         };
         if endpoint.condition != Condition::None {
-            add("ETag", "What to send in `If-Match`, or in `If-None-Match` of a read.");
+            add("ETag", true, "What to send in `If-Match`, or in `If-None-Match` of a read.", ETAG);
         }
         if *status == 201 {
-            add("Location", "Where it is.");
+            add("Location", true, "Where it is.", "^/v1/");
         }
         if endpoint.acts {
-            add("Idempotency-Replayed", "`true` where it was done before, and this is the answer of then.");
+            let says = "`true` where it was done before, and this is the answer of then.";
+            add("Idempotency-Replayed", false, says, "^true$");
         }
         if !headers.is_empty() {
             response["headers"] = headers.into();
@@ -182,6 +205,7 @@ fn responses<S>(endpoint: &Endpoint<S>) -> Map<String, Value> {
         });
         responses.insert(status.to_string(), response);
     }
+    gateway(endpoint.scope.is_some(), &mut responses);
     responses
 }
 

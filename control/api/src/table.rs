@@ -43,8 +43,23 @@ pub struct Parameter {
     pub name: &'static str,
     /// What it is for.
     pub says: &'static str,
-    /// A whole number from 1 to this; text where it is none.
-    pub most: Option<u32>,
+    /// What its value is.
+    pub kind: Kind,
+    /// It has to be said.
+    pub required: bool,
+}
+
+/// What the value of a parameter is, as far as a document can say it.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Text that only its reader knows.
+    Text,
+    /// A whole number from 1 to this.
+    Number(u32),
+    /// Text of this pattern.
+    Pattern(&'static str),
+    /// One of these words.
+    Words(fn() -> Vec<&'static str>),
 }
 
 /// What a body is.
@@ -118,11 +133,16 @@ pub const PAGE: &[Parameter] = &[LIMIT, CURSOR];
 
 /// How many items a page has.
 pub const LIMIT: Parameter =
-    Parameter { name: "limit", says: "Most items of a page; 50 where it is not said.", most: Some(200) };
+    optional("limit", "Most items of a page; 50 where it is not said.", Kind::Number(200));
 
 /// Where a page begins.
 pub const CURSOR: Parameter =
-    Parameter { name: "cursor", says: "`nextCursor` of the page before.", most: None };
+    optional("cursor", "`nextCursor` of the page before.", Kind::Pattern("^[A-Za-z0-9_-]+$"));
+
+/// A parameter that may be left out.
+pub const fn optional(name: &'static str, says: &'static str, kind: Kind) -> Parameter {
+    Parameter { name, says, kind, required: false }
+}
 
 /// An answer with a body.
 pub const fn good(status: u16, schema: &'static str, says: &'static str) -> Good {

@@ -86,7 +86,7 @@ pub const TABLE: &[Endpoint<Api>] = &[
         method: Verb::Post,
         path: "/v1/routes:validate",
         says: "Check a route without saving it: its text, the tenant's places, and the routes beside it.",
-        body: Body::Yaml("RouteText"),
+        body: Body::Yaml("RouteDraft"),
         good: &[good(200, "Validation", "What is wrong with it, if anything.")],
         own: &[Code::TenantUnknown],
         handler: |api, call| routes::validate(api, call).boxed(),
@@ -255,6 +255,15 @@ mod tests {
             "/v1/routes/a:b:pause",
         ] {
             assert_eq!(find(TABLE, &Method::GET, path).err().unwrap().code, Code::PathUnknown, "{path}");
+        }
+    }
+
+    /// A list is that of one key, from one end to the other: what no index has cannot be asked for.
+    #[test]
+    fn no_list_has_a_filter() {
+        for endpoint in TABLE {
+            let names: Vec<_> = endpoint.query.iter().map(|parameter| parameter.name).collect();
+            assert!(names.is_empty() || names == ["limit", "cursor"], "{names:?}");
         }
     }
 

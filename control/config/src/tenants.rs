@@ -2,7 +2,7 @@
 
 use eft_api::{
     Answer, Call, Code, Fault, Problem,
-    call::shown as quoted,
+    call::{shown as quoted, whole},
     idempotency::digest,
     precondition::{Write, is_known},
     problem::unknown,
@@ -109,7 +109,7 @@ fn parse(body: &Value, id: TenantId) -> Result<Tenant, Vec<Fault>> {
     let mut tenant = Tenant::new(id);
     let mut number = |name: &str, most: u64| {
         let value = fields.get(name)?;
-        let number = value.as_u64().filter(|number| (1..=most).contains(number));
+        let number = whole(value).filter(|number| (1..=most).contains(number));
         if number.is_none() {
             faults.push(Fault::new(format!("/{name}"), format!("must be a number from 1 to {most}")));
         }

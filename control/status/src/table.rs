@@ -2,7 +2,8 @@
 
 use eft_api::{
     Answer, Code, Endpoint, Scope,
-    table::{Body, CURSOR, Condition, LIMIT, PAGE, Parameter, UNCHANGED, Verb, good},
+    openapi::schemas::NAME,
+    table::{Body, CURSOR, Condition, Kind, LIMIT, PAGE, Parameter, UNCHANGED, Verb, good, optional},
 };
 use futures::FutureExt;
 
@@ -18,26 +19,31 @@ const ACT: Endpoint<Api> = Endpoint {
     ..Endpoint::act(Scope::JobsWrite)
 };
 
-const RUN: &[Parameter] = &[Parameter {
-    name: "run",
-    says: "The number of a run, from 1; the one that ended last where it is not said.",
-    most: Some(u32::MAX),
-}];
+const RUN: &[Parameter] = &[optional(
+    "run",
+    "The number of a run, from 1; the one that ended last where it is not said.",
+    Kind::Number(u32::MAX),
+)];
 
 const FILTERS: &[Parameter] = &[
-    Parameter { name: "state", says: "Those that stand there; without `route`.", most: None },
-    Parameter { name: "route", says: "Those of this route; without `state`.", most: None },
+    optional("state", "Those that stand there; without `route`.", Kind::Words(jobs::states)),
+    optional("route", "Those of this route; without `state`.", Kind::Pattern(NAME)),
     LIMIT,
     CURSOR,
 ];
 
 const ARRIVALS: &[Parameter] = &[
-    Parameter { name: "state", says: "`UNROUTED` or `INCOMPLETE`; it has to be said.", most: None },
     Parameter {
-        name: "of",
-        says: "`nobody`: what is under no tenant's prefix, for `admin`; the caller's own where it is not said.",
-        most: None,
+        name: "state",
+        says: "Why it is not run.",
+        kind: Kind::Words(|| vec!["UNROUTED", "INCOMPLETE"]),
+        required: true,
     },
+    optional(
+        "of",
+        "`nobody`: what is under no tenant's prefix, for `admin`; the caller's own where it is not said.",
+        Kind::Words(|| vec!["nobody"]),
+    ),
     LIMIT,
     CURSOR,
 ];

@@ -11,6 +11,7 @@ import eft
 import executors
 from api import Api
 from checks import ENDED, check, invoke, jobs_of, until
+from contract import contract
 from deploy import client
 from overview import Overview
 from sftp_smoke import partner
@@ -210,6 +211,8 @@ def main():
             table.show()
 
         partner(endpoint, outputs, ann, meanwhile)
+        # Last: it leaves nothing as it was.
+        contract(it)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,55 @@ pub const NAME: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
 /// A revision of a route.
 pub const REVISION: &str = "^[0-9a-f]{16}$";
 
+/// An ETag as it is given.
+pub(super) const ETAG: &str = "^\"[!#-~]+\"$";
+
+/// One, as an example.
+pub(super) const AN_ETAG: &str = "\"1b2c3d4e5f607182-3\"";
+
+/// What conditions name: `*`, or ETags (RFC 9110, 13.1), at most as many as are read.
+pub(super) const ETAGS: &str = "^([*]|(W/)?\"[ !#-~]*\"([ \\t]*,[ \\t]*(W/)?\"[ !#-~]*\"){0,15})$";
+
+/// An idempotency key, in quotes or without.
+pub(super) const KEY: &str = "^(\"[!#-~]{1,255}\"|[!#-~]{1,255})$";
+
+/// What the value of a name in a path looks like.
+pub(super) fn in_path(name: &str) -> Value {
+    let pattern = match name {
+        "code" => return json!({ "enum": Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>() }),
+        "job" => return json!({ "type": "string", "format": "uuid" }),
+        "revision" => "^([1-9][0-9]{0,9}|[0-9a-f]{16})$",
+        "user" => "^[A-Za-z0-9_][A-Za-z0-9_@.-]{2,99}$",
+        "queue" => "^[a-z]+$",
+        _ => NAME,
+    };
+    json!({ "type": "string", "pattern": pattern })
+}
+
+/// What API Gateway answers by itself, before a function or instead of one: it knows no problems (API Gateway developer guide,
+/// "Quotas for configuring and running an HTTP API": 10 MB of a body, 30 s for an answer).
+pub(super) fn gateway(needs_token: bool, responses: &mut Map<String, Value>) {
+    let unauthorized = needs_token.then_some(("401", "No token, or none of the issuer."));
+    let always = [
+        ("413", "More than API Gateway takes."),
+        ("429", "More requests at once than API Gateway lets through: send it again, later and later."),
+        ("500", "The function could not be run."),
+        ("503", "The function did not answer in time; what was asked for may have been done."),
+    ];
+    for (status, says) in unauthorized.into_iter().chain(always) {
+        let response = responses.entry(status).or_insert_with(|| json!({}));
+        let before = response["description"].as_str().map(|text| format!("{text} ")).unwrap_or_default();
+        response["description"] = format!("{before}By API Gateway: {says}").into();
+        response["content"]["application/json"] = json!({ "schema": reference("GatewayMessage") });
+    }
+}
+
 /// The schemas that every API has.
 pub(super) fn shared() -> Map<String, Value> {
     let document =
         json!({ "type": "object", "description": "An OpenAPI document.", "required": ["openapi", "paths"] });
-    [("Fault", fault()), ("Problem", problem()), ("Document", document)]
+    let message = object("What API Gateway says by itself.", json!({ "message": text() }), &[]);
+    [("Fault", fault()), ("Problem", problem()), ("Document", document), ("GatewayMessage", message)]
         .into_iter()
         .map(|(name, schema)| (name.to_owned(), schema))
         .collect()

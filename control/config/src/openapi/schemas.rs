@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 pub(super) fn all() -> Map<String, Value> {
     let schemas = [
         ("RouteText", route_text()),
+        ("RouteDraft", route_draft()),
         ("RouteHead", object("How a route stands.", head(), &[])),
         ("Route", object("A route as it stands.", with_text(head()), &[])),
         ("RoutePage", page("RouteHead")),
@@ -40,6 +41,11 @@ fn route_text() -> Value {
         map.remove("$id");
     }
     schema
+}
+
+/// Whatever it is, the answer says what is wrong with it.
+fn route_draft() -> Value {
+    json!({ "description": "What is to become a route. How a right one looks says `RouteText`; what is wrong with this one, the answer." })
 }
 
 fn state() -> Value {
@@ -97,9 +103,10 @@ fn simulation_request() -> Value {
         "name": {
             "type": "string",
             "minLength": 1,
+            "maxLength": MOST_BYTES,
             "description": "As its sender gives it, such as `in/orders/a.csv`, or the whole key.",
         },
-        "size": { "type": "integer", "minimum": 0, "description": "Bytes." },
+        "size": { "type": "integer", "minimum": 0, "maximum": u64::MAX, "description": "Bytes." },
         "route": { "$ref": "#/components/schemas/RouteText", "description": "A route as if it were saved." },
     });
     object("A file that has not arrived.", properties, &["route"])
@@ -139,10 +146,13 @@ fn simulation() -> Value {
     object("What would become of it.", properties, &["reason", "code", "remedy", "route", "plan"])
 }
 
+/// What S3 takes of a key.
+const MOST_BYTES: usize = 1_024;
+
 fn tenant_text() -> Value {
     let output = json!({
-        "bucket": text(),
-        "prefix": { "type": "string", "description": "What its keys start with; empty: all of the bucket." },
+        "bucket": { "type": "string", "pattern": "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$" },
+        "prefix": { "type": "string", "maxLength": MOST_BYTES, "description": "What its keys start with; empty: all of the bucket." },
     });
     let properties = json!({
         "id": { "type": "string", "pattern": NAME },
@@ -151,7 +161,7 @@ fn tenant_text() -> Value {
             "description": "Its share of what is in flight, against the other tenants'.",
         },
         "max_jobs": { "type": "integer", "minimum": 1, "maximum": 100_000, "description": "Most jobs at once." },
-        "max_bytes": { "type": "integer", "minimum": 1, "description": "Most bytes at once." },
+        "max_bytes": { "type": "integer", "minimum": 1, "maximum": u64::MAX, "description": "Most bytes at once." },
         "outputs": {
             "type": "array", "maxItems": 100, "items": object("A place that it may deliver to.", output, &["prefix"]),
         },
@@ -171,16 +181,31 @@ fn tenant() -> Value {
 }
 
 fn user_text() -> Value {
-    let list = |most: usize, says: &str| json!({ "type": "array", "maxItems": most, "description": says, "items": text() });
+    let list = |most: usize, says: &str, item: &str| {
+        json!({
+            "type": "array", "maxItems": most, "description": says, "items": { "type": "string", "pattern": item },
+        })
+    };
     let properties = json!({
-        "keys": list(MOST_KEYS, "Public keys as OpenSSH writes them: `ssh-ed25519 AAAA… comment`."),
+        "keys": list(
+            MOST_KEYS,
+            "Public keys as OpenSSH writes them: `ssh-ed25519 AAAA… comment`.",
+            "^\\s*[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?\\s*$",
+        ),
         "password": {
-            "type": ["string", "null"], "minLength": SHORTEST, "maxLength": LONGEST, "writeOnly": true,
+            "type": ["string", "null"], "minLength": SHORTEST, "maxLength": LONGEST, "pattern": "^[ -~]*$", "writeOnly": true,
             "description": "A password, of ASCII, beside the keys or instead of them. It is hashed (Argon2id) and never shown; \
                             left out, the one before stays; `null` takes it away.",
         },
-        "home": { "type": "string", "description": "Where its files arrive, below the tenant's prefix, such as `in/orders/`." },
-        "sources": list(MOST_SOURCES, "From where it logs in, such as `192.0.2.0/24`; from anywhere where there are none."),
+        "home": {
+            "type": "string", "maxLength": 512, "pattern": r"^([^/\\\x00-\x1f\x7f-\x9f]+/)*$",
+            "description": "Where its files arrive, below the tenant's prefix, such as `in/orders/`.",
+        },
+        "sources": list(
+            MOST_SOURCES,
+            "From where it logs in, such as `192.0.2.0/24`; from anywhere where there are none.",
+            "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$",
+        ),
         "paused": { "type": "boolean", "description": "It cannot log in for now." },
     });
     object(

@@ -1,6 +1,6 @@
 //! What would become of a file: the same functions as the router's, over nothing but its name and size.
 
-use eft_api::{Answer, Call, Code, Fault, Problem};
+use eft_api::{Answer, Call, Code, Fault, Problem, call::whole};
 use eft_domain::{
     Command, ObjectKey, Route, Tenant, TenantId,
     job::{Ending, Runner},
@@ -35,7 +35,7 @@ impl Question {
             let step = name.replace('~', "~0").replace('/', "~1");
             faults.push(Fault::new(format!("/{step}"), "is unknown here; known are name, size, route"));
         }
-        let key = match fields.get("name").and_then(Value::as_str) {
+        let key = match fields.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) {
             Some(name) => {
                 key_of(name, tenant).map_err(|detail| faults.push(Fault::new("/name", detail))).ok()
             }
@@ -44,7 +44,7 @@ impl Question {
                 None
             }
         };
-        let size = fields.get("size").and_then(Value::as_u64);
+        let size = fields.get("size").and_then(whole);
         if size.is_none() {
             faults.push(Fault::new("/size", "must be a number of bytes"));
         }

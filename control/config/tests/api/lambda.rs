@@ -89,6 +89,30 @@ async fn an_event_without_an_authorizer_is_nobodys() {
 }
 
 #[tokio::test]
+async fn what_was_encoded_in_a_name_does_not_end_the_path() {
+    let bed = Bed::new().await;
+    bed.put(ann(), "/v1/routes/orders", NEW, &route("orders", 1)).await.is(201);
+    // As API Gateway hands them over: decoded, but for `%25`.
+    for (path, at) in [
+        ("/v1/routes/orders?:pause", "/v1/routes/orders%3F:pause"),
+        ("/v1/routes/orders#:pause", "/v1/routes/orders%23:pause"),
+        ("/v1/routes/..:pause", "/v1/routes/..:pause"),
+        ("/v1/routes/a%25b:pause", "/v1/routes/a%25b:pause"),
+        ("/v1/routes/a\\é:pause", "/v1/routes/a%5C%C3%A9:pause"),
+    ] {
+        let mut pause = event("POST", path, "", claims("acme"));
+        pause["headers"]["idempotency-key"] = "k".into();
+        let (status, body, _) = answer(&bed, &pause).await;
+        let found = (status, body["code"].as_str(), body["instance"].as_str());
+        assert_eq!(found, (404, Some("route.not_found"), Some(at)), "{path}");
+    }
+    let listed = answer(&bed, &event("GET", "/v1/routes/x/../../routes", "", claims("acme"))).await;
+    assert_eq!((listed.0, &listed.1["code"]), (404, &json!("request.path")));
+    let asked = event("GET", "/v1/routes/orders?", "limit=1", claims("acme"));
+    assert_eq!(answer(&bed, &asked).await.1["code"], "request.parameter", "the query is not lost");
+}
+
+#[tokio::test]
 async fn a_body_comes_as_text_or_base64() {
     let bed = Bed::new().await;
     let text = route("orders", 1).to_string();

@@ -102,6 +102,7 @@ async fn a_question_is_checked_as_a_whole() {
     for (question, pointers) in [
         (json!([]), vec![""]),
         (json!({}), vec!["/name", "/size"]),
+        (json!({ "name": "", "size": 1.0 }), vec!["/name"]),
         (json!({ "name": "a", "size": 1, "x": 1 }), vec!["/x"]),
         (json!({ "name": 3, "size": -1, "a/b": 1 }), vec!["/a~1b", "/name", "/size"]),
         (json!({ "name": "x".repeat(1_100), "size": 1.5 }), vec!["/name", "/size"]),

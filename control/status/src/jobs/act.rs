@@ -42,12 +42,13 @@ fn fields(call: &Call, known: &[&str]) -> Result<Map<String, Value>, Problem> {
 }
 
 fn reason_in(fields: &Map<String, Value>) -> Result<String, Problem> {
-    let reason = fields.get("reason").and_then(Value::as_str).map(str::trim);
+    let reason = fields.get("reason").and_then(Value::as_str);
     let is_right = |reason: &&str| {
-        (1..=MOST_CHARS).contains(&reason.chars().count())
+        !reason.trim().is_empty()
+            && reason.chars().count() <= MOST_CHARS
             && !reason.contains(|c: char| c.is_control() && c != '\n')
     };
-    reason.filter(is_right).map(str::to_owned).ok_or_else(|| {
+    reason.filter(is_right).map(|reason| reason.trim().to_owned()).ok_or_else(|| {
         let detail = format!("must say why, in 1 to {MOST_CHARS} characters");
         Problem::faulty(Code::BodyInvalid, vec![Fault::new("/reason", detail)])
     })

@@ -7,16 +7,16 @@ use eft_store::JobFilter;
 use super::show;
 use crate::Api;
 
-/// What is never stored is nowhere listed.
+/// Where jobs can be listed by. What is never stored is nowhere listed.
+pub(crate) fn states() -> Vec<&'static str> {
+    let stored = JobState::ALL.iter().filter(|state| **state != JobState::Arrived);
+    stored.map(|state| state.as_str()).collect()
+}
+
 fn state(text: &str) -> Result<JobState, Problem> {
     let state = text.parse().ok().filter(|state| *state != JobState::Arrived);
     state.ok_or_else(|| {
-        let known: Vec<_> = JobState::ALL
-            .iter()
-            .filter(|state| **state != JobState::Arrived)
-            .map(|state| state.as_str())
-            .collect();
-        Problem::new(Code::ParameterInvalid, format!("`state` is one of {}", known.join(", ")))
+        Problem::new(Code::ParameterInvalid, format!("`state` is one of {}", states().join(", ")))
     })
 }
 

@@ -55,9 +55,13 @@ fn state() -> Value {
     json!({ "enum": JobState::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>() })
 }
 
+/// Something besides space and line ends, and no other control character.
+const SAYS_SOMETHING: &str =
+    r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x09\x0b-\x1f\x7f-\x9f]*$";
+
 fn reason() -> Value {
     json!({
-        "type": "string", "minLength": 1, "maxLength": MOST_CHARS,
+        "type": "string", "maxLength": MOST_CHARS, "pattern": SAYS_SOMETHING,
         "description": "It stands in the history, and in events.",
     })
 }

@@ -134,6 +134,9 @@ async fn an_act_says_why() {
         json!({ "reason": 7 }),
         json!({ "reason": long }),
         json!({ "reason": "a\u{7}b" }),
+        // Nor where they would be cut off.
+        json!({ "reason": "\ta" }),
+        json!({ "reason": format!("{} ", "é".repeat(500)) }),
     ] {
         let reply = bed.act(&path(&job, "replay"), "k", &body).await.is(422);
         assert_eq!((reply.code(), reply.pointers()), ("request.body", vec!["/reason"]), "{body}");

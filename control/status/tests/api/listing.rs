@@ -1,6 +1,11 @@
 //! Lists, their filters and their cursors.
 
+use std::sync::{Arc, Mutex};
+
+use eft_api::table::{Kind, Parameter};
 use eft_domain::{Command, job::Ending};
+use eft_status::table::TABLE;
+use eft_store::faulty::{Call, Fate, Fates};
 use serde_json::json;
 
 use crate::kit::{Bed, arrived, names, root};
@@ -41,6 +46,74 @@ async fn what_no_index_has_is_refused() {
         ("limit=201", "request.parameter"),
     ] {
         assert_eq!(bed.get(&format!("/v1/jobs?{query}")).await.is(400).code(), code, "{query}");
+    }
+}
+
+/// Which methods of the stores are called.
+#[derive(Default)]
+struct Calls(Mutex<Vec<&'static str>>);
+
+impl Fates for Calls {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        self.0.lock().unwrap().push(call.name);
+        Fate::default()
+    }
+}
+
+/// Every query that can be made of these parameters, with each of their values.
+fn combinations(filters: &[&Parameter]) -> Vec<String> {
+    let mut queries = vec![String::new()];
+    for Parameter { name, kind, .. } in filters {
+        let values = match kind {
+            Kind::Words(words) => words(),
+            Kind::Pattern(_) | Kind::Text => vec!["orders"],
+            Kind::Number(_) => vec!["1"],
+        };
+        let with = |query: &String| values.iter().map(|value| format!("{query}&{name}={value}")).collect();
+        let more: Vec<Vec<_>> = queries.iter().map(with).collect();
+        queries.extend(more.concat());
+    }
+    queries
+}
+
+/// `jobs` of the store is a query of one index (`every_filter_is_the_key_of_an_index_that_there_is`, beside it).
+#[tokio::test(start_paused = true)]
+async fn every_combination_of_filters_is_one_query_or_refused() {
+    let calls = Arc::new(Calls::default());
+    let bed = Bed::faulty(calls.clone()).await;
+    let (mut asked, mut refused) = (0, Vec::new());
+    for endpoint in TABLE.iter().filter(|endpoint| ["/v1/jobs", "/v1/arrivals"].contains(&endpoint.path)) {
+        let is_filter = |parameter: &&Parameter| !["limit", "cursor"].contains(&parameter.name);
+        let filters: Vec<_> = endpoint.query.iter().filter(is_filter).collect();
+        for query in combinations(&filters) {
+            calls.0.lock().unwrap().clear();
+            let reply = bed.call(root(), "GET", &format!("{}?{query}", endpoint.path), &[], "").await;
+            asked += 1;
+            let made = calls.0.lock().unwrap().clone();
+            if reply.status == 400 {
+                assert_eq!(made, [""; 0], "{query}");
+                refused.push((endpoint.name, reply.code().to_owned(), query.matches('=').count()));
+            } else {
+                reply.is(200);
+                assert_eq!(made, ["jobs"], "{query}");
+            }
+        }
+    }
+    // 11 states and a route, each, both and neither; 2 states and `of`.
+    assert_eq!(asked, 12 * 2 + 3 * 2);
+    let both = refused.iter().filter(|refused| **refused == ("listJobs", "job.filter".to_owned(), 2)).count();
+    let stateless = refused
+        .iter()
+        .filter(|(name, code, _)| (*name, code.as_str()) == ("listArrivals", "request.parameter"));
+    assert_eq!((both, stateless.count(), refused.len()), (11, 2, 13), "{refused:?}");
+}
+
+/// What other lists there are has no filters: their pages are parts of one key.
+#[test]
+fn no_other_list_has_a_filter() {
+    for endpoint in TABLE.iter().filter(|endpoint| !["/v1/jobs", "/v1/arrivals"].contains(&endpoint.path)) {
+        let names: Vec<_> = endpoint.query.iter().map(|parameter| parameter.name).collect();
+        assert!(names.iter().all(|name| ["limit", "cursor", "run"].contains(name)), "{names:?}");
     }
 }
 
