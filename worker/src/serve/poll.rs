@@ -141,6 +141,11 @@ impl Worker {
                     if began.at().elapsed() >= self.times.held / 2 || self.drain.is_cancelled() {
                         return Turn::Again(Duration::ZERO);
                     }
+                    // Many that are shorter than a heartbeat would outlast what hides it.
+                    if let Err(error) = self.queue.hide(&received.receipt, self.times.visibility).await {
+                        log(Level::Warn, "queue", &[("run", &message.run), ("error", &error)]);
+                        return Turn::Leave;
+                    }
                 }
                 Some(Claimed::Not(turn, why)) => {
                     log(Level::Info, "claim", &[("run", &message.run), ("not", &why)]);

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use eft_domain::{Code, Command, Failure, JobState, route::HeadOfLine};
+use eft_worker::serve::Times;
 
 use crate::{
     life::{Death, simulated},
+    queue::VISIBILITY,
     world::{Expect, File, Running, World},
 };
 
@@ -73,6 +75,27 @@ fn messages_in_another_order_than_the_turns_are_each_received_once() {
         for file in &world.files {
             assert_eq!(world.job(file).await.unwrap().fence, 1, "{}", file.key);
         }
+        for worker in workers {
+            worker.drained().await;
+        }
+    });
+}
+
+#[test]
+fn a_message_stays_hidden_while_many_short_jobs_go_before_its_own() {
+    simulated(async {
+        let mut world = accepted(HeadOfLine::Block, 8).await;
+        // None of them lives to see a heartbeat, and all of them together outlast what hides a message at first.
+        world.times = Times::of_lease(HOUR);
+        send(&world, &[7, 6, 5, 4, 3, 2, 1, 0]).await;
+        let begun = tokio::time::Instant::now();
+        let workers = [world.start(1, Death::Never), world.start(1, Death::Never)];
+        while world.queue.len() == 8 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!(begun.elapsed() > VISIBILITY, "too short to show anything: {:?}", begun.elapsed());
+        assert_eq!(published(&world, HOUR).await, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(world.queue.receives(), 8);
         for worker in workers {
             worker.drained().await;
         }

@@ -17,7 +17,7 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::{sync::Notify, time::Instant};
 
 const DEDUPLICATION: Duration = Duration::from_secs(300);
-const VISIBILITY: Duration = Duration::from_secs(300);
+pub(crate) const VISIBILITY: Duration = Duration::from_secs(300);
 const RECEIVES: u32 = 5;
 
 struct Message {
