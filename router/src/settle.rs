@@ -66,7 +66,7 @@ impl Router {
     async fn choose(&self, table: &RouteTable, key: &str) -> Result<Choice, RouteError> {
         let Some(route) = table.select(key) else {
             if let Some(tenant) = RouteTable::tenant_of(key)
-                && let Some((id, why)) = table.unreadable(&tenant)
+                && let Some((id, why)) = table.unreadable(&tenant).next()
             {
                 // The event is kept, and the sweep finds the version once the route can be read.
                 let message =

@@ -19,10 +19,10 @@ use std::{
 };
 
 use eft_domain::{
-    Actor, Command, Job, JobId, JobState, RouteId, TenantId,
+    Actor, Command, Job, JobId, JobState, TenantId,
     job::{Arrived, Refused, Retention, Runner, apply},
     message::{RunRequest, WorkMessage},
-    route::{Ordering, Route},
+    route::Route,
 };
 
 use crate::{
@@ -231,7 +231,7 @@ impl Desk {
         let run = job.run();
         match job.runner {
             Runner::Worker => {
-                let group = self.group(job).await?;
+                let group = group(job);
                 let message = WorkMessage { run, send: job.sends, trace: job.trace.clone() };
                 self.dispatch.send(&message, &group).await?;
             }
@@ -241,14 +241,6 @@ impl Desk {
             // Somebody was quicker to take it out of the queue than we to say that it is in.
             Err(ChangeError::Refused(_)) => Ok(job.clone()),
             other => other,
-        }
-    }
-
-    /// The message group: a job blocks only itself, except on a route with an order.
-    async fn group(&self, job: &Job) -> StoreResult<String> {
-        match self.route_of(job).await? {
-            Some(route) if route.ordering != Ordering::None => Ok(order_of(route.id.as_ref(), job)),
-            _ => Ok(job.id.to_string()),
         }
     }
 
@@ -335,8 +327,10 @@ fn has_mark_of(found: &Job, next: &Job) -> bool {
     next.marks.last().is_some_and(|mark| found.marks.contains(mark))
 }
 
-fn order_of(route: Option<&RouteId>, job: &Job) -> String {
-    route.map_or_else(|| job.id.to_string(), |route| format!("route:{route}"))
+/// The message group: a job blocks only itself, except those that have turns on a route.
+fn group(job: &Job) -> String {
+    let route = job.route.as_ref().filter(|_| job.turn.is_some());
+    route.map_or_else(|| job.id.to_string(), |route| format!("route:{}", route.id))
 }
 
 fn contended(id: JobId) -> StoreError {

@@ -133,6 +133,10 @@ impl Sweep {
         if entry.last_modified.plus(self.settings.grace) > now || is_forgotten(entry, desk.retention.0, now) {
             return Ok(Seen::Passed);
         }
+        // Its event is refused as well. It must not look as if the ledger were down.
+        if table.may_be_unreadable(&entry.key) {
+            return Ok(Seen::Passed);
+        }
         // What S3 lists and we have no name for is nobody's file.
         let (Ok(key), Ok(version)) = (entry.key.parse::<ObjectKey>(), entry.version_id.parse::<VersionId>())
         else {

@@ -446,3 +446,24 @@ async fn what_cannot_be_looked_at_stops_nothing_else() {
     swept.world.refuses.set(None);
     assert_eq!(swept.sweep.run().await.found, 1, "the next sweep does it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn files_of_a_tenant_whose_route_cannot_be_read_halt_no_listing() {
+    let swept = swept().await;
+    let world = &swept.world;
+    for tenant in ["acme", "globex"] {
+        world.tenant(tenant).await;
+        world.route(route(&format!("{tenant}-in"), tenant, "in/")).await;
+    }
+    world.region.unreadable(&"acme-in".parse().unwrap(), Some("no such stage"));
+    // Some pages of nothing else, and behind them one whose event was lost.
+    for at in 0..2_500 {
+        world.s3.put(&format!("tenants/acme/in/{at}"), &format!("v{at}"), 1);
+    }
+    world.s3.put("tenants/globex/in/lost", "v", 1);
+    advance(Duration::from_secs(120)).await;
+    let report = swept.sweep.run().await;
+    assert_eq!((report.found, report.errors), (1, 0), "{report:?}");
+    world.region.unreadable(&"acme-in".parse().unwrap(), None);
+    assert_eq!(swept.sweep.run().await.found, 2_500);
+}

@@ -86,10 +86,13 @@ def contract(it):
         report, log = FOLDER / f"contract-{name}.ndjson", FOLDER / f"contract-{name}.log"
         command = [eft.TOOLS / "st", "--config-file", config, "run", it.api.url + path, "--url", it.api.url, "--no-color"]
         with log.open("w") as out:
-            code = subprocess.run(
-                [*command, "--report", "ndjson", "--report-ndjson-path", report],
-                env=env, cwd=FOLDER, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=WITHIN, check=False,
-            ).returncode  # fmt: skip
+            try:
+                code = subprocess.run(
+                    [*command, "--report", "ndjson", "--report-ndjson-path", report],
+                    env=env, cwd=FOLDER, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=WITHIN, check=False,
+                ).returncode  # fmt: skip
+            except subprocess.TimeoutExpired:
+                code = f"it was stopped after {WITHIN} s"
         if code:
             print(log.read_text())
         seen = answers(report)

@@ -18,7 +18,7 @@ const TURN: Duration = Duration::from_secs(5);
 
 /// How long a slot waits for the index of turns to show what was written: replication to an index takes well below a second
 /// as a rule.
-const INDEX_LAG: Duration = Duration::from_millis(1600);
+const INDEX_LAG: Duration = Duration::from_secs(3);
 
 /// What a message has led to.
 pub(super) enum Claimed {
@@ -139,22 +139,28 @@ impl Worker {
     /// The job whose turn it is on the route of this one, at the latest itself; or why none may run.
     async fn whose_turn(&self, job: Job) -> Result<Result<Job, &'static str>, ChangeError> {
         let (Some(turn), Some(route)) = (job.turn, job.route.clone()) else { return Ok(Ok(job)) };
-        let mut wait = INDEX_LAG / 16;
+        let (until, mut wait) = (Instant::now() + INDEX_LAG, INDEX_LAG / 16);
         loop {
-            let first = self.desk.ledger.first_turn(&route.id).await?;
-            match first {
+            match self.desk.ledger.first_turn(&route.id).await? {
                 Some((number, _)) if number == turn.number => return Ok(Ok(job)),
-                Some((number, id)) if number < turn.number => {
-                    let before = self.desk.ledger.get(id).await?;
-                    // Otherwise the index is late: it has ended, or lets others by.
-                    if let Some(before) = before.filter(|before| before.holds_up().is_some()) {
-                        return self.may_go_first(before).await;
+                Some((number, id)) if number < turn.number => match self.desk.ledger.get(id).await {
+                    Ok(before) => {
+                        // Otherwise the index is late: it has ended, or lets others by.
+                        if let Some(before) = before.filter(|before| before.holds_up().is_some()) {
+                            return self.may_go_first(&job, before).await;
+                        }
                     }
-                }
+                    // Its own message is set aside, and not those behind it.
+                    Err(error) if error.kind == StoreErrorKind::Permanent => {
+                        log(Level::Error, "turn", &[("run", &job.run()), ("before", &id), ("error", &error)]);
+                        return Ok(Err("the row of one before it on its route cannot be read"));
+                    }
+                    Err(error) => return Err(error.into()),
+                },
                 // An index that does not show this job yet may not show those before it either.
                 _ => {}
             }
-            if wait > INDEX_LAG {
+            if Instant::now() + wait > until {
                 return Ok(Err("the index of turns is behind"));
             }
             tokio::time::sleep(wait).await;
@@ -163,20 +169,28 @@ impl Worker {
     }
 
     /// A job before that of a message, unless it is not to run now.
-    async fn may_go_first(&self, job: Job) -> Result<Result<Job, &'static str>, ChangeError> {
-        if !is_open(&job) {
-            return Ok(Err("one before it on its route is held, or not whole yet"));
-        }
-        // It has no message yet. What waits for its tenant's share would wait for ever where those behind it have all of it.
-        let tenant = match &job.tenant {
-            Some(id) if job.sent_at.is_none() => self.desk.catalog.tenant(id).await?,
-            _ => None,
+    ///
+    /// One that has no message yet goes first all the same: where those behind it have all of its tenant's share it would wait
+    /// for ever. So a tenant has as many more in flight than its quota as it has routes with an order, and one a route runs.
+    async fn may_go_first(&self, job: &Job, before: Job) -> Result<Result<Job, &'static str>, ChangeError> {
+        let why = if !is_open(&before) {
+            "one before it on its route is held, or not whole yet"
+        } else if before.sent_at.is_none() && !self.may_be_sent(&before).await? {
+            "its tenant is paused, or gone"
+        } else {
+            return Ok(Ok(before));
         };
-        Ok(if tenant.is_some_and(|tenant| tenant.paused) { Err("its tenant is paused") } else { Ok(job) })
+        log(Level::Info, "turn", &[("run", &job.run()), ("before", &before.run()), ("state", &before.state)]);
+        Ok(Err(why))
+    }
+
+    async fn may_be_sent(&self, job: &Job) -> Result<bool, ChangeError> {
+        let Some(id) = &job.tenant else { return Ok(true) };
+        Ok(self.desk.catalog.tenant(id).await?.is_some_and(|tenant| !tenant.paused))
     }
 }
 
 /// Whether a run of it may begin or go on.
-fn is_open(job: &Job) -> bool {
+pub(super) fn is_open(job: &Job) -> bool {
     matches!(job.state, JobState::Accepted | JobState::Running | JobState::Delivering)
 }

@@ -27,14 +27,15 @@ use super::{
 const TRIES: u32 = 6;
 
 impl Worker {
-    /// Run a job that is ours, to its end or until it has to stop.
+    /// Run a job that is ours, to its end or until it has to stop. The message was received `since`, the lease began at
+    /// `leased` or later.
     pub(super) async fn run(
         &self,
         slot: usize,
         job: Job,
         watched: Watched,
         received: &Received,
-        leased: Instant,
+        (since, leased): (Instant, Instant),
     ) -> Turn {
         let owned = Arc::new(Owned::new(self.desk.clone(), job.clone(), watched));
         let cancel = CancellationToken::new();
@@ -48,7 +49,7 @@ impl Worker {
         let (finished, stop) = tokio::select! {
             biased;
             finished = &mut transfer => (Some(finished), None),
-            stop = self.keep(slot, &owned, received, leased) => {
+            stop = self.keep(slot, &owned, received, (since, leased)) => {
                 owned.watched.stopped(stop.as_str());
                 cancel.cancel();
                 (tokio::time::timeout(self.times.stop, transfer).await.ok(), Some(stop))

@@ -39,13 +39,13 @@ impl Stop {
 }
 
 impl Worker {
-    /// Keep a lease that began at `leased`, or later, until there is a reason to stop.
+    /// Keep a lease that began at `leased`, or later, under a message received `since`, until there is a reason to stop.
     pub(super) async fn keep(
         &self,
         slot: usize,
         owned: &Owned,
         received: &Received,
-        leased: Instant,
+        (since, leased): (Instant, Instant),
     ) -> Stop {
         let margin = self.times.margin();
         // One that failed is tried again soon.
@@ -58,7 +58,7 @@ impl Worker {
                 () = self.drain.cancelled() => return Stop::Drain,
                 () = tokio::time::sleep(wait) => {}
             }
-            if owned.watched.began().elapsed() >= self.times.held {
+            if since.elapsed() >= self.times.held {
                 return Stop::Held;
             }
             if owned.is_lost() {

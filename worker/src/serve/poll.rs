@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Times,
-    claim::Claimed,
+    claim::{Claimed, is_open},
     health::Pulse,
     protect::Protection,
     queue::{Received, WorkQueue},
@@ -23,6 +23,10 @@ pub(super) const BACKOFF: Duration = Duration::from_secs(1);
 
 /// Receives after which a message that only waits is given up: one less than the queue's own (5, SEMANTICS).
 const SPARE: u32 = 4;
+
+/// How long jobs are run under one message one after the other: what its own job may take of the time that a message can be held
+/// is hardly less by it, and whoever waits for a slot has one before long.
+const TOGETHER: Duration = Duration::from_secs(10 * 60);
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,42 +129,60 @@ impl Worker {
                 return Turn::Leave;
             }
         };
+        let mut claiming = began;
         loop {
             match self.claim_when_answered(slot, &message, received, began).await {
                 Some(Claimed::Ours(job, leased)) => {
                     let is_named = job.id == message.run.job();
-                    let watched = Watched::new(&self.pulse, slot, &job, message.trace.as_deref(), began);
+                    let trace = message.trace.as_deref();
+                    let watched = Watched::new(&self.pulse, slot, &job, trace, claiming);
                     if let Some(sent) = job.sent_at {
                         self.pulse.metrics.queue_seconds.took(self.desk.clock.now().since(sent));
                     }
-                    let turn = self.run(slot, *job, watched, received, leased).await;
-                    if is_named || turn != Turn::Delete {
-                        return turn;
-                    }
-                    // One that came before it has ended. What is held for so long is better received anew.
-                    if began.at().elapsed() >= self.times.held / 2 || self.drain.is_cancelled() {
-                        return Turn::Again(Duration::ZERO);
+                    let turn = self.run(slot, *job, watched, received, (began.at(), leased)).await;
+                    match turn {
+                        turn if is_named => return turn,
+                        // What follows is found in the ledger, and not by this message.
+                        Turn::Again(time) if time > Duration::ZERO => return spared(received, turn),
+                        Turn::Delete | Turn::Leave
+                            if !self.drain.is_cancelled() && began.at().elapsed() < TOGETHER => {}
+                        _ => return self.under_another(&message).await,
                     }
                     // Many that are shorter than a heartbeat would outlast what hides it.
                     if let Err(error) = self.queue.hide(&received.receipt, self.times.visibility).await {
                         log(Level::Warn, "queue", &[("run", &message.run), ("error", &error)]);
                         return Turn::Leave;
                     }
+                    claiming = Began::now();
                 }
                 Some(Claimed::Not(turn, why)) => {
                     log(Level::Info, "claim", &[("run", &message.run), ("not", &why)]);
                     if turn == Turn::Leave {
                         self.pulse.metrics.unknown_messages.add(1);
                     }
-                    return match turn {
-                        // Waiting must not use up what is left before it is set aside: the ledger has the job, and the
-                        // sweep sends it again.
-                        Turn::Again(_) if received.receives >= SPARE => Turn::Delete,
-                        turn => turn,
-                    };
+                    return spared(received, turn);
                 }
                 // Nothing runs unclaimed, nothing is acknowledged.
                 None => return Turn::Again(Duration::from_secs(30)),
+            }
+        }
+    }
+
+    /// The job of a message under which others were run gets another one: the receives of this one were not its own.
+    async fn under_another(&self, message: &WorkMessage) -> Turn {
+        let sent = async {
+            match self.desk.ledger.get(message.run.job()).await? {
+                Some(job) if job.run() == message.run && is_open(&job) => {
+                    self.desk.send(&job).await.map(drop)
+                }
+                _ => Ok(()),
+            }
+        };
+        match sent.await {
+            Ok(()) => Turn::Delete,
+            Err(error) => {
+                log(Level::Warn, "queue", &[("run", &message.run), ("error", &error)]);
+                Turn::Again(Duration::ZERO)
             }
         }
     }
@@ -176,5 +198,13 @@ impl Worker {
             // It comes back, and what it asks for is done.
             log(Level::Warn, "queue", &[("error", &error)]);
         }
+    }
+}
+
+/// Waiting must not use up what is left before a message is set aside: the ledger has the job, and the sweep sends it again.
+fn spared(received: &Received, turn: Turn) -> Turn {
+    match turn {
+        Turn::Again(_) if received.receives >= SPARE => Turn::Delete,
+        turn => turn,
     }
 }

@@ -81,11 +81,6 @@ impl Watched {
         Phase { pulse: &self.pulse, name, began: began.1, _span: self.span.child_since(name, began.0) }
     }
 
-    /// When its message was received.
-    pub(super) fn began(&self) -> Instant {
-        self.began.1
-    }
-
     /// Counters of what moves its bytes.
     pub fn moves(&self, progress: Arc<Progress>) {
         self.meter.count(&self.pulse);

@@ -154,13 +154,16 @@ impl Stages {
         let Some((_, _, first)) = refused.first().cloned() else { return Ok(owned.job) };
         for (at, goal, failure) in refused {
             let note = FailureNote::from(&failure);
-            let receipt = self.refusal(&owned, &copies, goal, failure).await;
+            let receipt = tokio::select! {
+                receipt = self.refusal(&owned, &copies, goal, failure) => receipt,
+                () = until.over() => return Err(Error::out_of_time()),
+            };
             owned.notes.copies.insert(at, Copied { receipt, failure: Some(note) });
         }
         Err(self.fail(&mut owned, first).await)
     }
 
-    /// What the receipt says of a destination that does not take it; none where the source is gone meanwhile.
+    /// What the receipt says of a destination that does not take it; none where the source cannot be asked.
     async fn refusal(&self, owned: &Owned, copies: &Route, goal: Goal, why: Failure) -> Option<Receipt> {
         let source = self.engine.source(&owned.job).ok()?;
         let pass = Pass { route: copies.clone(), source, goal, run: owned.job.run() };

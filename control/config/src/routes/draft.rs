@@ -58,6 +58,26 @@ impl Api {
     }
 }
 
+/// Whether all routes of a tenant can be read: what takes a key, and what ties, is not known otherwise. One that cannot be read
+/// is itself mended by saving it.
+pub(super) fn readable(
+    table: &RouteTable,
+    tenant: &TenantId,
+    saved: Option<&RouteId>,
+) -> Result<(), Problem> {
+    if table.unreadable(tenant).any(|(id, _)| Some(id) == saved) {
+        return Ok(());
+    }
+    match table.unreadable(tenant).next() {
+        None => Ok(()),
+        Some((id, why)) => {
+            let detail =
+                format!("route {id} cannot be read, so that no other can be compared with it: {why}");
+            Err(Problem::new(Code::Unavailable, detail))
+        }
+    }
+}
+
 /// What keeps a route from being saved besides its own text. Beside whom it may not stand is told only of routes in the
 /// tenant's own place.
 pub(super) fn admit(route: &Route, tenant: &Tenant, table: &RouteTable) -> Result<(), Problem> {
@@ -65,11 +85,7 @@ pub(super) fn admit(route: &Route, tenant: &Tenant, table: &RouteTable) -> Resul
     if !faults.is_empty() {
         return Err(Problem::faulty(Code::RouteInvalid, faults));
     }
-    // Whether it ties with one that cannot be read is not known. That one itself is mended by saving it.
-    if let Some((id, why)) = table.unreadable(&tenant.id).filter(|(id, _)| route.id.as_ref() != Some(id)) {
-        let detail = format!("route {id} cannot be read, so that no other can be compared with it: {why}");
-        return Err(Problem::new(Code::Unavailable, detail));
-    }
+    readable(table, &tenant.id, route.id.as_ref())?;
     table.admit(route).map_err(|tie| {
         let detail = tie.to_string();
         let detail = detail.strip_prefix("match: ").unwrap_or(&detail);

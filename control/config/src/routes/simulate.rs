@@ -10,7 +10,7 @@ use eft_domain::{
 use eft_store::clock::rfc3339;
 use serde_json::{Value, json};
 
-use super::draft::{Text, admit};
+use super::draft::{Text, admit, readable};
 use crate::Api;
 
 /// What is asked.
@@ -72,7 +72,10 @@ pub(crate) async fn simulate(api: &Api, call: &Call) -> Result<Answer, Problem> 
     let question = Question::of(&call.json()?, &tenant.id)?;
     let saved = api.catalog.routes().await?;
     let table = match &question.draft {
-        None => saved,
+        None => {
+            readable(&saved, &tenant.id, None)?;
+            saved
+        }
         Some(draft) => with_draft(draft, &tenant, &saved)?.into(),
     };
     Ok(Answer::ok(outcome(&question, &tenant, &table, &rfc3339(call.now))))
@@ -89,8 +92,10 @@ fn with_draft(draft: &Value, tenant: &Tenant, table: &RouteTable) -> Result<Rout
     let text = draft.to_string();
     let route = Text::Json(&text).route(None, &tenant.id);
     let route = route.map_err(|faults| Problem::faulty(Code::RouteInvalid, within(faults)))?;
-    admit(&route, tenant, table)
-        .map_err(|problem| Problem::faulty(Code::RouteInvalid, within(problem.errors)))?;
+    admit(&route, tenant, table).map_err(|problem| match problem.code {
+        Code::Unavailable => problem,
+        _ => Problem::faulty(Code::RouteInvalid, within(problem.errors)),
+    })?;
     let route = Route { id: Some(route.effective_id()), ..route };
     let others = table.routes().filter(|other| other.id != route.id).cloned().collect::<Vec<_>>();
     let paused = others.iter().filter_map(|other| other.id.clone()).filter(|id| table.is_paused(id));

@@ -162,11 +162,15 @@ async fn a_route_that_ties_with_another_is_refused() {
 async fn beside_a_route_that_cannot_be_read_only_that_one_is_saved() {
     let bed = Bed::new().await;
     let created = bed.create("orders").await;
+    bed.create("another").await;
     bed.region.unreadable(&"orders".parse().unwrap(), Some("no such stage"));
     let refused = bed.put(ann(), "/v1/routes/other", NEW, &route("other", 1)).await.is(503);
     assert_eq!(refused.code(), "store.unavailable");
     assert!(refused.body["detail"].as_str().unwrap().contains("route orders cannot be read"), "{refused:?}");
     bed.post("/v1/routes:validate", &route("other", 1)).await.is(503);
+    let asked = json!({ "name": "orders/a.csv", "size": 1 });
+    bed.post("/v1/routes:simulate", &asked).await.is(503);
+    bed.region.unreadable(&"another".parse().unwrap(), Some("nor this"));
     bed.put(ann(), ORDERS, ("if-match", &created.etag()), &route("orders", 2)).await.is(200);
     let globex = json!({
         "match": { "prefix": "tenants/globex/in/" },

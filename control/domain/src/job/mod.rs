@@ -173,7 +173,8 @@ pub struct PinnedRoute {
 pub struct RouteTurn {
     /// Which: the order of claim.
     pub number: u64,
-    /// What becomes of those behind it while it is held, by the revision that it is pinned to.
+    /// What becomes of those behind it while it is held, by the revision under which it was claimed: a replay under another
+    /// keeps its place.
     pub head_of_line: HeadOfLine,
 }
 

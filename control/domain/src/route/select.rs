@@ -18,7 +18,7 @@ pub struct RouteTable {
     /// Those that take no files for now.
     paused: BTreeSet<RouteId>,
     /// Those that this version cannot read, by their tenants, and why.
-    unreadable: BTreeMap<TenantId, (RouteId, String)>,
+    unreadable: BTreeMap<TenantId, BTreeMap<RouteId, String>>,
     /// The lengths of prefixes that there are, in bytes.
     lengths: BTreeSet<usize>,
 }
@@ -64,13 +64,21 @@ impl RouteTable {
     /// The same, of which these cannot be read: any key of their tenants might be theirs, and goes to no other route.
     #[must_use]
     pub fn with_unreadable(self, routes: impl IntoIterator<Item = (TenantId, RouteId, String)>) -> Self {
-        let unreadable = routes.into_iter().map(|(tenant, id, why)| (tenant, (id, why))).collect();
+        let mut unreadable: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (tenant, id, why) in routes {
+            unreadable.entry(tenant).or_default().insert(id, why);
+        }
         Self { unreadable, ..self }
     }
 
-    /// A route of a tenant that cannot be read, and why.
-    pub fn unreadable(&self, tenant: &TenantId) -> Option<(&RouteId, &str)> {
-        self.unreadable.get(tenant).map(|(id, why)| (id, why.as_str()))
+    /// The routes of a tenant that cannot be read, and why.
+    pub fn unreadable(&self, tenant: &TenantId) -> impl Iterator<Item = (&RouteId, &str)> {
+        self.unreadable.get(tenant).into_iter().flatten().map(|(id, why)| (id, why.as_str()))
+    }
+
+    /// Whether a key may be one that a route takes which cannot be read.
+    pub fn may_be_unreadable(&self, key: &str) -> bool {
+        Self::tenant_of(key).is_some_and(|tenant| self.unreadable.contains_key(&tenant))
     }
 
     /// Whether a route takes no files for now.
@@ -80,12 +88,8 @@ impl RouteTable {
 
     /// The route that takes a key; none where it is paused, or where one of its tenant cannot be read.
     pub fn select(&self, key: &str) -> Option<&Arc<Route>> {
-        let of_tenant = |route: &&Arc<Route>| {
-            route.tenant.as_ref().is_none_or(|tenant| self.unreadable(tenant).is_none())
-        };
-        self.route_of(key)
-            .filter(of_tenant)
-            .filter(|route| !route.id.as_ref().is_some_and(|id| self.is_paused(id)))
+        let is_active = |route: &&Arc<Route>| !route.id.as_ref().is_some_and(|id| self.is_paused(id));
+        self.route_of(key).filter(is_active).filter(|_| !self.may_be_unreadable(key))
     }
 
     /// The route whose a key is, whether or not it is paused.
@@ -274,9 +278,9 @@ mod tests {
         let table = RouteTable::new(routes).with_unreadable([unreadable]);
         assert_eq!(chosen(&table, "tenants/acme/in/a.csv"), None);
         assert_eq!(chosen(&table, "tenants/other/a.csv").as_deref(), Some("other"));
-        let (id, why) = table.unreadable(&"acme".parse().unwrap()).unwrap();
-        assert_eq!((id.as_str(), why), ("new", "no such stage"));
-        assert_eq!(table.unreadable(&"other".parse().unwrap()), None);
+        let said: Vec<_> = table.unreadable(&"acme".parse().unwrap()).collect();
+        assert_eq!(said, [(&"new".parse().unwrap(), "no such stage")]);
+        assert_eq!(table.unreadable(&"other".parse().unwrap()).count(), 0);
     }
 
     #[test]
