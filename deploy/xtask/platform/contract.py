@@ -80,6 +80,7 @@ def contract(it):
         # The last job is one that nobody has run.
         "EFT_KNOWN": json.dumps({"any": first, "cancelJob": {"job": known["path.job"][-1]}}),
         "SCHEMATHESIS_HOOKS": "contract_checks",
+        "PYTHONPATH": str(eft.OWN / "platform"),
     }
     for name, path in DOCUMENTS.items():
         begun = time.monotonic()
@@ -95,9 +96,10 @@ def contract(it):
                 code = f"it was stopped after {WITHIN} s"
         if code:
             print(log.read_text())
+            raise SystemExit(f"wrong: the {name} API is what its document says: {code}")
         seen = answers(report)
         asked = sum(counts.total() for counts in seen.values())
-        check(f"the {name} API is what its document says: {asked} requests in {time.monotonic() - begun:.0f} s", code == 0)
+        print(f"  the {name} API is what its document says: {asked} requests in {time.monotonic() - begun:.0f} s", flush=True)
         never = []
         for pattern, methods in admin.ask("GET", path).body["paths"].items():
             for method, operation in methods.items():
