@@ -77,8 +77,13 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """MiniStack's own routes match no path with a line end in it."""
-    return not any("\n" in urllib.parse.unquote(str(value)) for value in (case.path_parameters or {}).values())
+    """Whether a request is one of its operation.
+
+    MiniStack's own routes match no path with a line end in it. Behind a colon stands what is to be done, and API Gateway hands
+    over an encoded one as it hands over any: a name with one in it is the path of another operation, or of none.
+    """
+    values = [urllib.parse.unquote(str(value)) for value in (case.path_parameters or {}).values()]
+    return not any("\n" in value or ":" in value for value in values)
 
 
 def is_beyond(problem, case):
