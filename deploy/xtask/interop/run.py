@@ -3,6 +3,7 @@
 Arguments: parts of the names of tests to run; with a minus before them, of tests to leave out.
 """
 
+import concurrent.futures
 import subprocess
 import sys
 import tempfile
@@ -58,11 +59,22 @@ def run(bed, title, test):
     return True
 
 
-def tests(*modules):
-    for module in modules:
-        for name in vars(module):
-            if name.startswith("test_"):
-                yield f"{module.__name__}.{name.removeprefix('test_')}", getattr(module, name)
+def chosen(module, names, left_out):
+    for name in vars(module):
+        title = f"{module.__name__}.{name.removeprefix('test_')}"
+        if not name.startswith("test_") or any(part in title for part in left_out):
+            continue
+        if not names or any(part in title for part in names):
+            yield title, getattr(module, name)
+
+
+def each(tests):
+    """The tests of a module, one after the other, in a bed of their own: which of them went well."""
+    if not tests:
+        return []
+    with eft.server() as server, tempfile.TemporaryDirectory() as folder:
+        bed = Bed(server, folder)
+        return [run(bed, title, test) for title, test in tests]
 
 
 def main():
@@ -75,18 +87,16 @@ def main():
         with eft.server() as server:
             clients = subprocess.run([sys.executable, CLIENTS, "--endpoint", server.endpoint], check=False).returncode
         print("the worker:", flush=True)
-    passed, failed = 0, 0
-    with eft.server() as server, tempfile.TemporaryDirectory() as folder:
-        bed = Bed(server, folder)
-        for title, test in tests(*MODULES):
-            if names and not any(part in title for part in names) or any(part in title for part in left_out):
-                continue
-            if run(bed, title, test):
-                passed += 1
-            else:
-                failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or clients or not passed else 0
+    # Many tests wait for something: two modules at a time.
+    pool = concurrent.futures.ThreadPoolExecutor(2)
+    try:
+        modules = pool.map(each, [list(chosen(module, names, left_out)) for module in MODULES])
+        results = [went_well for module in modules for went_well in module]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    failed = results.count(False)
+    print(f"{len(results) - failed} passed, {failed} failed")
+    return 1 if failed or clients or not results else 0
 
 
 if __name__ == "__main__":

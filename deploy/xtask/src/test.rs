@@ -1,8 +1,7 @@
 //! `cargo xtask test`: everything CI runs, cheap checks first, stopping at the first step that fails.
 //!
-//! Tests and benches are built once, in the profile of the tests and of the whole workspace: any other profile, and any choice
-//! of packages, would have cargo build the dependencies again, which takes longer than all tests together. Only the programs of
-//! the last step are built as they ship.
+//! All that runs is built once, in the profile of the tests and of the whole workspace: any other profile, and any choice of
+//! packages, would have cargo build the dependencies again, which takes longer than all tests together.
 
 use crate::{
     deploy, guards, interop, platform,

@@ -1,6 +1,8 @@
 //! `compress: { codec: zip }` holds no more memory than it says: one test, in a process of its own.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "pipeline/codec_support/mod.rs"]
+#[allow(dead_code, reason = "it needs a part of it")]
 mod codec_support;
 
 use std::fs;
