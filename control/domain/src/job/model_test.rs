@@ -1,8 +1,10 @@
-//! Every interleaving of two workers that may stop and wake at any moment, a queue that gives a message to anybody at any
-//! time, a sweep, and an operator: breadth first over the state machine itself, with a model of S3 beside it.
+//! Every interleaving of two finders of a file (a router that is given its event any number of times and a sweep that lists
+//! it, or two routers), two workers that may stop and wake at any moment, a queue that gives a message to anybody at any
+//! time, a sweep, somebody who tells what has happened, and an operator: breadth first over the state machine itself, with a
+//! model of the ledger's conditional writes and of S3 beside it.
 //!
-//! Times are kept relative to now and tokens relative to the row's, so that the states are finite and all of them are
-//! visited: there is no depth at which something new begins.
+//! Times are kept relative to now, tokens and generations relative to the row's, so that the states are finite and all of
+//! them are visited: there is no depth at which something new begins.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -15,6 +17,7 @@ const LEASE: u64 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Worker {
     fence: u64,
+    generation: u32,
     /// The ledger has said yes to publishing.
     may_publish: bool,
     /// The upload it writes to.
@@ -26,36 +29,72 @@ struct Worker {
 struct Store {
     upload: u8,
     open: bool,
+    /// The object of the job's generation is there.
     visible: bool,
+    /// An upload of an earlier generation was completed after the next had begun.
+    stray: bool,
 }
 
 #[derive(Clone, Debug)]
 struct World {
-    job: Job,
+    /// The row of the ledger; there is none at first.
+    job: Option<Job>,
+    /// How often a row was made where none was.
+    made: u32,
     now: u64,
     store: Store,
+    /// Who has seen the file and found no row of it.
+    finders: [bool; 2],
     workers: [Option<Worker>; 2],
+    /// Up to which change somebody is telling, and up to which all were told.
+    telling: Option<u64>,
+    told: u64,
 }
 
-/// What distinguishes a world from another for everything that can still happen: state, strikes, whether it may be
-/// published, what is left of the lease, whether it was held, S3, and of each worker whether its token is the row's.
-type Canonical = (JobState, u32, bool, Option<u64>, bool, Store, [Option<(bool, bool, u8)>; 2]);
+/// What distinguishes a world from another for everything that can still happen.
+#[derive(PartialEq, Eq, Hash)]
+struct Canonical {
+    finders: [bool; 2],
+    /// Of the row: state, strikes, whether it may be published, what is left of the lease, whether it was held, and whether
+    /// something is untold.
+    job: Option<(JobState, u32, bool, Option<u64>, bool, bool)>,
+    store: Store,
+    /// Of each worker: whether its token and its generation are the row's, and what it knows.
+    workers: [Option<(bool, bool, bool, u8)>; 2],
+    /// Whether what is being told is all there is.
+    telling: Option<bool>,
+}
+
+/// How a row begins: the route takes the file, waits for the rest of it, or there is none.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    Accept,
+    Wait,
+    Unrouted,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Time,
+    Find(usize),
+    Begin(usize, First),
+    Recheck,
     Claim(usize),
     Progress(usize),
     MayPublish(usize),
     Publish(usize),
     Succeed(usize),
     Fail(usize),
+    HoldWithNothingLeft(usize),
     Hold(usize),
     HandBack(usize),
     Renew(usize),
     Sweep,
+    Tell,
+    Told,
     Cancel,
     Redeliver,
+    Replay,
 }
 
 fn steps() -> Vec<Step> {
@@ -68,20 +107,32 @@ fn steps() -> Vec<Step> {
         of(Publish),
         of(Succeed),
         of(Fail),
+        of(HoldWithNothingLeft),
         of(Hold),
         of(HandBack),
         of(Renew),
     ];
-    workers.concat().into_iter().chain([Time, Sweep, Cancel, Redeliver]).collect()
+    let finders = [0, 1].into_iter().flat_map(|at| {
+        [Find(at), Begin(at, First::Accept), Begin(at, First::Wait), Begin(at, First::Unrouted)]
+    });
+    let others = [Time, Recheck, Sweep, Tell, Told, Cancel, Redeliver, Replay];
+    finders.chain(workers.concat()).chain(others).collect()
 }
 
 impl World {
     fn new() -> Self {
-        let arrived = Arrived {
+        let store = Store { upload: 0, open: false, visible: false, stray: false };
+        let (finders, workers) = ([false; 2], [None, None]);
+        Self { job: None, made: 0, now: 0, store, finders, workers, telling: None, told: 0 }
+    }
+
+    /// The file, as whoever finds it sees it.
+    fn arrived(&self) -> Arrived {
+        Arrived {
             arrival: Arrival { bucket: "b".into(), key: "k".into(), version_id: "v".into() },
             size: 1,
             etag: None,
-            at: Millis(0),
+            at: Millis(self.now),
             tenant: None,
             route: Some(PinnedRoute {
                 id: "r".parse().unwrap(),
@@ -90,21 +141,48 @@ impl World {
             runner: Runner::Worker,
             turn: None,
             trace: None,
+        }
+    }
+
+    /// `attribute_not_exists(pk)`: a row that is there stays as it is.
+    fn begin(&mut self, first: First) {
+        let command = match first {
+            First::Accept => Command::Accept,
+            First::Wait => Command::Wait { reason: "quiet".into(), until: Duration::from_millis(1) },
+            First::Unrouted => Command::Unrouted { reason: "none".into() },
         };
-        let job = arrived.begin(&Command::Accept, &Actor::part("router")).unwrap();
-        Self { job, now: 0, store: Store { upload: 0, open: false, visible: false }, workers: [None, None] }
+        let job = self.arrived().begin(&command, &Actor::part("router")).unwrap();
+        match &self.job {
+            Some(there) => {
+                assert_eq!(there.id, job.id, "one version and one route, and two names of the job")
+            }
+            None => {
+                self.made += 1;
+                self.job = Some(job);
+            }
+        }
     }
 
     fn ask(&mut self, command: &Command) -> bool {
-        match apply(&self.job, command, &Actor::part("model"), Millis(self.now)) {
+        let Some(job) = &self.job else { return false };
+        match apply(job, command, &Actor::part("model"), Millis(self.now)) {
             Ok(next) => {
-                assert!(next.fence >= self.job.fence && next.sequence >= self.job.sequence);
-                assert_eq!(next.rev, self.job.rev + 1);
-                self.job = next;
+                assert!(next.fence >= job.fence && next.sequence >= job.sequence);
+                assert_eq!(next.rev, job.rev + 1);
+                self.job = Some(next);
                 true
             }
             Err(_) => false,
         }
+    }
+
+    fn row(&self) -> &Job {
+        self.job.as_ref().expect("a worker has seen the row, and nobody removes one")
+    }
+
+    /// An upload that no worker knows.
+    fn another_upload(&self) -> u8 {
+        (0..3).find(|it| self.workers.iter().flatten().all(|worker| worker.upload != *it)).unwrap()
     }
 
     /// One step; `None` where it cannot be made.
@@ -115,16 +193,32 @@ impl World {
                 next.now += 1;
                 true
             }
+            // However often its event comes, and however late.
+            Step::Find(at) => {
+                next.finders[at] = next.job.is_none();
+                true
+            }
+            Step::Begin(at, first) => {
+                let found = std::mem::take(&mut next.finders[at]);
+                if found {
+                    next.begin(first);
+                }
+                found
+            }
+            Step::Recheck => next.ask(&Command::Accept),
             Step::Claim(at) => {
                 let lease = Duration::from_millis(LEASE);
                 let asked = next.ask(&Command::Claim { owner: at.to_string(), lease });
-                if asked && next.job.state == JobState::Running {
-                    if !next.store.open {
-                        next.store.upload = (next.store.upload + 1) % 3;
+                if asked && next.row().state == JobState::Running {
+                    next.workers[at] = None;
+                    // It looks first whether the object of this run stands, and begins nothing then.
+                    if !next.store.open && !next.store.visible {
+                        next.store.upload = next.another_upload();
                         next.store.open = true;
                     }
-                    let upload = next.store.upload;
-                    next.workers[at] = Some(Worker { fence: next.job.fence, may_publish: false, upload });
+                    let (job, upload) = (next.row(), next.store.upload);
+                    let (fence, generation) = (job.fence, job.generation);
+                    next.workers[at] = Some(Worker { fence, generation, may_publish: false, upload });
                 }
                 asked
             }
@@ -141,6 +235,24 @@ impl World {
                 asked
             }
             Step::Redeliver => next.ask(&Command::Redeliver { reason: "again".into() }),
+            // What the run before has delivered is another object than that of the next.
+            Step::Replay => {
+                let asked = next.ask(&Command::Replay { reason: "again".into(), route: None });
+                if asked {
+                    next.store.visible = false;
+                }
+                asked
+            }
+            Step::Tell => {
+                next.telling = next.job.as_ref().map(|job| job.sequence);
+                next.job.is_some()
+            }
+            // After it was told, whatever has happened meanwhile.
+            Step::Told => {
+                let sequence = next.telling.take()?;
+                next.told = next.told.max(sequence);
+                next.ask(&Command::Told { sequence })
+            }
             Step::Progress(at) | Step::MayPublish(at) => {
                 let worker = next.workers[at]?;
                 let publishing = matches!(step, Step::MayPublish(_));
@@ -163,7 +275,11 @@ impl World {
                 let worker = next.workers[at].filter(|worker| worker.may_publish)?;
                 if next.store.open && next.store.upload == worker.upload {
                     next.store.open = false;
-                    next.store.visible = true;
+                    if worker.generation == next.row().generation {
+                        next.store.visible = true;
+                    } else {
+                        next.store.stray = true;
+                    }
                 }
                 true
             }
@@ -181,6 +297,19 @@ impl World {
                 }
                 let failure = Failure::new(Code::Validation, "bad");
                 next.ask(&Command::End { fence: worker.fence, ending: Ending::Failed(failure, None) });
+                next.workers[at] = None;
+                true
+            }
+            // It has removed what it had begun: whoever is next must not look for it, and may be cancelled.
+            Step::HoldWithNothingLeft(at) => {
+                let worker = next.workers[at].filter(|_| !next.store.visible)?;
+                if next.store.upload == worker.upload {
+                    next.store.open = false;
+                }
+                if next.ask(&Command::Forget { fence: worker.fence }) {
+                    next.workers[at] = Some(Worker { may_publish: false, ..worker });
+                    return next.step(Step::Hold(at));
+                }
                 next.workers[at] = None;
                 true
             }
@@ -211,16 +340,26 @@ impl World {
     }
 
     fn check(&self) -> Result<(), String> {
-        let owners = self.workers.iter().flatten().filter(|worker| worker.fence == self.job.fence).count();
+        if self.made > 1 {
+            return Err("two jobs of one file".to_owned());
+        }
+        let Some(job) = &self.job else { return Ok(()) };
+        let owners = self.workers.iter().flatten().filter(|worker| worker.fence == job.fence).count();
         if owners > 1 {
             return Err("two owners with one token".to_owned());
         }
-        match self.job.state {
+        if self.store.stray {
+            return Err("an object of a run before, beside the next".to_owned());
+        }
+        if job.outbox.len() as u64 != job.sequence - self.told {
+            return Err("a change that nobody tells, or tells again for ever".to_owned());
+        }
+        match job.state {
             JobState::Succeeded if !self.store.visible => Err("a success nobody can see".to_owned()),
             JobState::Rejected | JobState::Failed | JobState::Cancelled if self.store.visible => {
-                Err(format!("{} and visible", self.job.state))
+                Err(format!("{} and visible", job.state))
             }
-            state if !state.is_terminal() && self.job.due(Retention(Duration::MAX)) == Millis(u64::MAX) => {
+            state if !state.is_terminal() && job.due(Retention(Duration::MAX)) == Millis(u64::MAX) => {
                 Err(format!("nobody would look at it any more: {state}"))
             }
             _ => Ok(()),
@@ -228,12 +367,18 @@ impl World {
     }
 
     fn canonical(&self) -> Canonical {
-        let lease = self.job.lease.as_ref().map(|lease| lease.until.0.saturating_sub(self.now));
-        let workers = self
-            .workers
-            .map(|worker| worker.map(|it| (it.fence == self.job.fence, it.may_publish, it.upload)));
-        let held = self.job.hold.is_some();
-        (self.job.state, self.job.strikes, self.job.publishing, lease, held, self.store, workers)
+        let job = self.job.as_ref();
+        let row = job.map(|job| {
+            let lease = job.lease.as_ref().map(|lease| lease.until.0.saturating_sub(self.now));
+            let (held, untold) = (job.hold.is_some(), !job.outbox.is_empty());
+            (job.state, job.strikes, job.publishing, lease, held, untold)
+        });
+        let workers = self.workers.map(|worker| {
+            let (it, job) = (worker?, job?);
+            Some((it.fence == job.fence, it.generation == job.generation, it.may_publish, it.upload))
+        });
+        let telling = self.telling.map(|at| job.is_some_and(|job| job.sequence == at));
+        Canonical { finders: self.finders, job: row, store: self.store, workers, telling }
     }
 }
 
