@@ -118,6 +118,8 @@ export class Functions extends Construct {
       },
       statements: [
         grants.onItems(tables, 'config', 'GetItem', 'PutItem', 'Query'),
+        // What a tenant may remove: no route, no tenant, and nothing of the audit trail.
+        grants.onPartitions(tables, 'config', ['users', 'partners#*'], 'DeleteItem'),
         grants.onItems(tables, 'keys', 'GetItem', 'PutItem'),
       ],
       objectsOf: [],
@@ -140,6 +142,7 @@ export class Functions extends Construct {
       },
       statements: [
         ...desk(platform),
+        grants.onPartitions(tables, 'config', ['audit#*'], 'PutItem'),
         grants.onIndexes(tables, 'runs', 'tenant', 'state', 'route'),
         grants.count(queues.ingest, queues.ingestDead, queues.work, queues.workDead, queues.undelivered),
         grants.redrive(queues.ingestDead, queues.workDead),

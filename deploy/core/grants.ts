@@ -17,6 +17,13 @@ export const onItems = (tables: Tables, table: TableName, ...operations: string[
     tables.arnOf(table),
   );
 
+/** Operations on the items of a table whose partition keys are these, or fit them. */
+export const onPartitions = (tables: Tables, table: TableName, partitions: string[], ...operations: string[]): iam.PolicyStatement => {
+  const statement = onItems(tables, table, ...operations);
+  statement.addCondition('ForAllValues:StringLike', { 'dynamodb:LeadingKeys': partitions });
+  return statement;
+};
+
 /** Queries of these indexes of a table. */
 export const onIndexes = (tables: Tables, table: TableName, ...indexes: string[]): iam.PolicyStatement => allow(['dynamodb:Query'], tables.arnOf(table, ...indexes));
 

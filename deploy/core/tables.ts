@@ -23,6 +23,8 @@ export interface Table {
   readonly name: TableName;
   /** Strongly consistent over both regions: no transactions, no time to live, no local indexes. */
   readonly strong: boolean;
+  /** DynamoDB removes items whose attribute `ttl` has passed; not in strongly consistent tables. */
+  readonly expiring: boolean;
   readonly range?: Key;
   readonly indexes: readonly Index[];
 }
@@ -37,6 +39,7 @@ export const TABLES: readonly Table[] = [
   {
     name: 'jobs',
     strong: true,
+    expiring: false,
     indexes: [
       { name: 'due', hash: number('due_shard'), range: text('due_at'), projected: [] },
       { name: 'line', hash: text('line'), range: text('line_at'), projected: ['size'] },
@@ -47,11 +50,13 @@ export const TABLES: readonly Table[] = [
   {
     name: 'keys',
     strong: true,
+    expiring: false,
     indexes: [{ name: 'expiry', hash: number('expiry_shard'), range: number('expires'), projected: [] }],
   },
   {
     name: 'runs',
     strong: false,
+    expiring: false,
     range: text('sk'),
     indexes: [
       { name: 'tenant', hash: text('tenant'), range: text('tenant_at'), projected: ['row'] },
@@ -59,7 +64,7 @@ export const TABLES: readonly Table[] = [
       { name: 'route', hash: text('tenant_route'), range: text('tenant_at'), projected: ['row'] },
     ],
   },
-  { name: 'config', strong: false, range: text('sk'), indexes: [] },
+  { name: 'config', strong: false, expiring: true, range: text('sk'), indexes: [] },
 ];
 
 /** The tables, made in the primary region and replicated to the peer; both know them by the same names. */
@@ -108,6 +113,7 @@ export class Tables extends Construct {
       billingMode: 'PAY_PER_REQUEST',
       keySchema: schema(pk, table.range),
       attributeDefinitions: [...keys].sort().map(([attributeName, attributeType]) => ({ attributeName, attributeType })),
+      timeToLiveSpecification: table.expiring ? { attributeName: 'ttl', enabled: true } : undefined,
       globalSecondaryIndexes: indexes.length === 0 ? undefined : indexes,
       replicas: [replica(this.parameters.primaryRegion), replica(this.parameters.peerRegion)],
       ...(table.strong

@@ -87,9 +87,26 @@ test('its function has every variable that it reads, and reaches tenants, routes
   assert.ok(made['Timeout'] < 30, 'the API does not wait longer');
   const statements = one('AWS::IAM::Policy', 'FunctionsConfigPolicy')[1]['PolicyDocument'].Statement as { Action: string | string[]; Resource: unknown }[];
   const actions = new Set(statements.flatMap((statement) => list(statement.Action)));
-  assert.deepEqual([...actions].sort(), ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query', 'logs:CreateLogStream', 'logs:PutLogEvents']);
+  assert.deepEqual([...actions].sort(), ['dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query', 'logs:CreateLogStream', 'logs:PutLogEvents']);
   const tables = statements.flatMap((statement) => list(statement.Resource)).map((resource) => JSON.stringify(resource));
   assert.ok(!tables.some((resource) => /-(jobs|runs)/.test(resource)), 'no job is in its reach');
+  assert.deepEqual(partitions('FunctionsConfigPolicy', 'dynamodb:DeleteItem'), [['users', 'partners#*']]);
+});
+
+/** The partitions to which a policy holds each statement that allows this; none where it allows it in all of a table. */
+const partitions = (policy: string, action: string): (string[] | undefined)[] => {
+  const statements = one('AWS::IAM::Policy', policy)[1]['PolicyDocument'].Statement as Record<string, any>[];
+  const allowed = statements.filter((statement) => list(statement['Action']).includes(action));
+  return allowed.map((statement) => statement['Condition']?.['ForAllValues:StringLike']?.['dynamodb:LeadingKeys']);
+};
+
+test('the status API writes of the configuration the audit trail only', () => {
+  const statements = one('AWS::IAM::Policy', 'FunctionsStatusPolicy')[1]['PolicyDocument'].Statement as Record<string, any>[];
+  const writing = statements.filter((statement) => /-config"/.test(JSON.stringify(statement['Resource'])) && list(statement['Action']).some((action) => /Put|Update|Delete/.test(action as string)));
+  assert.deepEqual(
+    writing.map((statement) => [statement['Action'], statement['Condition']]),
+    [['dynamodb:PutItem', { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['audit#*'] } }]],
+  );
 });
 
 test('the function of the status API has every variable that it reads, removes nothing and reads no file', () => {

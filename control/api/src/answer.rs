@@ -52,6 +52,11 @@ impl Answer {
         Self::empty(StatusCode::NOT_MODIFIED)
     }
 
+    /// 204.
+    pub fn no_content() -> Self {
+        Self::empty(StatusCode::NO_CONTENT)
+    }
+
     fn empty(status: StatusCode) -> Self {
         Self { status, headers: Vec::new(), content: Content::None, cause: None }
     }

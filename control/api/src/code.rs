@@ -94,6 +94,15 @@ codes! {
     /// The name is that of another user of the SFTP server.
     UserNameTaken = "user.name_taken", CONFLICT, false,
         "choose another name: there is one SFTP server, and names are unique on it";
+    /// There is no such partner.
+    PartnerNotFound = "partner.not_found", NOT_FOUND, false,
+        "look the name up in `GET /v1/partners`";
+    /// The name is none that a partner can have.
+    PartnerName = "partner.name", UNPROCESSABLE_ENTITY, false,
+        "choose a name of 1 to 64 of a-z, 0-9, `-`, `_`, `.`, starting with a letter or digit";
+    /// The partner has a user that this would leave without a place.
+    PartnerInUse = "partner.in_use", CONFLICT, false,
+        "change or remove the user that the detail names, or pause the partner, which keeps all its users out";
     /// There is nothing under this path.
     PathUnknown = "request.path", NOT_FOUND, false,
         "look the path up in `GET /v1/openapi.json`, or for jobs in `GET /v1/status/openapi.json`";

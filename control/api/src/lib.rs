@@ -3,13 +3,14 @@
 //! # Overview
 //! An API is a [`Service`]: one [`table`] of endpoints over its stores. The dispatcher here ([`handle`]) and the OpenAPI
 //! document ([`openapi`]) are both made of that table. A request is taken apart ([`Call`]), its caller checked
-//! ([`principal`]), where it acts it is done once ([`idempotency`]), and what it changes depends on what the client has read
-//! ([`precondition`]). Everything that is refused is a [`Problem`] with a [`Code`] of one catalogue.
+//! ([`principal`]), where it acts it is done once ([`idempotency`]), what it changes depends on what the client has read
+//! ([`precondition`]), and the trail has an entry of it before it is changed ([`audit`]). Everything that is refused is a [`Problem`] with a [`Code`] of one catalogue.
 //!
 //! # Tenants
 //! The tenant is that of the token. Handlers are given it with the call, and look for nothing elsewhere.
 
 pub mod answer;
+pub mod audit;
 pub mod call;
 pub mod code;
 pub mod cursor;
@@ -23,11 +24,12 @@ pub mod settings;
 pub mod table;
 
 pub use answer::Answer;
+use audit::Trail;
 use bytes::Bytes;
 pub use call::{Call, MAX_BODY_BYTES};
 pub use cursor::CursorKey;
 use eft_domain::Millis;
-use eft_store::Keys;
+use eft_store::{Audit, Keys};
 use http::{Request, Response};
 pub use principal::{Principal, Scope};
 pub use problem::{Code, Fault, Problem};
@@ -48,6 +50,9 @@ pub trait Service: Send + Sync + Sized + 'static {
 
     /// Where idempotency keys are kept.
     fn keys(&self) -> &dyn Keys;
+
+    /// Where the audit trail is kept.
+    fn audit(&self) -> &dyn Audit;
 }
 
 /// Answer a request of whoever its token says, or says wrongly.
@@ -78,15 +83,26 @@ async fn answer<S: Service>(
     now: Millis,
 ) -> Result<Answer, Problem> {
     let (endpoint, values) = table::find(S::TABLE, request.method(), request.uri().path())?;
-    let principal = match endpoint.scope {
-        Some(scope) => {
-            let principal = caller?;
-            principal.may(scope)?;
-            Some(principal)
-        }
-        None => None,
+    let Some(scope) = endpoint.scope else {
+        let call = Call::new(request, endpoint.query, values, None, now)?;
+        return (endpoint.handler)(service, &call).await;
     };
-    let call = Call::new(request, endpoint.query, values, principal, now)?;
-    let done = (endpoint.handler)(service, &call);
-    if endpoint.acts { idempotency::once(service.keys(), &call, done).await } else { done.await }
+    let principal = caller?;
+    let trail = Trail::of(service.audit(), endpoint, &values, &principal, &request, now)?;
+    let done = async {
+        principal.may(scope)?;
+        let call = Call::new(request, endpoint.query, values, Some(principal), now)?;
+        let done = async {
+            if let Some(trail) = &trail {
+                trail.begin().await?;
+            }
+            (endpoint.handler)(service, &call).await
+        };
+        if endpoint.acts { idempotency::once(service.keys(), &call, done).await } else { done.await }
+    };
+    let answer = done.await;
+    match &trail {
+        Some(trail) => trail.end(answer).await,
+        None => answer,
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use self::schemas::{AN_ETAG, ETAG, ETAGS, KEY, gateway, in_path, reference};
+use self::schemas::{AN_ETAG, ETAG, ETAGS, KEY, TIME, gateway, in_path, reference};
 use crate::{
     answer::Answer,
     principal::Scope,
@@ -93,10 +93,6 @@ fn operation<S>(endpoint: &Endpoint<S>) -> Value {
     operation
 }
 
-fn names(path: &str) -> impl Iterator<Item = &str> {
-    path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
-}
-
 fn header(name: &str, required: bool, says: &str, pattern: &str, example: &str) -> Value {
     json!({
         "name": name, "in": "header", "required": required, "description": says,
@@ -109,12 +105,14 @@ fn value_of(kind: Kind) -> Value {
         Kind::Text => json!({ "type": "string" }),
         Kind::Number(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
         Kind::Pattern(pattern) => json!({ "type": "string", "pattern": pattern }),
+        Kind::Time => json!({ "type": "string", "format": "date-time", "pattern": TIME }),
         Kind::Words(words) => json!({ "type": "string", "enum": words() }),
     }
 }
 
 fn parameters<S>(endpoint: &Endpoint<S>) -> Vec<Value> {
-    let mut parameters: Vec<_> = names(endpoint.path)
+    let mut parameters: Vec<_> = endpoint
+        .names()
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": in_path(name) }))
         .collect();
     for Parameter { name, says, kind, required } in endpoint.query {
@@ -134,6 +132,15 @@ fn parameters<S>(endpoint: &Endpoint<S>) -> Vec<Value> {
             ETAGS,
             AN_ETAG,
         )),
+        Condition::Remove => {
+            parameters.push(header(
+                "If-Match",
+                true,
+                "The ETag that was read, to remove that only.",
+                ETAGS,
+                AN_ETAG,
+            ));
+        }
         Condition::Write => {
             parameters.push(header(
                 "If-None-Match",
@@ -173,7 +180,7 @@ fn responses<S>(endpoint: &Endpoint<S>) -> Map<String, Value> {
                 json!({ "description": says, "required": always, "schema": schema }),
             );
         };
-        if endpoint.condition != Condition::None {
+        if !matches!(endpoint.condition, Condition::None | Condition::Remove) {
             add("ETag", true, "What to send in `If-Match`, or in `If-None-Match` of a read.", ETAG);
         }
         if *status == 201 {

@@ -93,6 +93,21 @@ impl Write {
     }
 }
 
+/// On what a removal depends.
+///
+/// # Errors
+/// There is no condition, or it is none that a removal can have.
+pub fn removal(headers: &HeaderMap) -> Result<Tags, Problem> {
+    match Write::of(headers) {
+        Ok(Write::Change(tags)) => Ok(tags),
+        Ok(Write::Create) => Err(Problem::new(Code::HeaderInvalid, "a removal takes `If-Match`")),
+        Err(problem) if problem.code == Code::PreconditionRequired => {
+            Err(Problem::new(problem.code, "a removal needs `If-Match` with the ETag that was read"))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
 /// What an act depends on, if on anything.
 ///
 /// # Errors
@@ -161,6 +176,10 @@ mod tests {
         let both = [(header::IF_NONE_MATCH, "*"), (header::IF_MATCH, "\"a\"")];
         assert_eq!(of(&both).unwrap_err().code, Code::HeaderInvalid);
         assert_eq!(of(&[(header::IF_NONE_MATCH, "\"a\"")]).unwrap_err().code, Code::HeaderInvalid);
+        let removal = |pairs: &[(HeaderName, &str)]| removal(&headers(pairs)).map_err(|problem| problem.code);
+        assert_eq!(removal(&[(header::IF_MATCH, "*")]), Ok(Tags::Any));
+        assert_eq!(removal(&[]), Err(Code::PreconditionRequired));
+        assert_eq!(removal(&[(header::IF_NONE_MATCH, "*")]), Err(Code::HeaderInvalid));
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use futures::{FutureExt, future::BoxFuture};
 use http::Method;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::{
     answer::Answer,
@@ -10,6 +10,10 @@ use crate::{
     principal::Scope,
     problem::{Code, Problem},
 };
+
+/// What is encoded of a name in a path: all but what may stand there unreserved (RFC 3986, 2.3), and `@`, which users have.
+const NOT_IN_NAME: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// What an endpoint does with a request, over the stores of its API.
 pub type Handler<S> = for<'a> fn(&'a S, &'a Call) -> BoxFuture<'a, Result<Answer, Problem>>;
@@ -23,6 +27,8 @@ pub enum Verb {
     Put,
     /// `POST`.
     Post,
+    /// `DELETE`.
+    Delete,
 }
 
 impl Verb {
@@ -32,6 +38,7 @@ impl Verb {
             Self::Get => "GET",
             Self::Put => "PUT",
             Self::Post => "POST",
+            Self::Delete => "DELETE",
         }
     }
 }
@@ -58,6 +65,8 @@ pub enum Kind {
     Number(u32),
     /// Text of this pattern.
     Pattern(&'static str),
+    /// A time as RFC 3339 has it.
+    Time,
     /// One of these words.
     Words(fn() -> Vec<&'static str>),
 }
@@ -84,6 +93,8 @@ pub enum Condition {
     Act,
     /// `If-Match` or `If-None-Match: *`.
     Write,
+    /// `If-Match`.
+    Remove,
 }
 
 /// An answer that is no problem.
@@ -128,6 +139,9 @@ pub struct Endpoint<S: 'static> {
 /// Where a path is as the client knows it.
 pub const UNCHANGED: Good = Good { status: 304, schema: None, says: "It is as the client knows it." };
 
+/// It is not there any more.
+pub const GONE: Good = Good { status: 204, schema: None, says: "It is not there any more." };
+
 /// The parameters of a list.
 pub const PAGE: &[Parameter] = &[LIMIT, CURSOR];
 
@@ -168,9 +182,44 @@ impl<S> Endpoint<S> {
         }
     }
 
+    /// An endpoint that removes, to be filled in.
+    pub const fn remove(scope: Scope) -> Self {
+        Self { method: Verb::Delete, condition: Condition::Remove, good: &[GONE], ..Self::read(scope) }
+    }
+
     /// An endpoint that acts, to be filled in.
     pub const fn act(scope: Scope) -> Self {
         Self { method: Verb::Post, acts: true, ..Self::read(scope) }
+    }
+
+    /// Whether it changes anything. What is posted and does not act is only looked at.
+    pub fn writes(&self) -> bool {
+        match self.method {
+            Verb::Get => false,
+            Verb::Put | Verb::Delete => true,
+            Verb::Post => self.acts,
+        }
+    }
+
+    /// The names of its path, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
+    }
+
+    /// The path of the thing that these values name: its own without what is to be done.
+    pub fn thing(&self, values: &[String]) -> String {
+        let mut values = values.iter();
+        let mut thing = String::new();
+        for segment in self.path.split('/').skip(1) {
+            thing.push('/');
+            if segment.starts_with('{') {
+                let value = values.next().map_or("", String::as_str);
+                thing.extend(utf8_percent_encode(value, NOT_IN_NAME));
+            } else {
+                thing.push_str(segment);
+            }
+        }
+        thing
     }
 
     /// Every problem that it answers with.
@@ -188,7 +237,9 @@ impl<S> Endpoint<S> {
         }
         match self.condition {
             Condition::Act => codes.push(Code::PreconditionFailed),
-            Condition::Write => codes.extend([Code::PreconditionFailed, Code::PreconditionRequired]),
+            Condition::Write | Condition::Remove => {
+                codes.extend([Code::PreconditionFailed, Code::PreconditionRequired]);
+            }
             Condition::None | Condition::Read => {}
         }
         if self.acts {

@@ -48,12 +48,26 @@ pub(crate) enum Command {
         #[command(flatten)]
         page: Page,
     },
+    /// Partners: who sends files.
+    #[command(subcommand)]
+    Partners(Documents),
     /// Users of the SFTP server.
     #[command(subcommand)]
     Users(Documents),
     /// Tenants and their limits, for whoever runs the platform; `show` without a name is one's own.
     #[command(subcommand)]
     Tenants(Documents),
+    /// Who has changed what, and when; the latest first.
+    Audit {
+        /// Only what was done then or later, such as 2026-11-27T09:00:00Z.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Only what was done before.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        #[command(flatten)]
+        page: Page,
+    },
     /// Queues: how much waits, and how much was set aside.
     Fleet,
     /// Messages that were set aside.
@@ -183,6 +197,11 @@ pub(crate) enum Documents {
     Plan(Files),
     /// Save these, each unless it has changed since it was read.
     Apply(Files),
+    /// Remove one, unless it changes meanwhile. A tenant is not removed.
+    Remove {
+        /// Its name.
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

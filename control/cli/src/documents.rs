@@ -1,4 +1,4 @@
-//! What is kept by its name and saved as a whole: tenants, users of the SFTP server, and the reading of such files.
+//! What is kept by its name and saved as a whole: tenants, partners, users of the SFTP server, and the reading of such files.
 
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,21 @@ pub(crate) const TENANTS: Kind = Kind {
     ],
 };
 
+/// Partners.
+pub(crate) const PARTNERS: Kind = Kind {
+    what: "partner",
+    path: "/v1/partners",
+    own: None,
+    name: "name",
+    member: "partner",
+    columns: &[
+        ("name", "/name"),
+        ("called", "/partner/displayName"),
+        ("folder", "/partner/folder"),
+        ("paused", "/partner/paused"),
+    ],
+};
+
 /// Users of the SFTP server.
 pub(crate) const USERS: Kind = Kind {
     what: "user",
@@ -54,6 +69,7 @@ pub(crate) const USERS: Kind = Kind {
     member: "user",
     columns: &[
         ("name", "/name"),
+        ("partner", "/user/partner"),
         ("prefix", "/prefix"),
         ("from", "/user/sources"),
         ("paused", "/user/paused"),
@@ -84,6 +100,13 @@ pub(crate) async fn run(client: &Client, shown: Shown, kind: Kind, command: &Doc
             for path in files {
                 kind.apply(client, shown, path).await?;
             }
+        }
+        Documents::Remove { name } => {
+            let path = format!("{}/{}", kind.path, encoded(name));
+            let found = client.get(&path).await?;
+            let sent = Sent::default().if_unchanged(found.etag.as_deref())?;
+            client.ask(Method::DELETE, &path, sent).await?;
+            print(&format!("{} {name}: removed", kind.what))?;
         }
     }
     Ok(0)

@@ -1,11 +1,12 @@
 //! `eft`: what operators and scripts do over the APIs.
 //!
 //! # Overview
-//! What was typed ([`args`]) becomes requests ([`client`]) of the config API ([`routes`], [`documents`]) or of the status API
+//! What was typed ([`args`]) becomes requests ([`client`]) of the config API ([`routes`], [`documents`], [`audit`]) or of the status API
 //! ([`jobs`], [`fleet`]), and their answers are shown as tables or as they came ([`show`]). Whatever is refused is a
 //! [`fault`].
 
 mod args;
+mod audit;
 mod client;
 mod diff;
 mod documents;
@@ -55,9 +56,13 @@ async fn run(cli: Cli) -> Result<u8, Fault> {
     let done = match &cli.command {
         Command::Routes(command) => routes::run(&client, shown, command).await,
         Command::Users(command) => documents::run(&client, shown, documents::USERS, command).await,
+        Command::Partners(command) => documents::run(&client, shown, documents::PARTNERS, command).await,
         Command::Tenants(command) => documents::run(&client, shown, documents::TENANTS, command).await,
         Command::Jobs(command) => jobs::run(&client, shown, command).await,
         Command::Arrivals { state, page } => jobs::arrivals(&client, shown, *state, *page).await,
+        Command::Audit { since, until, page } => {
+            audit::list(&client, shown, since.as_deref(), until.as_deref(), *page).await
+        }
         Command::Fleet => fleet::show(&client, shown).await,
         Command::Dlq(command) => fleet::redrive(&client, shown, command).await,
         Command::Completions { .. } => Ok(0),

@@ -242,3 +242,23 @@ fn routes_are_sent_as_they_are_written() {
     assert_eq!(asked[2].header("if-match"), "\"e\"");
     assert_eq!(text(&output.stdout), "route orders: changed\n  - /small: 1\n  + /small: 2\n");
 }
+
+#[test]
+fn what_is_removed_is_what_was_read() {
+    let (output, asked) =
+        eft(&["users", "remove", "erp"], [standing(), Some((204, Vec::new(), Value::Null))]);
+    assert_eq!((code(&output), text(&output.stdout).as_str()), (0, "user erp: removed\n"));
+    let found = (asked[1].line.as_str(), asked[1].header("if-match"));
+    assert_eq!(found, ("DELETE /stage/v1/sftp-users/erp HTTP/1.1", "\"e1\""));
+}
+
+#[test]
+fn the_audit_trail_is_read_between_times() {
+    let entry = json!({ "at": "2026-11-27T09:00:00Z", "who": "ann", "what": "putRoute", "on": "/v1/routes/a", "outcome": "done" });
+    let words = ["audit", "--since", "2026-11-27T09:00:00+01:00", "--limit", "1"];
+    let (output, asked) = eft(&words, [ok(json!({ "items": [entry] }))]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert_eq!(asked[0].line, "GET /stage/v1/audit?limit=1&since=2026-11-27T09%3A00%3A00%2B01%3A00 HTTP/1.1");
+    let shown = text(&output.stdout);
+    assert!(shown.contains("putRoute") && shown.contains("/v1/routes/a"), "{shown}");
+}

@@ -1,4 +1,4 @@
-//! The config API: tenants' routes over HTTP, as data with revisions.
+//! The config API: tenants over HTTP, with their routes as data with revisions, their partners, users and audit trail.
 //!
 //! # Overview
 //! One [`table`] says which endpoints there are: method, path, scope, handler, and what is documented of each. The
@@ -11,7 +11,11 @@
 //! A save is one conditional write, made after everything it names is stored. Whoever dies before it has changed nothing;
 //! after it, the answer is lost and the same request again finds what it has written.
 
+mod audit;
+mod document;
+mod fields;
 pub mod openapi;
+mod partners;
 mod routes;
 pub mod settings;
 pub mod table;
@@ -21,14 +25,16 @@ mod users;
 use std::{fmt, sync::Arc};
 
 use eft_api::{CursorKey, Endpoint, Service};
-use eft_store::{Catalog, Keys};
+use eft_store::{Audit, Catalog, Keys};
 pub use settings::Settings;
 
 /// The API over its stores.
 #[derive(Clone)]
 pub struct Api {
-    /// Tenants and routes.
+    /// Tenants and what is theirs.
     pub catalog: Arc<dyn Catalog>,
+    /// Who has changed it.
+    pub audit: Arc<dyn Audit>,
     /// Idempotency keys, and who saves at the moment.
     pub keys: Arc<dyn Keys>,
     /// What signs cursors.
@@ -46,5 +52,9 @@ impl Service for Api {
 
     fn keys(&self) -> &dyn Keys {
         self.keys.as_ref()
+    }
+
+    fn audit(&self) -> &dyn Audit {
+        self.audit.as_ref()
     }
 }

@@ -9,9 +9,9 @@ use crate::table::TABLE;
 
 const ABOUT: About = About {
     title: "EFT config API",
-    summary: "The routes of a tenant, as data with revisions.",
+    summary: "The routes of a tenant, as data with revisions; who sends it files; and who has changed any of it.",
     description: "Every write is conditional: `If-None-Match: *` creates, `If-Match` with the ETag that was read changes. \
-        Every act has an `Idempotency-Key`. The tenant is that of the token; what is another tenant's is not there. \
+        Every write has an entry in the audit trail before it is made. Every act has an `Idempotency-Key`. The tenant is that of the token; what is another tenant's is not there. \
         Whatever is refused is `application/problem+json` (RFC 9457) with a stable `code`.",
 };
 

@@ -1,5 +1,7 @@
 //! The environment, read and checked in one place before anything is opened.
 
+use std::sync::Arc;
+
 use eft_api::{CursorKey, settings::Reader};
 use eft_store::{
     Clock,
@@ -50,9 +52,11 @@ impl Settings {
     /// The API on AWS.
     pub async fn open(&self) -> Api {
         let clients = Clients::new(&sdk_config(&self.region).await);
+        let config = Arc::new(DynamoCatalog::new(&clients.dynamo, &self.config, Clock::System));
         Api {
-            catalog: std::sync::Arc::new(DynamoCatalog::new(&clients.dynamo, &self.config, Clock::System)),
-            keys: std::sync::Arc::new(DynamoKeys::new(&clients.dynamo, &self.keys)),
+            catalog: config.clone(),
+            audit: config,
+            keys: Arc::new(DynamoKeys::new(&clients.dynamo, &self.keys)),
             cursors: self.cursors.clone(),
         }
     }

@@ -2,16 +2,25 @@
 
 use eft_api::{
     Answer, Code, Endpoint, Scope,
-    table::{Body, Condition, PAGE, UNCHANGED, Verb, good},
+    table::{Body, CURSOR, Condition, Kind, LIMIT, PAGE, Parameter, UNCHANGED, Verb, good, optional},
 };
 use futures::FutureExt;
 
-use crate::{Api, openapi, routes, tenants, users};
+use crate::{Api, audit, openapi, partners, routes, tenants, users};
 
 const READ: Endpoint<Api> = Endpoint::read(Scope::ConfigRead);
 
+const REMOVE: Endpoint<Api> = Endpoint::remove(Scope::ConfigWrite);
+
 const ACT: Endpoint<Api> =
     Endpoint { condition: Condition::Act, own: &[Code::RouteNotFound], ..Endpoint::act(Scope::ConfigWrite) };
+
+const TIMES: &[Parameter] = &[
+    optional("since", "Those of this time and later.", Kind::Time),
+    optional("until", "Those before this time.", Kind::Time),
+    LIMIT,
+    CURSOR,
+];
 
 /// The endpoints.
 pub const TABLE: &[Endpoint<Api>] = &[
@@ -192,7 +201,8 @@ pub const TABLE: &[Endpoint<Api>] = &[
         method: Verb::Put,
         path: "/v1/sftp-users/{user}",
         scope: Some(Scope::ConfigWrite),
-        says: "Set a user up, or change with which keys or password and from where it logs in, and where its files arrive. \
+        says: "Set a user up, or change with which keys or password and from where it logs in, where its files arrive, and \
+               to which partner it belongs. \
                What is left out has its default, but the password, which stays. A key is replaced by giving both for a \
                time, and then the new one alone.",
         body: Body::Json("SftpUserText"),
@@ -200,6 +210,68 @@ pub const TABLE: &[Endpoint<Api>] = &[
         good: &[good(200, "SftpUser", "It stands so now."), good(201, "SftpUser", "There is a new user.")],
         own: &[Code::UserNotFound, Code::UserName, Code::UserNameTaken, Code::TenantUnknown],
         handler: |api, call| users::put(api, call).boxed(),
+        ..READ
+    },
+    Endpoint {
+        name: "deleteSftpUser",
+        path: "/v1/sftp-users/{user}",
+        says: "Remove a user. It logs in no more, its files stay, and its name is free for whoever comes first.",
+        own: &[Code::UserNotFound],
+        handler: |api, call| users::remove(api, call).boxed(),
+        ..REMOVE
+    },
+    Endpoint {
+        name: "listPartners",
+        path: "/v1/partners",
+        says: "The partners of the tenant, in the order of their names.",
+        query: PAGE,
+        good: &[good(200, "PartnerPage", "Some of them.")],
+        own: &[Code::CursorInvalid],
+        handler: |api, call| partners::list(api, call).boxed(),
+        ..READ
+    },
+    Endpoint {
+        name: "getPartner",
+        path: "/v1/partners/{partner}",
+        says: "A partner as it stands.",
+        condition: Condition::Read,
+        good: &[good(200, "Partner", "The partner."), UNCHANGED],
+        own: &[Code::PartnerNotFound],
+        handler: |api, call| partners::get(api, call).boxed(),
+        ..READ
+    },
+    Endpoint {
+        name: "putPartner",
+        method: Verb::Put,
+        path: "/v1/partners/{partner}",
+        scope: Some(Scope::ConfigWrite),
+        says: "Set a partner up, or change whom to ask, the folder in which the homes of its users lie, and whether they may \
+               log in. What is left out has its default.",
+        body: Body::Json("PartnerText"),
+        condition: Condition::Write,
+        good: &[good(200, "Partner", "It stands so now."), good(201, "Partner", "There is a new partner.")],
+        own: &[Code::PartnerNotFound, Code::PartnerName, Code::PartnerInUse, Code::TenantUnknown],
+        handler: |api, call| partners::put(api, call).boxed(),
+        ..READ
+    },
+    Endpoint {
+        name: "deletePartner",
+        path: "/v1/partners/{partner}",
+        says: "Remove a partner that has no users.",
+        own: &[Code::PartnerNotFound, Code::PartnerInUse],
+        handler: |api, call| partners::remove(api, call).boxed(),
+        ..REMOVE
+    },
+    Endpoint {
+        name: "listAudit",
+        path: "/v1/audit",
+        says: "Who has done what, when and why, of every request to either API that was to change something of the tenant, the \
+               latest first; what was refused as well. One that stays `begun` may have been done or not. Entries are kept \
+               for 400 days.",
+        query: TIMES,
+        good: &[good(200, "AuditPage", "Some of it.")],
+        own: &[Code::CursorInvalid],
+        handler: |api, call| audit::list(api, call).boxed(),
         ..READ
     },
     Endpoint {
@@ -258,13 +330,29 @@ mod tests {
         }
     }
 
-    /// A list is that of one key, from one end to the other: what no index has cannot be asked for.
+    /// A list is that of one key, from one end to the other: what no index has cannot be asked for. The sort key of the
+    /// audit trail is the time.
     #[test]
-    fn no_list_has_a_filter() {
+    fn no_list_has_a_filter_that_is_no_key() {
         for endpoint in TABLE {
             let names: Vec<_> = endpoint.query.iter().map(|parameter| parameter.name).collect();
-            assert!(names.is_empty() || names == ["limit", "cursor"], "{names:?}");
+            let is_trail = endpoint.name == "listAudit" && names == ["since", "until", "limit", "cursor"];
+            assert!(names.is_empty() || names == ["limit", "cursor"] || is_trail, "{names:?}");
         }
+    }
+
+    /// What changes nothing has no entry in the audit trail: these are all.
+    #[test]
+    fn what_is_posted_and_changes_nothing_is_known() {
+        let posted = TABLE.iter().filter(|endpoint| endpoint.method == Verb::Post && !endpoint.writes());
+        assert_eq!(
+            posted.map(|endpoint| endpoint.name).collect::<Vec<_>>(),
+            ["validateRoute", "simulateRoutes"]
+        );
+        assert!(
+            TABLE.iter().all(|endpoint| endpoint.scope.is_some() || !endpoint.writes()),
+            "somebody writes"
+        );
     }
 
     #[test]

@@ -3,44 +3,37 @@
 use eft_api::{
     Answer, Call, Code, Fault, Problem,
     call::{shown as quoted, whole},
-    idempotency::digest,
-    precondition::{Write, is_known},
+    precondition::Write,
     problem::unknown,
 };
 use eft_domain::{BucketName, ObjectKey, Tenant, TenantId, tenant::Output};
-use eft_store::{Put, StoreErrorKind};
-use http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::Api;
+use crate::{
+    Api,
+    document::{Document, before, read, saved, shown},
+    fields::switch,
+};
 
 /// More places than this are a bucket policy's business.
 const MOST_OUTPUTS: usize = 100;
 
-/// The strong ETag of a tenant: of all that it says.
-fn etag(tenant: &Tenant) -> String {
-    format!("\"{}\"", &digest(&[json!(tenant).to_string().as_bytes()])[..22])
-}
+impl Document for Tenant {
+    fn text(&self) -> Value {
+        json!(self)
+    }
 
-fn shown(tenant: &Tenant) -> Value {
-    json!({ "name": tenant.id, "etag": etag(tenant), "tenant": tenant })
-}
+    fn path(&self) -> String {
+        format!("/v1/tenants/{}", self.id)
+    }
 
-fn missing(name: &str) -> Problem {
-    Problem::new(Code::TenantNotFound, format!("there is no tenant `{}`", quoted(name)))
-}
+    fn shown(&self) -> Value {
+        json!({ "name": self.id, "tenant": self })
+    }
 
-fn stale(tenant: &Tenant) -> Problem {
-    let tag = etag(tenant);
-    let detail = format!("it was changed since; its ETag is {tag}");
-    Problem::new(Code::PreconditionFailed, detail).with_header(header::ETAG, tag)
-}
-
-fn read(call: &Call, tenant: &Tenant) -> Result<Answer, Problem> {
-    let tag = etag(tenant);
-    let known = is_known(&call.headers, &tag)?;
-    let answer = if known { Answer::not_modified() } else { Answer::ok(shown(tenant)) };
-    Ok(answer.with_header(header::ETAG, tag).with_header(header::CACHE_CONTROL, "private, no-cache"))
+    fn missing(name: &str) -> Problem {
+        Problem::new(Code::TenantNotFound, format!("there is no tenant `{}`", quoted(name)))
+    }
 }
 
 pub(crate) async fn own(api: &Api, call: &Call) -> Result<Answer, Problem> {
@@ -49,8 +42,8 @@ pub(crate) async fn own(api: &Api, call: &Call) -> Result<Answer, Problem> {
 
 pub(crate) async fn get(api: &Api, call: &Call) -> Result<Answer, Problem> {
     let name = call.value(0);
-    let id: TenantId = name.parse().map_err(|_| missing(name))?;
-    read(call, &api.catalog.tenant_now(&id).await?.ok_or_else(|| missing(name))?)
+    let id: TenantId = name.parse().map_err(|_| Tenant::missing(name))?;
+    read(call, &api.catalog.tenant_now(&id).await?.ok_or_else(|| Tenant::missing(name))?)
 }
 
 pub(crate) async fn list(api: &Api, call: &Call) -> Result<Answer, Problem> {
@@ -67,35 +60,11 @@ pub(crate) async fn put(api: &Api, call: &Call) -> Result<Answer, Problem> {
     let id: TenantId = name.parse().map_err(|error| Problem::new(Code::TenantName, format!("{error}")))?;
     let write = Write::of(&call.headers)?;
     let body = call.json()?;
-    let before = api.catalog.tenant_now(&id).await?;
-    match (&write, &before) {
-        (Write::Create, Some(before)) => return Err(stale(before)),
-        (Write::Change(_), None) => return Err(missing(name)),
-        (Write::Change(tags), Some(before)) if !tags.has(&etag(before)) => return Err(stale(before)),
-        _ => {}
-    }
+    let before = before(&write, api.catalog.tenant_now(&id).await?, name)?;
     let tenant = parse(&body, id).map_err(|faults| Problem::faulty(Code::BodyInvalid, faults))?;
-    match api.catalog.save_tenant(&tenant, before.as_ref()).await {
-        Ok(Put::Done) => {}
-        Ok(Put::Stale) => {
-            let now = api.catalog.tenant_now(&tenant.id).await?;
-            return Err(now.as_ref().map_or_else(|| missing(name), stale));
-        }
-        // The answer was lost: what stands there says whether it was done.
-        Err(error) if error.kind == StoreErrorKind::Indeterminate => {
-            if api.catalog.tenant_now(&tenant.id).await?.as_ref() != Some(&tenant) {
-                return Err(error.into());
-            }
-        }
-        Err(error) => return Err(error.into()),
-    }
-    let status = if before.is_none() { StatusCode::CREATED } else { StatusCode::OK };
-    let answer = Answer::new(status, shown(&tenant)).with_header(header::ETAG, etag(&tenant));
-    Ok(if before.is_none() {
-        answer.with_header(header::LOCATION, format!("/v1/tenants/{}", tenant.id))
-    } else {
-        answer
-    })
+    let written = api.catalog.save_tenant(&tenant, before.as_ref()).await;
+    let now = async { Ok(api.catalog.tenant_now(&tenant.id).await?) };
+    saved(&tenant, before.is_none(), written, name, now).await
 }
 
 /// A tenant of this body; every fault where it is none.
@@ -124,11 +93,7 @@ fn parse(body: &Value, id: TenantId) -> Result<Tenant, Vec<Fault>> {
     if let Some(bytes) = number("max_bytes", u64::MAX) {
         tenant.max_bytes = bytes;
     }
-    match fields.get("paused").map(Value::as_bool) {
-        Some(Some(paused)) => tenant.paused = paused,
-        Some(None) => faults.push(Fault::new("/paused", "must be true or false")),
-        None => {}
-    }
+    tenant.paused = switch(fields, "paused", &mut faults);
     match fields.get("outputs").map(Value::as_array) {
         Some(Some(outputs)) if outputs.len() <= MOST_OUTPUTS => {
             let outputs = outputs.iter().enumerate();

@@ -15,7 +15,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ObjectUri, ObjectVersion, text::shown};
+use crate::{Millis, ObjectUri, ObjectVersion, text::shown};
 
 /// Name spaces, drawn once: fixed for ever, or every job would be a new one.
 const JOB_SPACE: Uuid = Uuid::from_u128(0x4f2c_90a3_6c1b_5e0e_9b51_7d3a_18e4_c601);
@@ -95,6 +95,8 @@ names! {
     RouteId, "route id";
     /// The name of a tenant.
     TenantId, "tenant id";
+    /// The name of a partner, unique in its tenant.
+    PartnerId, "partner id";
 }
 
 impl RouteId {
@@ -149,6 +151,31 @@ uuids! {
     /// One destination of one run. Stored in the delivered object's metadata: that is how a run that lost the
     /// answer to its commit recognises its own object.
     DeliveryId, "delivery id";
+    /// An entry of the audit trail (UUIDv7). The one id that is drawn: a request that is sent twice has been sent twice.
+    AuditId, "audit id";
+}
+
+impl AuditId {
+    /// Before every entry.
+    pub const FIRST: Self = Self(Uuid::nil());
+
+    /// Behind every entry.
+    pub const LAST: Self = Self(Uuid::max());
+
+    /// The id of an entry of this time, with what was drawn for it. Ids and their texts sort as times do.
+    pub fn new(at: Millis, draw: &[u8; 10]) -> Self {
+        Self(uuid::Builder::from_unix_timestamp_millis(at.0, draw).into_uuid())
+    }
+
+    /// The least id of this time.
+    pub fn first_at(at: Millis) -> Self {
+        Self::new(at, &[0; 10])
+    }
+
+    /// The id before this one, if there is one.
+    pub fn before(self) -> Option<Self> {
+        Some(Self(Uuid::from_u128(self.0.as_u128().checked_sub(1)?)))
+    }
 }
 
 /// An object version under an ingest prefix: what a job is about.
@@ -370,6 +397,25 @@ mod tests {
         }
         assert!(id.to_string().to_uppercase().parse::<JobId>().is_err());
         assert!(RunId { job: id, generation: u32::MAX }.next().is_none());
+    }
+
+    #[test]
+    fn entries_sort_as_times_do_and_so_do_their_texts() {
+        let at = |millis: u64| Millis(1_795_737_600_000 + millis);
+        let (first, last) = (AuditId::first_at(at(1)), AuditId::new(at(1), &[0xff; 10]));
+        assert_eq!(last.to_string(), "01a21a4d-4001-7fff-bfff-ffffffffffff");
+        let order = [
+            AuditId::FIRST,
+            AuditId::new(at(0), &[0xff; 10]),
+            first,
+            last,
+            AuditId::first_at(at(2)),
+            AuditId::LAST,
+        ];
+        assert!(order.is_sorted() && order.map(|id| id.to_string()).is_sorted());
+        assert!(order.iter().all(|id| id.to_string().parse() == Ok(*id)));
+        assert!(first.before().unwrap() < first && first.before().unwrap() > order[1]);
+        assert_eq!(AuditId::FIRST.before(), None);
     }
 
     #[test]

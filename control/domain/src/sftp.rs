@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
-use crate::{Tenant, TenantId, text::shown};
+use crate::{PartnerId, Tenant, TenantId, text::shown};
 
 mod password;
 
@@ -30,6 +30,9 @@ pub struct SftpUser {
     /// With what it logs in as well, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordHash>,
+    /// Which partner of the tenant it belongs to, if to one. While that is paused, or is not there, it cannot log in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<PartnerId>,
     /// Where its files arrive, below the tenant's prefix; empty: there itself.
     #[serde(default)]
     pub home: Folder,
@@ -367,6 +370,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             keys: vec![],
             password: None,
+            partner: None,
             home: "in/orders/".parse().unwrap(),
             sources: vec![network("192.0.2.0/24"), network("2001:db8::/32"), network("198.51.100.7")],
             paused: false,

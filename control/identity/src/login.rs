@@ -1,12 +1,13 @@
 //! Whether somebody is let in, and as what.
 //!
-//! A login with a password takes the same work whatever is wrong with it: one look at the user, one password compared, one
-//! at the failures before, one write. Else the time would say which names are users'.
+//! A login with a password takes the same work whatever is wrong with it: one look at the user, one at its partner, one
+//! password compared, one at the failures before, one write. Else the time would say which names are users'.
 
 use std::{net::IpAddr, sync::Arc};
 
 use eft_domain::{
-    BucketName, Millis,
+    BucketName, Millis, Partner,
+    partner::Barred,
     sftp::{PasswordHash, SftpUser},
 };
 use eft_store::{Catalog, Keys, StoreResult};
@@ -17,6 +18,9 @@ use crate::{
     policy,
 };
 
+/// A tenant and partner that is looked for where a login has none. Were there one, nothing would come of it.
+const NOBODY: &str = "nobody";
+
 /// Why somebody is not let in. It is said in the log and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
@@ -26,6 +30,12 @@ pub enum Denied {
     UnknownUser,
     /// The user is paused.
     Paused,
+    /// The user belongs to a partner that is not there: unknown is as good as paused.
+    UnknownPartner,
+    /// Its partner is paused.
+    PartnerPaused,
+    /// Its home does not lie in the folder of its partner.
+    PartnerFolder,
     /// Not from this address.
     Source,
     /// The user has no key to log in with.
@@ -49,6 +59,9 @@ impl Denied {
             Self::Protocol => "protocol",
             Self::UnknownUser => "user.unknown",
             Self::Paused => "user.paused",
+            Self::UnknownPartner => "partner.unknown",
+            Self::PartnerPaused => "partner.paused",
+            Self::PartnerFolder => "partner.folder",
             Self::Source => "source",
             Self::NoKey => "key.none",
             Self::NoPassword => "password.none",
@@ -117,12 +130,23 @@ impl Login {
             Ok(name) => self.catalog.sftp_user(&name).await?,
             Err(_) => None,
         };
-        let admitted = admit(user.as_ref(), &request.source_ip);
+        let partner = self.partner_of(user.as_ref()).await?;
+        let admitted = admit(user.as_ref(), partner.as_ref(), &request.source_ip);
         let welcome = match request.password() {
             None => admitted.and_then(|user| self.by_key(user)),
             Some(password) => self.by_password(request, password, admitted, now).await?,
         };
         Ok(Decision { user, welcome })
+    }
+
+    /// The partner of a user. Where there is no user, or it has no partner, one is looked for that nobody has.
+    async fn partner_of(&self, user: Option<&SftpUser>) -> StoreResult<Option<Partner>> {
+        let named = user.and_then(|user| Some((user.tenant.clone(), user.partner.clone()?)));
+        let nobodys = || Some((NOBODY.parse().ok()?, NOBODY.parse().ok()?));
+        match named.or_else(nobodys) {
+            Some((tenant, partner)) => self.catalog.partner(&tenant, &partner).await,
+            None => Ok(None),
+        }
     }
 
     /// It changes nothing: Transfer Family asks several times for one login, and compares the keys itself.
@@ -179,8 +203,18 @@ impl Login {
 }
 
 /// The user, if it may log in from there by whatever means.
-fn admit<'a>(user: Option<&'a SftpUser>, from: &str) -> Result<&'a SftpUser, Denied> {
+fn admit<'a>(
+    user: Option<&'a SftpUser>,
+    partner: Option<&Partner>,
+    from: &str,
+) -> Result<&'a SftpUser, Denied> {
     let user = user.ok_or(Denied::UnknownUser)?;
+    match Partner::bars(partner, user) {
+        Some(Barred::Unknown) => return Err(Denied::UnknownPartner),
+        Some(Barred::Paused) => return Err(Denied::PartnerPaused),
+        Some(Barred::Outside) => return Err(Denied::PartnerFolder),
+        None => {}
+    }
     let is_from_there = from.parse::<IpAddr>().is_ok_and(|from| user.admits(from));
     match (user.paused, is_from_there) {
         (true, _) => Err(Denied::Paused),

@@ -5,7 +5,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use eft_domain::{
-    Millis,
+    Millis, Partner,
     sftp::{PasswordHash, SALT, SftpUser},
 };
 use eft_identity::{
@@ -49,8 +49,25 @@ fn user(name: &str) -> SftpUser {
         tenant: "acme".parse().unwrap(),
         keys: vec![KEY.parse().unwrap()],
         password: Some(hash()),
+        partner: None,
         home: "in/orders/".parse().unwrap(),
         sources: vec!["192.0.2.0/24".parse().unwrap()],
+        paused: false,
+    }
+}
+
+/// A user of this partner of acme.
+fn of(partner: &str, name: &str) -> SftpUser {
+    SftpUser { partner: Some(partner.parse().unwrap()), ..user(name) }
+}
+
+fn partner(id: &str) -> Partner {
+    Partner {
+        id: id.parse().unwrap(),
+        tenant: "acme".parse().unwrap(),
+        display_name: String::new(),
+        contacts: vec![],
+        folder: "in/".parse().unwrap(),
         paused: false,
     }
 }
@@ -192,6 +209,37 @@ async fn whoever_may_not_come_in_is_not_told_why_and_the_log_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_user_comes_in_while_its_partner_may() {
+    let bed = Bed::new(&[of("shop", "shop-erp"), of("gone", "gone-erp"), user("acme-erp")]).await;
+    let shop = partner("shop");
+    bed.region.save_partner(&shop, None).await.unwrap();
+    let theirs = Partner { tenant: "globex".parse().unwrap(), ..partner("gone") };
+    bed.region.save_partner(&theirs, None).await.unwrap();
+    // What a login without a partner looks for lets nobody in and keeps nobody out.
+    let nobody = Partner { tenant: "nobody".parse().unwrap(), paused: true, ..partner("nobody") };
+    bed.region.save_partner(&nobody, None).await.unwrap();
+    let paused = Partner { paused: true, ..shop.clone() };
+    let moved = Partner { folder: "in/shop/".parse().unwrap(), ..shop.clone() };
+    for (now, reason) in
+        [(&shop, None), (&paused, Some("partner.paused")), (&moved, Some("partner.folder")), (&shop, None)]
+    {
+        let before = bed.region.partner(&shop.tenant, &shop.id).await.unwrap();
+        bed.region.save_partner(now, before.as_ref()).await.unwrap();
+        for password in ["", CHEAP] {
+            let answer = bed.password("shop-erp", password, HERE).await;
+            assert_eq!((answer == json!({})), reason.is_some(), "{now:?}");
+            assert_eq!(bed.reason(), reason.unwrap_or_default());
+        }
+    }
+    assert_eq!(bed.key("gone-erp", HERE).await, json!({}), "the partner of that name is another tenant's");
+    assert_eq!(bed.reason(), "partner.unknown");
+    bed.region.remove_partner(&shop).await.unwrap();
+    assert_eq!(bed.key("shop-erp", HERE).await, json!({}));
+    assert_eq!(bed.reason(), "partner.unknown");
+    assert_ne!(bed.key("acme-erp", HERE).await, json!({}), "who has no partner needs none");
+}
+
+#[tokio::test(start_paused = true)]
 async fn too_many_wrong_passwords_lock_the_right_one_out_and_no_key() {
     let bed = Bed::new(&[user("acme-erp"), user("acme-crm")]).await;
     for number in 1..=MOST {
@@ -263,13 +311,16 @@ async fn a_name_that_is_no_users_takes_the_same_work() {
         user("acme-erp"),
         SftpUser { paused: true, ..user("paused") },
         SftpUser { password: None, ..user("wordless") },
+        of("gone", "partnerless"),
     ];
-    let one: Vec<_> = ["sftp_user"].into_iter().chain(["get"; MOST as usize]).chain(["put_new"]).collect();
+    let one: Vec<_> =
+        ["sftp_user", "partner"].into_iter().chain(["get"; MOST as usize]).chain(["put_new"]).collect();
     for (name, from) in [
         ("acme-erp", HERE),
         ("nobody", HERE),
         ("paused", HERE),
         ("wordless", HERE),
+        ("partnerless", HERE),
         ("acme-erp", "203.0.113.9"),
     ] {
         let (clock, calls) = (Clock::simulated(), Arc::new(Calls::default()));
@@ -300,7 +351,9 @@ async fn nobody_comes_in_while_the_tables_are_down() {
             }
         }
     }
-    for (down, password) in [("sftp_user", ""), ("sftp_user", CHEAP), ("get", CHEAP), ("put_new", "wrong")] {
+    let logins =
+        [("sftp_user", ""), ("sftp_user", CHEAP), ("partner", ""), ("get", CHEAP), ("put_new", "wrong")];
+    for (down, password) in logins {
         let clock = Clock::simulated();
         let region = Region::new(clock);
         let ports = Arc::new(Faulty::new(region.clone(), Arc::new(Down(down))));

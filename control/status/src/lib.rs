@@ -24,7 +24,7 @@ pub mod table;
 use std::{fmt, sync::Arc};
 
 use eft_api::{CursorKey, Endpoint, Service};
-use eft_store::{Desk, Keys, Queues};
+use eft_store::{Audit, Desk, Keys, Queues};
 pub use settings::Settings;
 
 /// The API over its stores.
@@ -32,6 +32,8 @@ pub use settings::Settings;
 pub struct Api {
     /// Where jobs are read and changed. Acts are done as their sender, not as its actor.
     pub desk: Desk,
+    /// Who has done what to them; the config API shows it.
+    pub audit: Arc<dyn Audit>,
     /// The queues.
     pub queues: Arc<dyn Queues>,
     /// What signs cursors.
@@ -49,5 +51,9 @@ impl Service for Api {
 
     fn keys(&self) -> &dyn Keys {
         self.desk.keys.as_ref()
+    }
+
+    fn audit(&self) -> &dyn Audit {
+        self.audit.as_ref()
     }
 }

@@ -12,7 +12,7 @@ const ABOUT: About = About {
     summary: "The jobs of a tenant: what became of each file, and what can be done about it.",
     description: "The tenant is that of the token; what is another tenant's is not there. Every list is a query of an index, and \
         what no index has is refused. Every act says why, has an `Idempotency-Key`, and stands in the history of its job with \
-        whoever sent it. Whatever is refused is `application/problem+json` (RFC 9457) with a stable `code`, which \
+        whoever sent it, and in the audit trail (`GET /v1/audit` of the config API). Whatever is refused is `application/problem+json` (RFC 9457) with a stable `code`, which \
         `GET /v1/problems/{code}` explains.",
 };
 

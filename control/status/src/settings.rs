@@ -5,8 +5,9 @@ use std::sync::Arc;
 use eft_api::{CursorKey, settings::Reader};
 use eft_domain::Actor;
 use eft_store::{
-    Desk,
+    Clock, Desk,
     aws::{AwsQueues, Clients, QueueUrls, SettingsError, sdk_config},
+    dynamo::DynamoCatalog,
 };
 
 use crate::Api;
@@ -61,6 +62,7 @@ impl Settings {
         let clients = Clients::new(&sdk_config(&self.platform.region).await);
         Api {
             desk: Desk::with_clients(&clients, &self.platform, Actor::part("status")),
+            audit: Arc::new(DynamoCatalog::new(&clients.dynamo, &self.platform.tables.config, Clock::System)),
             queues: Arc::new(AwsQueues::new(&clients, self.queues.clone())),
             cursors: self.cursors.clone(),
         }

@@ -212,6 +212,12 @@ mod tests {
         assert!(name(Method::POST, "/v1/jobs/a:delete").is_err());
     }
 
+    /// What changes nothing has no entry in the audit trail, and nothing is posted here that changes nothing.
+    #[test]
+    fn whatever_is_posted_acts() {
+        assert!(TABLE.iter().all(|endpoint| endpoint.writes() == (endpoint.method == Verb::Post)));
+    }
+
     /// The HTTP API sends some paths to this function and all others to that of the config API.
     #[test]
     fn every_path_is_under_one_that_is_sent_here() {

@@ -5,6 +5,8 @@
 //! error after it, or the death of whoever asked, before or after. [`Chance`] draws it from a seed. What has ports of its
 //! own uses [`befall`].
 
+mod config;
+
 use std::{
     future::pending,
     sync::{Arc, Mutex, PoisonError},
@@ -12,19 +14,17 @@ use std::{
 };
 
 use eft_domain::{
-    Job, JobId, Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
+    Job, JobId, Millis, RouteId, TenantId,
     job::{EventKind, JobEvent, ReceiptKey},
     message::{RunRequest, WorkMessage},
-    route::RouteTable,
-    sftp::{SftpName, SftpUser},
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 
 use crate::{
     port::{
-        Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, RouteChange, Runs, StoreError,
-        StoreErrorKind, StoreResult, Waiting,
+        Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreError, StoreErrorKind, StoreResult,
+        Waiting,
     },
     summary::{JobFilter, RunSummary},
 };
@@ -326,104 +326,6 @@ impl<P: Runs> Runs for Faulty<P> {
 
     fn receipt(&self, job: JobId, key: ReceiptKey) -> BoxFuture<'_, StoreResult<Option<String>>> {
         self.read("receipt", "", self.inner.receipt(job, key))
-    }
-}
-
-impl<P: Catalog> Catalog for Faulty<P> {
-    fn routes(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>> {
-        self.read("routes", "", self.inner.routes())
-    }
-
-    fn route<'a>(
-        &'a self,
-        id: &'a RouteId,
-        revision: RouteRevision,
-    ) -> BoxFuture<'a, StoreResult<Option<Arc<Route>>>> {
-        self.read("route", "", self.inner.route(id, revision))
-    }
-
-    fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
-        self.read("tenant", id.as_str(), self.inner.tenant(id))
-    }
-
-    fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>> {
-        self.read("tenants", "", self.inner.tenants())
-    }
-
-    fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
-        self.read("tenant_now", id.as_str(), self.inner.tenant_now(id))
-    }
-
-    fn save_tenant<'a>(
-        &'a self,
-        tenant: &'a Tenant,
-        before: Option<&'a Tenant>,
-    ) -> BoxFuture<'a, StoreResult<Put>> {
-        self.write("save_tenant", tenant.id.as_str(), self.inner.save_tenant(tenant, before))
-    }
-
-    fn sftp_user<'a>(&'a self, name: &'a SftpName) -> BoxFuture<'a, StoreResult<Option<SftpUser>>> {
-        self.read("sftp_user", name.as_str(), self.inner.sftp_user(name))
-    }
-
-    fn sftp_users<'a>(
-        &'a self,
-        tenant: &'a TenantId,
-        after: Option<&'a SftpName>,
-        limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Page<SftpUser>>> {
-        self.read("sftp_users", tenant.as_str(), self.inner.sftp_users(tenant, after, limit))
-    }
-
-    fn save_sftp_user<'a>(
-        &'a self,
-        user: &'a SftpUser,
-        before: Option<&'a SftpUser>,
-    ) -> BoxFuture<'a, StoreResult<Put>> {
-        self.write("save_sftp_user", user.name.as_str(), self.inner.save_sftp_user(user, before))
-    }
-
-    fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {
-        self.write("put_tenant", tenant.id.as_str(), self.inner.put_tenant(tenant))
-    }
-
-    fn routes_now(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>> {
-        self.read("routes_now", "", self.inner.routes_now())
-    }
-
-    fn head<'a>(&'a self, id: &'a RouteId) -> BoxFuture<'a, StoreResult<Option<RouteChange>>> {
-        self.read("head", id.as_str(), self.inner.head(id))
-    }
-
-    fn heads<'a>(
-        &'a self,
-        tenant: &'a TenantId,
-        after: Option<&'a RouteId>,
-        limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Page<RouteChange>>> {
-        self.read("heads", tenant.as_str(), self.inner.heads(tenant, after, limit))
-    }
-
-    fn save_route<'a>(
-        &'a self,
-        route: &'a Route,
-        change: &'a RouteChange,
-        before: Option<&'a RouteChange>,
-    ) -> BoxFuture<'a, StoreResult<Put>> {
-        self.write("save_route", change.id.as_str(), self.inner.save_route(route, change, before))
-    }
-
-    fn change<'a>(&'a self, id: &'a RouteId, number: u64) -> BoxFuture<'a, StoreResult<Option<RouteChange>>> {
-        self.read("change", id.as_str(), self.inner.change(id, number))
-    }
-
-    fn changes<'a>(
-        &'a self,
-        id: &'a RouteId,
-        before: Option<u64>,
-        limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Page<RouteChange>>> {
-        self.read("changes", id.as_str(), self.inner.changes(id, before, limit))
     }
 }
 

@@ -5,6 +5,7 @@
 //! and telling what has changed.
 
 pub mod admission;
+pub mod audit;
 pub mod aws;
 mod buckets;
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod port;
 pub mod queues;
 mod summary;
 
+pub use audit::{Audit, AuditEntry, AuditOutcome};
 pub use buckets::Buckets;
 pub use clock::Clock;
 pub use desk::{ChangeError, Desk};

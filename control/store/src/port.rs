@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use eft_domain::{
-    Job, JobId, Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
+    Job, JobId, Millis, Partner, PartnerId, Route, RouteId, RouteRevision, Tenant, TenantId,
     job::{EventKind, JobEvent, ReceiptKey},
     message::{RunRequest, WorkMessage},
     route::RouteTable,
@@ -201,7 +201,7 @@ pub struct RouteChange {
     pub by: String,
 }
 
-/// The table `config`: tenants, routes and their revisions.
+/// The table `config`: tenants, their partners and users, routes and their revisions.
 pub trait Catalog: Send + Sync {
     /// The active routes; at most a few seconds old.
     fn routes(&self) -> BoxFuture<'_, StoreResult<Arc<RouteTable>>>;
@@ -250,6 +250,35 @@ pub trait Catalog: Send + Sync {
         user: &'a SftpUser,
         before: Option<&'a SftpUser>,
     ) -> BoxFuture<'a, StoreResult<Put>>;
+
+    /// Remove a user if this is what stands there now. Its name is free again.
+    fn remove_sftp_user<'a>(&'a self, user: &'a SftpUser) -> BoxFuture<'a, StoreResult<Put>>;
+
+    /// A partner of a tenant.
+    fn partner<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        id: &'a PartnerId,
+    ) -> BoxFuture<'a, StoreResult<Option<Partner>>>;
+
+    /// The partners of a tenant, in the order of their names, behind this name.
+    fn partners<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a PartnerId>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<Partner>>>;
+
+    /// Store a partner if `before` is what stands there now (none: no partner of this name). Nothing keeps a user from
+    /// being given to it, or taken from it, meanwhile: a login looks at both.
+    fn save_partner<'a>(
+        &'a self,
+        partner: &'a Partner,
+        before: Option<&'a Partner>,
+    ) -> BoxFuture<'a, StoreResult<Put>>;
+
+    /// Remove a partner if this is what stands there now.
+    fn remove_partner<'a>(&'a self, partner: &'a Partner) -> BoxFuture<'a, StoreResult<Put>>;
 
     /// Store a tenant as it now is, whatever stands there.
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>>;

@@ -34,6 +34,7 @@ fn bed(lag: Duration, regions: usize) -> Bed {
     let (heard, taken) = (first.clone(), first);
     Bed {
         desks,
+        trail: Arc::new(heard.clone()),
         heard: Box::new(move || {
             let events = heard.published().into_iter().map(|(_, event)| event).collect();
             async move { events }.boxed()

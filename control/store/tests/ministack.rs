@@ -21,9 +21,9 @@ use eft_domain::{
     message::{RunRequest, WorkMessage},
 };
 use eft_store::{
-    Desk, Put, StoreErrorKind,
+    Clock, Desk, Put, StoreErrorKind,
     aws::{Clients, Settings, TRACE_ATTRIBUTE, Topics},
-    dynamo::{TABLES, TableNames, create_tables},
+    dynamo::{DynamoCatalog, TABLES, TableNames, create_tables},
 };
 use futures::FutureExt;
 use serde_json::{Value, json};
@@ -84,8 +84,10 @@ impl Account {
     async fn bed() -> Bed {
         let own = Arc::new(Self::new().await);
         let other = Arc::clone(&own);
+        let config = &own.settings.tables.config;
         Bed {
             desks: vec![own.desk(), own.desk()],
+            trail: Arc::new(DynamoCatalog::new(&own.clients.dynamo, config, Clock::System)),
             heard: Box::new(move || {
                 let own = Arc::clone(&own);
                 async move { heard(&own.clients, &own.events).await }.boxed()

@@ -25,14 +25,17 @@ def existing(it, admin):
     """What parameters can stand for, so that more is asked about than what is not there; the first of each is what is changed."""
     tenant = {"outputs": [{"bucket": it.outputs["OutBucket"], "prefix": "initech/"}]}
     check("a tenant to be changed is set up", admin.ask("PUT", "/v1/tenants/initech", tenant, if_none_match="*").status == 201)
-    lists = ("jobs?route=small", "arrivals?state=UNROUTED", "routes", "sftp-users")
-    jobs, unrouted, routes, users = (admin.ask("GET", f"/v1/{path}").body["items"] for path in lists)
+    for name in ("spare", "other"):
+        check(f"a partner to be changed is set up: {name}", admin.ask("PUT", f"/v1/partners/{name}", {}, if_none_match="*").status == 201)
+    lists = ("jobs?route=small", "arrivals?state=UNROUTED", "routes", "sftp-users", "partners")
+    jobs, unrouted, routes, users, partners = (admin.ask("GET", f"/v1/{path}").body["items"] for path in lists)
     # One with broken records has everything that can be asked for.
     jobs = [job for job in jobs if job["key"].endswith("/bad.csv")]
     return {
         "path.job": [job["job"] for job in [*jobs, unrouted[0]]],
         "path.name": [route["name"] for route in routes],
         "path.user": [user["name"] for user in users],
+        "path.partner": [partner["name"] for partner in partners],
         "path.tenant": ["initech"],
         "path.revision": ["1"],
         # Of whose messages none can be moved.

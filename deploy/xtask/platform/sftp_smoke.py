@@ -64,10 +64,26 @@ def denied(endpoint, server, ann, key):
     paused = ann.ask("PUT", "/v1/sftp-users/acme-pos", {"keys": [key.public], "paused": True}, if_match=answer.headers["etag"])
     check("a user is paused", paused.status == 200)
     check("and does not come in", server.ask("acme-pos") == {})
+    members_only(server, ann, key)
     log = until("the log says why", lambda: "user.paused" in (text := "\n".join(logged(endpoint, "Identity"))) and text)
-    reasons = ("protocol", "user.unknown", "source", "password.none", "password.wrong", "password.locking", "password.locked")
+    reasons = ("protocol", "user.unknown", "partner.paused", "source", "password.none", "password.wrong", "password.locking", "password.locked")
     check("the log says why, of all of them", all(f'"reason":"{reason}"' in log for reason in reasons))
     check("and holds no password", SECRET not in log and WRONG not in log)
+
+
+def members_only(server, ann, key):
+    """A partner's users come in as long as the partner may."""
+    shop, folder = "/v1/partners/shop", {"displayName": "The Shop", "folder": "shop/"}
+    saved = ann.ask("PUT", shop, folder, if_none_match="*")
+    user = {"keys": [key.public], "partner": "shop", "home": "shop/in/"}
+    check("a partner is set up", saved.status == 201)
+    check("with a user in its folder", ann.ask("PUT", "/v1/sftp-users/shop-erp", user, if_none_match="*").status == 201)
+    check("which comes in", "Role" in server.ask("shop-erp"))
+    paused = ann.ask("PUT", shop, {**folder, "paused": True}, if_match=saved.headers["etag"])
+    check("and does not while the partner is paused", paused.status == 200 and server.ask("shop-erp") == {})
+    check("a partner with users is not removed", ann.ask("DELETE", shop, if_match="*").body["code"] == "partner.in_use")
+    check("a user is removed", ann.ask("DELETE", "/v1/sftp-users/shop-erp", if_match="*").status == 204)
+    check("then its partner", ann.ask("DELETE", shop, if_match="*").status == 204 and ann.ask("GET", shop).status == 404)
 
 
 def uploads(endpoint, outputs, server, keys):

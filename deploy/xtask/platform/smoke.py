@@ -106,6 +106,11 @@ def configured(endpoint, outputs, issuer):
     changed = {**small, "digests": ["sha256"]}
     check("who has read it changes it", ann.ask("PUT", "/v1/routes/small", changed, if_match=tag).status == 200)
     check("who has read what it was does not", ann.ask("PUT", "/v1/routes/small", small, if_match=tag).status == 412)
+    trail = reversed(ann.ask("GET", "/v1/audit").body["items"])
+    said = [(entry["what"], entry["on"].removeprefix("/v1/"), entry.get("code")) for entry in trail]
+    tenants = [("putTenant", "tenants/acme", code) for code in ("auth.scope", None)]
+    saves = [("putRoute", "routes/small", code) for code in (None, None, "precondition.failed")]
+    check("the audit trail says who has changed what, and who has tried", said == [*tenants, *saves])
     check("a second one is saved", ann.ask("PUT", "/v1/routes/large", route(outputs, "large", "worker"), if_none_match="*").status == 201)
     return ann
 
@@ -176,6 +181,9 @@ def followed(endpoint, outputs, issuer):
     events = ann.ask("GET", f"{path}/events").body["items"]
     said = [event["reason"] for event in events if event["actor"] == "principal:ann"]
     check("the history says who and why", said == [why["reason"]])
+    trail = nobody.as_(issuer.token("acme", "config:read")).ask("GET", "/v1/audit").body["items"]
+    acts = [(entry["on"], entry["reason"]) for entry in trail if entry["what"] == "replayJob" and entry["on"] == path]
+    check("and so does the audit trail, once", acts == [(path, why["reason"])])
     check("the queues are for those who run the platform", ann.ask("GET", "/v1/fleet").status == 403)
     fleet = admin.ask("GET", "/v1/fleet")
     check(f"who see them: {fleet}", [queue["name"] for queue in fleet.body["queues"]] == ["ingest", "work", "undelivered"])

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::code::Code;
 
-/// What tenants and routes may be called.
+/// What tenants, partners and routes may be called.
 pub const NAME: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
 
 /// A revision of a route.
@@ -18,6 +18,10 @@ pub(super) const AN_ETAG: &str = "\"1b2c3d4e5f607182-3\"";
 
 /// What conditions name: `*`, or ETags (RFC 9110, 13.1), at most as many as are read.
 pub(super) const ETAGS: &str = "^([*]|(W/)?\"[ !#-~]*\"([ \\t]*,[ \\t]*(W/)?\"[ !#-~]*\"){0,15})$";
+
+/// A time as far as a pattern can say it (RFC 3339, 5.6).
+pub(super) const TIME: &str =
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
 
 /// An idempotency key, in quotes or without.
 pub(super) const KEY: &str = "^(\"[!#-~]{1,255}\"|[!#-~]{1,255})$";

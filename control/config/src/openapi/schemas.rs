@@ -2,10 +2,13 @@
 
 use eft_api::openapi::schemas::{NAME, REVISION, faults, kind, object, page, reference, text};
 use eft_domain::{
+    partner::{MOST_CHARS, MOST_CONTACTS, MOST_EMAIL_BYTES},
     route::SCHEMA,
     sftp::{LONGEST, MOST_KEYS, MOST_SOURCES, SHORTEST},
 };
 use serde_json::{Map, Value, json};
+
+use crate::audit::OUTCOMES;
 
 /// Every schema by its name.
 pub(super) fn all() -> Map<String, Value> {
@@ -27,6 +30,11 @@ pub(super) fn all() -> Map<String, Value> {
         ("SftpUserText", user_text()),
         ("SftpUser", user()),
         ("SftpUserPage", page("SftpUser")),
+        ("PartnerText", partner_text()),
+        ("Partner", partner()),
+        ("PartnerPage", page("Partner")),
+        ("AuditEntry", audit_entry()),
+        ("AuditPage", page("AuditEntry")),
         ("ProblemKind", object("What a code means.", kind(), &[])),
     ];
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
@@ -180,6 +188,10 @@ fn tenant() -> Value {
     object("A tenant as it stands.", properties, &[])
 }
 
+fn folder(says: &str) -> Value {
+    json!({ "type": "string", "maxLength": 512, "pattern": r"^([^/\\\x00-\x1f\x7f-\x9f]+/)*$", "description": says })
+}
+
 fn user_text() -> Value {
     let list = |most: usize, says: &str, item: &str| {
         json!({
@@ -197,10 +209,11 @@ fn user_text() -> Value {
             "description": "A password, of ASCII, beside the keys or instead of them. It is hashed (Argon2id) and never shown; \
                             left out, the one before stays; `null` takes it away.",
         },
-        "home": {
-            "type": "string", "maxLength": 512, "pattern": r"^([^/\\\x00-\x1f\x7f-\x9f]+/)*$",
-            "description": "Where its files arrive, below the tenant's prefix, such as `in/orders/`.",
+        "partner": {
+            "type": "string", "pattern": NAME,
+            "description": "The partner that it belongs to: it logs in while that is there and not paused, and has its home in its folder.",
         },
+        "home": folder("Where its files arrive, below the tenant's prefix, such as `in/orders/`."),
         "sources": list(
             MOST_SOURCES,
             "From where it logs in, such as `192.0.2.0/24`; from anywhere where there are none.",
@@ -211,7 +224,7 @@ fn user_text() -> Value {
     object(
         "With what a user logs in, and where its files arrive.",
         properties,
-        &["keys", "password", "home", "sources", "paused"],
+        &["keys", "password", "partner", "home", "sources", "paused"],
     )
 }
 
@@ -227,4 +240,55 @@ fn user() -> Value {
         "user": reference("SftpUserText"),
     });
     object("A user of the SFTP server as it stands.", properties, &[])
+}
+
+fn partner_text() -> Value {
+    let words = |says: &str| json!({ "type": "string", "maxLength": MOST_CHARS, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$", "description": says });
+    let contact = json!({
+        "name": words("What it is called."),
+        "email": { "type": "string", "maxLength": MOST_EMAIL_BYTES, "pattern": "^[!-?A-~]+@[!-?A-~]+$" },
+    });
+    let properties = json!({
+        "displayName": words("What people call it."),
+        "contacts": {
+            "type": "array", "maxItems": MOST_CONTACTS, "items": object("Somebody of it.", contact, &["name"]),
+            "description": "Whom to ask about its files.",
+        },
+        "folder": folder("Where the homes of its users lie, below the tenant's prefix, such as `shop/`; anywhere where it is empty."),
+        "paused": { "type": "boolean", "description": "None of its users can log in for now." },
+    });
+    object("Who sends files, and where to.", properties, &["displayName", "contacts", "folder", "paused"])
+}
+
+fn partner() -> Value {
+    let properties = json!({
+        "name": { "type": "string", "pattern": NAME },
+        "etag": { "type": "string", "description": "What to send in `If-Match`." },
+        "partner": reference("PartnerText"),
+    });
+    object("A partner as it stands.", properties, &[])
+}
+
+fn audit_entry() -> Value {
+    let properties = json!({
+        "id": { "type": "string", "format": "uuid", "description": "Ids sort as times do." },
+        "at": { "type": "string", "format": "date-time" },
+        "who": { "type": "string", "description": "The subject of the token." },
+        "what": { "type": "string", "description": "The operation, as its document calls it, such as `putRoute` or `replayJob`." },
+        "on": { "type": "string", "description": "The path of the thing, such as `/v1/routes/orders`." },
+        "reason": { "type": "string", "description": "Why, as whoever acted has said." },
+        "outcome": {
+            "enum": OUTCOMES,
+            "description": "`failed` is a fault of the platform. What failed, and what stays `begun`, may have been done or not.",
+        },
+        "status": { "type": "integer", "minimum": 100, "maximum": 599, "description": "Of the answer." },
+        "code": { "type": "string", "description": "Of the problem, where it is one." },
+        "etag": { "type": "string", "description": "Of the thing as it was made to be." },
+        "requestId": { "type": "string", "description": "What the logs have it under." },
+    });
+    object(
+        "What somebody did, or tried to do.",
+        properties,
+        &["reason", "status", "code", "etag", "requestId"],
+    )
 }

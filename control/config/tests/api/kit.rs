@@ -7,7 +7,7 @@ use eft_api::{CursorKey, Principal, Problem, handle};
 use eft_config::{Api, openapi::document};
 use eft_domain::{Millis, Tenant, tenant::Output};
 use eft_store::{
-    Catalog, Clock, Keys,
+    Audit, Catalog, Clock, Keys,
     faulty::{Fates, Faulty},
     memory::Region,
 };
@@ -54,7 +54,7 @@ impl Bed {
         let clock = Clock::simulated();
         let region = Region::new(clock);
         let ports = Arc::new(region.clone());
-        Self::with(region, clock, ports.clone(), ports).await
+        Self::with(region, clock, ports.clone(), ports.clone(), ports).await
     }
 
     /// Over stores whose calls meet these fates.
@@ -62,10 +62,16 @@ impl Bed {
         let clock = Clock::simulated();
         let region = Region::new(clock);
         let ports = Arc::new(Faulty::new(region.clone(), fates));
-        Self::with(region, clock, ports.clone(), ports).await
+        Self::with(region, clock, ports.clone(), ports.clone(), ports).await
     }
 
-    async fn with(region: Region, clock: Clock, catalog: Arc<dyn Catalog>, keys: Arc<dyn Keys>) -> Self {
+    async fn with(
+        region: Region,
+        clock: Clock,
+        catalog: Arc<dyn Catalog>,
+        audit: Arc<dyn Audit>,
+        keys: Arc<dyn Keys>,
+    ) -> Self {
         for name in ["acme", "globex"] {
             let mut tenant = Tenant::new(name.parse().unwrap());
             tenant
@@ -74,7 +80,7 @@ impl Bed {
             region.put_tenant(&tenant).await.unwrap();
         }
         let cursors = CursorKey::new(&[7; 32]).unwrap();
-        Self { api: Api { catalog, keys, cursors }, region, clock }
+        Self { api: Api { catalog, audit, keys, cursors }, region, clock }
     }
 
     pub(crate) fn now(&self) -> Millis {
@@ -114,6 +120,11 @@ impl Bed {
     /// Ann creates a route.
     pub(crate) async fn create(&self, name: &str) -> Reply {
         self.put(ann(), &format!("/v1/routes/{name}"), NEW, &route(name, 1)).await.is(201)
+    }
+
+    /// Ann removes what she has read.
+    pub(crate) async fn remove(&self, path: &str, tag: &str) -> Reply {
+        self.call(ann(), "DELETE", path, &[("if-match", tag)], "").await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {

@@ -135,7 +135,8 @@ proptest! {
         method in prop::sample::select(vec!["GET", "PUT", "POST", "DELETE"]),
         path in prop::sample::select(vec![
             "/v1/routes", "/v1/routes/a", "/v1/routes/a/revisions", "/v1/routes/a/revisions/1", "/v1/routes:validate",
-            "/v1/routes:simulate", "/v1/routes/a:pause", "/v1/problems/x", "/v1/routes/b",
+            "/v1/routes:simulate", "/v1/routes/a:pause", "/v1/problems/x", "/v1/routes/b", "/v1/partners/a", "/v1/sftp-users/abc",
+            "/v1/audit",
         ]),
         tail in "([?&][a-z]{0,6}=[a-zA-Z0-9%_-]{0,8}|%[0-9a-f]{2}|/[a-z]{0,3})?",
         kind in prop::sample::select(vec!["application/json", "application/yaml", "text/plain"]),

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod acting;
+mod auditing;
 #[path = "../../../api/testing/contract.rs"]
 mod contract;
 mod kit;
 mod lambda;
 mod limits;
+mod partners;
 mod problems;
 mod reading;
 mod simulating;

@@ -89,6 +89,11 @@ async fn each_problem_has_its_request() {
     replies.push(bed.put(ann(), "/v1/sftp-users/x", NEW, &json!({})).await);
     bed.put(ann(), "/v1/sftp-users/acme-erp", NEW, &json!({})).await.is(201);
     replies.push(bed.put(eve(), "/v1/sftp-users/acme-erp", NEW, &json!({})).await);
+    replies.push(bed.get("/v1/partners/none").await);
+    replies.push(bed.put(ann(), "/v1/partners/X", NEW, &json!({})).await);
+    bed.put(ann(), "/v1/partners/shop", NEW, &json!({})).await.is(201);
+    bed.put(ann(), "/v1/sftp-users/shop-erp", NEW, &json!({ "partner": "shop" })).await.is(201);
+    replies.push(bed.remove("/v1/partners/shop", "*").await);
     replies.push(running().await);
     let seen: BTreeSet<_> = replies.iter().map(|reply| reply.code().to_owned()).collect();
     let own = TABLE.iter().flat_map(|endpoint| endpoint.problems());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use eft_store::{
-    Catalog,
+    Catalog, StoreErrorKind,
     faulty::{Call, Event, Fate, Fates},
 };
 use serde_json::json;
@@ -17,6 +17,17 @@ const KEY: &str =
 const FINGERPRINT: &str = "SHA256:P4Wakyc+gJfPQzCgdOCYVq9YIy4wSO0YvQT2nNuIb+E";
 
 const ERP: &str = "/v1/sftp-users/acme-erp";
+
+/// One method of the stores takes a second, and then this happens.
+struct Slowly(&'static str, Event);
+
+impl Fates for Slowly {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        let is_it = call.name == self.0;
+        let before = std::time::Duration::from_secs(u64::from(is_it));
+        Fate { before, event: if is_it { self.1 } else { Event::None }, ..Fate::default() }
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_user_is_set_up_with_its_keys() {
@@ -120,20 +131,56 @@ async fn every_fault_of_a_user_is_told_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_write_of_a_user_is_conditional_and_looked_up() {
-    struct Slow(Event);
-    impl Fates for Slow {
-        fn draw(&self, call: &Call<'_>) -> Fate {
-            let is_write = call.name == "save_sftp_user";
-            let before = std::time::Duration::from_secs(u64::from(is_write));
-            Fate { before, event: if is_write { self.0 } else { Event::None }, ..Fate::default() }
-        }
-    }
-    let bed = Bed::faulty(Arc::new(Slow(Event::None))).await;
+    let bed = Bed::faulty(Arc::new(Slowly("save_sftp_user", Event::None))).await;
     let (one, two) = (json!({ "home": "a/" }), json!({ "home": "b/" }));
     let (one, two) = tokio::join!(bed.put(ann(), ERP, NEW, &one), bed.put(bob(), ERP, NEW, &two));
     let mut statuses = [one.status.as_u16(), two.status.as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 412]);
-    let bed = Bed::faulty(Arc::new(Slow(Event::DoneAndLost))).await;
+    let bed = Bed::faulty(Arc::new(Slowly("save_sftp_user", Event::DoneAndLost))).await;
     bed.put(ann(), ERP, NEW, &json!({})).await.is(201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_is_removed_by_whoever_has_read_it_and_its_name_is_free() {
+    let bed = Bed::new().await;
+    let first = bed.put(ann(), ERP, NEW, &json!({ "keys": [KEY] })).await.is(201).etag();
+    assert_eq!(bed.call(ann(), "DELETE", ERP, &[], "").await.is(428).code(), "precondition.required");
+    assert_eq!(bed.call(ann(), "DELETE", ERP, &[NEW], "").await.is(400).code(), "request.header");
+    let changed = bed.put(bob(), ERP, ("if-match", &first), &json!({ "paused": true })).await.is(200).etag();
+    let stale = bed.remove(ERP, &first).await.is(412);
+    assert_eq!((stale.code(), stale.etag()), ("precondition.failed", changed.clone()));
+    let theirs = bed.call(eve(), "DELETE", ERP, &[("if-match", "*")], "").await.is(404);
+    assert_eq!(theirs.code(), "user.not_found");
+    bed.remove("/v1/sftp-users/none", "*").await.is(404);
+    bed.remove("/v1/sftp-users/x", "*").await.is(404);
+    assert_eq!(bed.get(ERP).await.is(200).etag(), changed, "it is still there");
+    bed.remove(ERP, &changed).await.is(204);
+    bed.get(ERP).await.is(404);
+    bed.remove(ERP, &changed).await.is(404);
+    assert_eq!(bed.get("/v1/sftp-users").await.body, json!({ "items": [] }));
+    bed.put(eve(), ERP, NEW, &json!({})).await.is(201);
+    assert_eq!(bed.remove(ERP, "*").await.is(404).code(), "user.not_found", "it is another's now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_removal_of_a_user_is_conditional_and_looked_up() {
+    let bed = Bed::faulty(Arc::new(Slowly("remove_sftp_user", Event::None))).await;
+    let tag = bed.put(ann(), ERP, NEW, &json!({})).await.is(201).etag();
+    let meanwhile = async {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        bed.put(bob(), ERP, ("if-match", &tag), &json!({ "paused": true })).await.is(200)
+    };
+    let (lost, newer) = tokio::join!(bed.remove(ERP, &tag), meanwhile);
+    assert_eq!(lost.is(412).etag(), newer.etag());
+    let (one, other) = tokio::join!(bed.remove(ERP, "*"), bed.remove(ERP, "*"));
+    assert_eq!((one.status.as_u16() + other.status.as_u16()), 204 + 404, "{one:?} {other:?}");
+    let bed = Bed::faulty(Arc::new(Slowly("remove_sftp_user", Event::DoneAndLost))).await;
+    bed.put(ann(), ERP, NEW, &json!({})).await.is(201);
+    bed.remove(ERP, "*").await.is(204);
+    let bed =
+        Bed::faulty(Arc::new(Slowly("remove_sftp_user", Event::Fails(StoreErrorKind::Indeterminate)))).await;
+    bed.put(ann(), ERP, NEW, &json!({})).await.is(201);
+    bed.remove(ERP, "*").await.is(503);
+    bed.get(ERP).await.is(200);
 }

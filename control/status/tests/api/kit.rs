@@ -123,8 +123,10 @@ impl Bed {
             source: "eft/test".to_owned(),
         };
         let queues = Arc::new(Line::default());
+        let ports = Arc::new(Faulty::new(region.clone(), fates));
         let api = Api {
-            desk: desk_over("status", Arc::new(Faulty::new(region.clone(), fates))),
+            desk: desk_over("status", ports.clone()),
+            audit: ports,
             queues: queues.clone(),
             cursors: CursorKey::new(&[7; 32]).unwrap(),
         };

@@ -68,6 +68,7 @@ fn combinations(filters: &[&Parameter]) -> Vec<String> {
             Kind::Words(words) => words(),
             Kind::Pattern(_) | Kind::Text => vec!["orders"],
             Kind::Number(_) => vec!["1"],
+            Kind::Time => vec!["2026-11-27T09:00:00Z"],
         };
         let with = |query: &String| values.iter().map(|value| format!("{query}&{name}={value}")).collect();
         let more: Vec<Vec<_>> = queries.iter().map(with).collect();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod acting;
+mod auditing;
 #[path = "../../../api/testing/contract.rs"]
 mod contract;
 mod fleet;

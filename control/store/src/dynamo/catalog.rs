@@ -1,5 +1,5 @@
 //! The table `config`: tenants, revisions of routes, and which revision of each is active; how that came about stands in
-//! `changes`.
+//! `changes`, and what else is in the table in modules of its own.
 //!
 //! Revisions never change, so they are kept in memory once read; what is read again and again is one list of small
 //! items. A pointer to a revision that is not there is a table that is still being copied from the other region: it is
@@ -13,7 +13,7 @@ use std::{
 
 use aws_sdk_dynamodb::Client;
 use eft_domain::{
-    Millis, Route, RouteId, RouteRevision, Tenant, TenantId,
+    Millis, Partner, PartnerId, Route, RouteId, RouteRevision, Tenant, TenantId,
     route::{Profile, RouteTable},
     sftp::{SftpName, SftpUser},
 };
@@ -196,7 +196,7 @@ impl DynamoCatalog {
     }
 
     /// Items of a partition behind this sort key, and whether more may follow.
-    pub(super) async fn names(
+    pub(super) async fn items(
         &self,
         pk: &str,
         after: Option<&str>,
@@ -216,6 +216,23 @@ impl DynamoCatalog {
         let answer = request.send().await;
         let answer = answer.map_err(|error| store_error(&format!("list {pk}"), Deed::Read, &error))?;
         Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.is_some()))
+    }
+
+    /// Remove an item whose row has this text.
+    pub(super) async fn remove(&self, pk: &str, sk: &str, row: &str) -> StoreResult<Put> {
+        again(|| async {
+            let request = self
+                .writes
+                .delete_item()
+                .table_name(&self.table)
+                .key("pk", text(pk))
+                .key("sk", text(sk))
+                .condition_expression("#row = :before")
+                .expression_attribute_names("#row", "row")
+                .expression_attribute_values(":before", text(row));
+            conditional(&format!("remove {pk} {sk}"), request.send().await)
+        })
+        .await
     }
 
     pub(super) async fn put(&self, item: Item, condition: Condition<'_>) -> StoreResult<Put> {
@@ -333,6 +350,39 @@ impl Catalog for DynamoCatalog {
         before: Option<&'a SftpUser>,
     ) -> BoxFuture<'a, StoreResult<Put>> {
         self.save_user(user, before).boxed()
+    }
+
+    fn remove_sftp_user<'a>(&'a self, user: &'a SftpUser) -> BoxFuture<'a, StoreResult<Put>> {
+        self.delete_user(user).boxed()
+    }
+
+    fn partner<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        id: &'a PartnerId,
+    ) -> BoxFuture<'a, StoreResult<Option<Partner>>> {
+        self.partner_row(tenant, id).boxed()
+    }
+
+    fn partners<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a PartnerId>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<Partner>>> {
+        self.page_of_partners(tenant, after, limit).boxed()
+    }
+
+    fn save_partner<'a>(
+        &'a self,
+        partner: &'a Partner,
+        before: Option<&'a Partner>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        self.put_partner(partner, before).boxed()
+    }
+
+    fn remove_partner<'a>(&'a self, partner: &'a Partner) -> BoxFuture<'a, StoreResult<Put>> {
+        self.delete_partner(partner).boxed()
     }
 
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {

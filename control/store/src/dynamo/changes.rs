@@ -105,7 +105,7 @@ impl DynamoCatalog {
         after: Option<&RouteId>,
         limit: u16,
     ) -> StoreResult<Page<RouteChange>> {
-        let (names, more) = self.names(&names_key(tenant), after.map(RouteId::as_str), limit).await?;
+        let (names, more) = self.items(&names_key(tenant), after.map(RouteId::as_str), limit).await?;
         let ids: Vec<RouteId> = names.iter().map(|item| parsed(item, "sk")).collect::<StoreResult<_>>()?;
         let next = ids.last().filter(|_| more).map(ToString::to_string);
         let heads: Vec<_> = stream::iter(ids)

@@ -4,11 +4,13 @@
 //! Nothing here needs one: every promise rests on a condition on one item. Indexes are eventually consistent, and their
 //! readers look at the row before they act.
 
+mod audit;
 mod catalog;
 mod changes;
 mod item;
 mod keys;
 mod ledger;
+mod partners;
 mod runs;
 mod sftp;
 mod tables;

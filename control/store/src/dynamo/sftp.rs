@@ -1,5 +1,6 @@
 //! Users of the SFTP server, in the table `config`. As with routes, the names of a tenant's users stand in a partition of
-//! their own, each before its user: a name there without a user of that tenant is passed over.
+//! their own, each before its user: a name there without a user of that tenant is passed over. So it stays when its user is
+//! removed: whoever took it away could take it from a user that was just made anew.
 
 use eft_domain::{
     TenantId,
@@ -51,6 +52,13 @@ impl DynamoCatalog {
         self.put(item, found.as_deref().map_or(Condition::New, Condition::Row)).await
     }
 
+    pub(super) async fn delete_user(&self, user: &SftpUser) -> StoreResult<Put> {
+        match self.row(USERS, user.name.as_str()).await? {
+            Some(row) if user_of(&row)? == *user => self.remove(USERS, user.name.as_str(), &row).await,
+            _ => Ok(Put::Stale),
+        }
+    }
+
     pub(super) async fn page_of_users(
         &self,
         tenant: &TenantId,
@@ -58,7 +66,7 @@ impl DynamoCatalog {
         limit: u16,
     ) -> StoreResult<Page<SftpUser>> {
         let after = after.map(SftpName::as_str);
-        let (names, more) = self.names(&names_key(tenant), after, limit).await?;
+        let (names, more) = self.items(&names_key(tenant), after, limit).await?;
         let names: Vec<SftpName> = names.iter().map(|item| parsed(item, "sk")).collect::<StoreResult<_>>()?;
         let next = names.last().filter(|_| more).map(ToString::to_string);
         let users: Vec<_> = stream::iter(names)

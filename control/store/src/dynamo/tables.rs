@@ -63,6 +63,8 @@ pub struct Table {
     pub name: &'static str,
     /// Strongly consistent over both regions; otherwise eventually.
     pub strong: bool,
+    /// DynamoDB removes the items whose attribute `ttl`, in seconds since 1970, has passed.
+    pub expiring: bool,
     /// The sort key, where there is one; the partition key is always the text `pk`.
     pub range: Option<Key>,
     /// Its indexes.
@@ -82,6 +84,7 @@ pub const TABLES: [Table; 4] = [
     Table {
         name: "jobs",
         strong: true,
+        expiring: false,
         range: None,
         indexes: &[
             Index {
@@ -104,6 +107,7 @@ pub const TABLES: [Table; 4] = [
     Table {
         name: "keys",
         strong: true,
+        expiring: false,
         range: None,
         indexes: &[Index {
             name: "expiry",
@@ -115,6 +119,7 @@ pub const TABLES: [Table; 4] = [
     Table {
         name: "runs",
         strong: false,
+        expiring: false,
         range: Some(text("sk")),
         indexes: &[
             Index {
@@ -137,7 +142,7 @@ pub const TABLES: [Table; 4] = [
             },
         ],
     },
-    Table { name: "config", strong: false, range: Some(text("sk")), indexes: &[] },
+    Table { name: "config", strong: false, expiring: true, range: Some(text("sk")), indexes: &[] },
 ];
 
 /// What the tables are called in an account.
@@ -271,6 +276,13 @@ pub const ACCESS: &[Access] = &[
     write("a user", "config", "pk = users, sk = user", "row = :before", (1_000, 0)),
     write("the name of a new user", "config", "pk = users#tenant, sk = user", "", (60, 0)),
     read("200 names of a tenant's users", "config", "pk = users#tenant, sk after", true, 200 * 60),
+    write("remove a user or a partner", "config", "pk = users, sk = user", "row = :before", (1_000, 0)),
+    read("a partner", "config", "pk = partners#tenant, sk = partner", true, 500),
+    write("a partner", "config", "pk = partners#tenant, sk = partner", "row = :before", (500, 0)),
+    read("50 partners of a tenant", "config", "pk = partners#tenant, sk after", true, 50 * 500),
+    write("begin an entry of the audit trail", "config", "pk = audit#tenant, sk = entry", "attribute_not_exists(pk)", (400, 0)),
+    write("end it", "config", "pk = audit#tenant, sk = entry", "", (500, 0)),
+    read("50 entries of a tenant, the latest first", "config", "pk = audit#tenant, sk between", true, 50 * 500),
     read("a tenant as it is now", "config", "pk = tenants, sk = tenant", true, 300),
 ];
 

@@ -3,14 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use eft_domain::{
-    Route, RouteId, RouteRevision, Tenant, TenantId,
+    AuditId, Partner, PartnerId, Route, RouteId, RouteRevision, Tenant, TenantId,
     route::RouteTable,
     sftp::{SftpName, SftpUser},
 };
 use futures::{FutureExt, future::BoxFuture};
 
 use super::{Region, lock};
-use crate::port::{Catalog, Page, Put, RouteChange, StoreResult};
+use crate::{
+    audit::{Audit, AuditEntry},
+    port::{Catalog, Page, Put, RouteChange, StoreResult},
+};
 
 /// One region's copy.
 #[derive(Clone, Default)]
@@ -18,6 +21,8 @@ pub(super) struct Config {
     tenants: BTreeMap<TenantId, Tenant>,
     routes: BTreeMap<(RouteId, RouteRevision), Arc<Route>>,
     users: BTreeMap<SftpName, SftpUser>,
+    partners: BTreeMap<(TenantId, PartnerId), Partner>,
+    trail: BTreeMap<(TenantId, AuditId), AuditEntry>,
     changes: BTreeMap<RouteId, BTreeMap<u64, RouteChange>>,
     /// Routes that nobody can read, and why.
     unreadable: BTreeMap<RouteId, String>,
@@ -26,12 +31,14 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// The other region's copy has come.
+    /// The other region's copy has come. What was removed there stays here.
     pub(super) fn extend(&mut self, other: Self) {
         self.tenants.extend(other.tenants);
         self.routes.extend(other.routes);
         self.changes.extend(other.changes);
         self.users.extend(other.users);
+        self.partners.extend(other.partners);
+        self.trail.extend(other.trail);
         self.table = None;
     }
 
@@ -157,6 +164,74 @@ impl Catalog for Region {
         .boxed()
     }
 
+    fn remove_sftp_user<'a>(&'a self, user: &'a SftpUser) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let users = &mut lock(&self.own).config.users;
+            if users.get(&user.name) != Some(user) {
+                return Ok(Put::Stale);
+            }
+            users.remove(&user.name);
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+
+    fn partner<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        id: &'a PartnerId,
+    ) -> BoxFuture<'a, StoreResult<Option<Partner>>> {
+        async move { Ok(lock(&self.own).config.partners.get(&(tenant.clone(), id.clone())).cloned()) }.boxed()
+    }
+
+    fn partners<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        after: Option<&'a PartnerId>,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<Partner>>> {
+        async move {
+            let own = lock(&self.own);
+            let partners = own.config.partners.values();
+            let mut rest = partners
+                .filter(|partner| partner.tenant == *tenant && after.is_none_or(|after| partner.id > *after));
+            let items: Vec<_> = rest.by_ref().take(limit.into()).cloned().collect();
+            let next = rest.next().and(items.last()).map(|last| last.id.to_string());
+            Ok(Page { items, next })
+        }
+        .boxed()
+    }
+
+    fn save_partner<'a>(
+        &'a self,
+        partner: &'a Partner,
+        before: Option<&'a Partner>,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let partners = &mut lock(&self.own).config.partners;
+            let key = (partner.tenant.clone(), partner.id.clone());
+            if partners.get(&key) != before {
+                return Ok(Put::Stale);
+            }
+            partners.insert(key, partner.clone());
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+
+    fn remove_partner<'a>(&'a self, partner: &'a Partner) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let partners = &mut lock(&self.own).config.partners;
+            let key = (partner.tenant.clone(), partner.id.clone());
+            if partners.get(&key) != Some(partner) {
+                return Ok(Put::Stale);
+            }
+            partners.remove(&key);
+            Ok(Put::Done)
+        }
+        .boxed()
+    }
+
     fn put_tenant<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, StoreResult<()>> {
         async move {
             lock(&self.own).config.tenants.insert(tenant.id.clone(), tenant.clone());
@@ -229,6 +304,44 @@ impl Catalog for Region {
                 own.config.changes.get(id).into_iter().flat_map(|changes| changes.range(..before).rev());
             let items: Vec<_> = rest.by_ref().take(limit.into()).map(|(_, change)| change.clone()).collect();
             let next = rest.next().and(items.last()).map(|last| last.number.to_string());
+            Ok(Page { items, next })
+        }
+        .boxed()
+    }
+}
+
+impl Audit for Region {
+    fn begin_entry<'a>(&'a self, entry: &'a AuditEntry) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            let trail = &mut lock(&self.own).config.trail;
+            trail.entry((entry.tenant.clone(), entry.id)).or_insert_with(|| entry.clone());
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn end_entry<'a>(&'a self, entry: &'a AuditEntry) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            lock(&self.own).config.trail.insert((entry.tenant.clone(), entry.id), entry.clone());
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn entries<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        from: AuditId,
+        before: AuditId,
+        limit: u16,
+    ) -> BoxFuture<'a, StoreResult<Page<AuditEntry>>> {
+        async move {
+            let own = lock(&self.own);
+            let is_asked =
+                |entry: &&AuditEntry| entry.tenant == *tenant && (from..before).contains(&entry.id);
+            let mut rest = own.config.trail.values().rev().filter(is_asked);
+            let items: Vec<_> = rest.by_ref().take(limit.into()).cloned().collect();
+            let next = rest.next().and(items.last()).map(|last| last.id.to_string());
             Ok(Page { items, next })
         }
         .boxed()

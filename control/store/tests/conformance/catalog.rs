@@ -1,9 +1,8 @@
-//! Tenants and routes.
+//! Tenants and routes; what else is a tenant's is in `tenants`.
 
 use eft_domain::{
     Millis, Route, RouteId, Tenant,
     route::{Ordering, Profile},
-    sftp::{PasswordHash, SftpUser},
     tenant::Output,
 };
 use eft_store::{Page, Put, RouteChange, StoreErrorKind};
@@ -78,38 +77,6 @@ pub(crate) async fn revisions_stay_and_one_is_active(bed: &Bed) {
     let nameless = Route { id: None, ordering: Ordering::None, ..one };
     let error = catalog.put_route(&nameless, None).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Permanent);
-}
-
-pub(crate) async fn users_of_a_tenant_are_saved_on_condition_and_listed(bed: &Bed) {
-    let catalog = &bed.desk().catalog;
-    let user = |name: &str, of: &str| SftpUser {
-        name: name.parse().unwrap(),
-        tenant: tenant(of),
-        keys: vec![],
-        password: None,
-        home: "in/".parse().unwrap(),
-        sources: vec!["192.0.2.0/24".parse().unwrap()],
-        paused: false,
-    };
-    let one = user("erp-1", "acme");
-    let two = SftpUser { paused: true, password: Some(PasswordHash::decoy()), ..one.clone() };
-    assert_eq!(catalog.sftp_user(&one.name).await, Ok(None));
-    assert_eq!(catalog.save_sftp_user(&two, Some(&one)).await, Ok(Put::Stale), "there is none");
-    assert_eq!(catalog.save_sftp_user(&one, None).await, Ok(Put::Done));
-    assert_eq!(catalog.save_sftp_user(&user("erp-1", "globex"), None).await, Ok(Put::Stale), "it is acme's");
-    assert_eq!(catalog.save_sftp_user(&two, Some(&one)).await, Ok(Put::Done));
-    assert_eq!(catalog.save_sftp_user(&one, Some(&one)).await, Ok(Put::Stale), "it was changed");
-    assert_eq!(catalog.sftp_user(&one.name).await, Ok(Some(two.clone())));
-    let (three, theirs) = (user("erp-2", "acme"), user("erp-0", "globex"));
-    for user in [&three, &theirs] {
-        assert_eq!(catalog.save_sftp_user(user, None).await, Ok(Put::Done));
-    }
-    let first = catalog.sftp_users(&tenant("acme"), None, 1).await.unwrap();
-    assert_eq!((first.items.as_slice(), first.next.as_deref()), (std::slice::from_ref(&two), Some("erp-1")));
-    let second = catalog.sftp_users(&tenant("acme"), Some(&two.name), 10).await;
-    assert_eq!(second, Ok(Page { items: vec![three], next: None }));
-    let other = catalog.sftp_users(&tenant("globex"), None, 10).await;
-    assert_eq!(other, Ok(Page { items: vec![theirs], next: None }));
 }
 
 fn change(route: &Route, number: u64, by: &str, paused: bool) -> RouteChange {

@@ -8,8 +8,9 @@ mod facts;
 mod indexes;
 mod lists;
 mod rows;
+mod tenants;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub(crate) use catalog::*;
 pub(crate) use desk::*;
@@ -18,13 +19,14 @@ use eft_domain::{
     job::{Arrived, PinnedRoute, Runner, apply},
     message::WorkMessage,
 };
-use eft_store::Desk;
+use eft_store::{Audit, Desk};
 pub(crate) use facts::*;
 use futures::future::BoxFuture;
 pub(crate) use indexes::*;
 pub(crate) use lists::*;
 pub(crate) use rows::*;
 use serde_json::Value;
+pub(crate) use tenants::*;
 use tokio::time::Instant;
 
 /// Gives what has come to a queue since it was last asked, or all that ever came.
@@ -34,6 +36,8 @@ pub(crate) type Ask<T> = Box<dyn Fn() -> BoxFuture<'static, Vec<T>> + Send + Syn
 pub(crate) struct Bed {
     /// Desks over the same tables.
     pub(crate) desks: Vec<Desk>,
+    /// The audit trail.
+    pub(crate) trail: Arc<dyn Audit>,
     /// What subscribers of the topic of all events are told.
     pub(crate) heard: Ask<Value>,
     /// What comes out of `work.fifo`, with its group.
@@ -73,6 +77,9 @@ macro_rules! each {
             tenants_are_as_they_were_put_last
             a_tenant_is_changed_on_condition
             users_of_a_tenant_are_saved_on_condition_and_listed
+            a_user_is_removed_as_it_was_read
+            partners_of_a_tenant_are_saved_on_condition_and_listed
+            entries_of_a_tenant_are_kept_and_listed_by_their_times
             revisions_stay_and_one_is_active
             changes_are_numbered_and_kept
             the_routes_of_a_tenant_are_listed_in_pages
