@@ -4,7 +4,8 @@
 //! An API is a [`Service`]: one [`table`] of endpoints over its stores. The dispatcher here ([`handle`]) and the OpenAPI
 //! document ([`openapi`]) are both made of that table. A request is taken apart ([`Call`]), its caller checked
 //! ([`principal`]), where it acts it is done once ([`idempotency`]), what it changes depends on what the client has read
-//! ([`precondition`]), and the trail has an entry of it before it is changed ([`audit`]). Everything that is refused is a [`Problem`] with a [`Code`] of one catalogue.
+//! ([`precondition`]), and the trail has an entry of it before it is changed ([`audit`]). Everything that is refused is a
+//! [`Problem`] with a [`Code`] of one catalogue.
 //!
 //! # Tenants
 //! The tenant is that of the token. Handlers are given it with the call, and look for nothing elsewhere.
