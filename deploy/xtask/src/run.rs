@@ -133,6 +133,16 @@ impl Run {
         let text = Path::new(program.as_ref()).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut command = Command::new(program);
         command.current_dir(root).stdin(Stdio::null()).process_group(0);
+        // What `cargo run` says of this crate. The build script of ring takes it for its own, and cargo would build ring and
+        // all that stands on it anew whenever people's `cargo test` and this program take turns.
+        for (name, _) in std::env::vars_os() {
+            if name
+                .to_str()
+                .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+            {
+                command.env_remove(name);
+            }
+        }
         Self { command, text }
     }
 

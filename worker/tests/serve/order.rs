@@ -93,11 +93,15 @@ fn a_message_stays_hidden_while_many_short_jobs_go_before_its_own() {
         send(&world, &[5, 4, 3, 2, 1, 0]).await;
         let begun = tokio::time::Instant::now();
         let workers = [world.start(1, Death::Never), world.start(1, Death::Never)];
-        while world.queue.len() == 6 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        assert!(begun.elapsed() > VISIBILITY, "too short to show anything: {:?}", begun.elapsed());
-        assert_eq!(published(&world, HOUR).await, [0, 1, 2, 3, 4, 5]);
+        let first_gone = async {
+            while world.queue.len() == 6 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            begun.elapsed()
+        };
+        let (order, first_gone) = tokio::join!(published(&world, HOUR), first_gone);
+        assert_eq!(order, [0, 1, 2, 3, 4, 5]);
+        assert!(first_gone > VISIBILITY, "too short to show anything: {first_gone:?}");
         assert_eq!(world.queue.receives(), 6);
         for worker in workers {
             worker.drained().await;

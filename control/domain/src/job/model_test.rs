@@ -55,9 +55,9 @@ struct World {
 #[derive(PartialEq, Eq, Hash)]
 struct Canonical {
     finders: [bool; 2],
-    /// Of the row: state, strikes, whether it may be published, what is left of the lease, whether it was held, and whether
-    /// something is untold.
-    job: Option<(JobState, u32, bool, Option<u64>, bool, bool)>,
+    /// Of the row: state, strikes, whether it may be published, what is left of the lease, whether it was held and is tried
+    /// again by itself, and whether something is untold.
+    job: Option<(JobState, u32, bool, Option<u64>, Option<bool>, bool)>,
     store: Store,
     /// Of each worker: whether its token and its generation are the row's, and what it knows.
     workers: [Option<(bool, bool, bool, u8)>; 2],
@@ -359,6 +359,8 @@ impl World {
             JobState::Rejected | JobState::Failed | JobState::Cancelled if self.store.visible => {
                 Err(format!("{} and visible", job.state))
             }
+            // It waits for people, who are told.
+            JobState::Held if job.hold.is_some_and(|hold| hold.retry_at.is_none()) => Ok(()),
             state if !state.is_terminal() && job.due(Retention(Duration::MAX)) == Millis(u64::MAX) => {
                 Err(format!("nobody would look at it any more: {state}"))
             }
@@ -370,7 +372,8 @@ impl World {
         let job = self.job.as_ref();
         let row = job.map(|job| {
             let lease = job.lease.as_ref().map(|lease| lease.until.0.saturating_sub(self.now));
-            let (held, untold) = (job.hold.is_some(), !job.outbox.is_empty());
+            let held = job.hold.map(|hold| hold.retry_at.is_some());
+            let untold = !job.outbox.is_empty();
             (job.state, job.strikes, job.publishing, lease, held, untold)
         });
         let workers = self.workers.map(|worker| {
