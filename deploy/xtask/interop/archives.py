@@ -148,4 +148,4 @@ def test_memory_does_not_grow_with_the_number_of_files(bed):
     assert bed.get("archives/many/0599.txt") == files["0599.txt"]
     peak = done.usage["rss"] / eft.MIB
     print(f"     600 objects, peak {peak:.0f} MiB with a budget of 32 MiB", flush=True)
-    assert peak <= 32 + 40
+    assert peak <= 32 + 40 + eft.LARGER_CODE / eft.MIB

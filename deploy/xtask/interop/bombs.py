@@ -14,7 +14,7 @@ import eft
 
 MIB, GIB = 1 << 20, 1 << 30
 # What a refusal may take, code and libraries of the worker included.
-RSS = 64 * MIB
+RSS = 64 * MIB + eft.LARGER_CODE
 FLAGS = ["--memory", "32MiB"]
 
 

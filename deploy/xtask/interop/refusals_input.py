@@ -20,7 +20,7 @@ SMALL_PARTS = ["--no-server-copy", "--part-size", "5MiB"]
 # Ranges are as large as parts: with 5 MiB ones a chunk ends here.
 EDGE = 5 * MIB
 # A bomb must not take more, whatever it is a bomb of.
-BOMB_RSS = 64 * MIB
+BOMB_RSS = 64 * MIB + eft.LARGER_CODE
 BOMB_MEMORY = ["--memory", "16MiB"]
 
 

@@ -33,7 +33,7 @@ SETTINGS = {
     "SelfCheck": "0",
 }
 # A file of 160 MiB is not held.
-MAX_RSS = 96 * MIB
+MAX_RSS = 96 * MIB + eft.LARGER_CODE
 
 
 class Clamd:

@@ -5,15 +5,24 @@ use crate::{
     tools::{self, Places},
 };
 
+/// With programs as they ship: the bounds on memory are promises about these.
 pub(crate) fn interop(names: &[String]) -> Outcome {
     let places = Places::find()?;
-    step("gates, and other clients", || run(&places, names))
+    step("gates, and other clients", || {
+        places.build_release(["-p", "eft-worker", "-p", "eft-s3"])?;
+        run(&places, "release", names)
+    })
 }
 
-pub(crate) fn run(places: &Places, names: &[String]) -> Outcome {
+/// With the programs of the tests: to build others takes longer than the rest of CI. Their bounds are wider by what their
+/// code is larger.
+pub(crate) fn with_programs_of_the_tests(places: &Places) -> Outcome {
+    places.cargo(["test", "--workspace", "--no-run", "--quiet"]).run()?;
+    run(places, "debug", &[])
+}
+
+fn run(places: &Places, built: &str, names: &[String]) -> Outcome {
     tools::programs(places)?;
     tools::python_environment(places)?;
-    // Those of the tests. What ships is smaller and quicker, so that a bound that these keep is kept by it as well.
-    places.cargo(["test", "--workspace", "--no-run", "--quiet"]).run()?;
-    places.python("interop/run.py", "debug").args(names).run()
+    places.python("interop/run.py", built).args(names).run()
 }

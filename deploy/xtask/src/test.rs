@@ -30,7 +30,7 @@ pub(crate) fn test() -> Outcome {
     step("9/10 benches, each once", || {
         places.cargo(["test", "--workspace", "--bench", "*", "--quiet"]).run()
     })?;
-    step("10/10 gates, and other clients", || interop::run(&places, &[]))?;
+    step("10/10 gates, and other clients", || interop::with_programs_of_the_tests(&places))?;
     println!(
         "\nall steps passed; licences and advisories (cargo-deny) are checked by the GitHub workflow only"
     );
