@@ -55,14 +55,24 @@ struct World {
 #[derive(PartialEq, Eq, Hash)]
 struct Canonical {
     finders: [bool; 2],
-    /// Of the row: state, strikes, whether it may be published, what is left of the lease, whether it was held and is tried
-    /// again by itself, and whether something is untold.
-    job: Option<(JobState, u32, bool, Option<u64>, Option<bool>, bool)>,
+    job: Option<Row>,
     store: Store,
     /// Of each worker: whether its token and its generation are the row's, and what it knows.
     workers: [Option<(bool, bool, bool, u8)>; 2],
     /// Whether what is being told is all there is.
     telling: Option<bool>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Row {
+    state: JobState,
+    strikes: u32,
+    publishing: bool,
+    /// What is left of the lease.
+    lease: Option<u64>,
+    /// It was held, and whether it is tried again by itself.
+    held: Option<bool>,
+    untold: bool,
 }
 
 /// How a row begins: the route takes the file, waits for the rest of it, or there is none.
@@ -374,7 +384,7 @@ impl World {
             let lease = job.lease.as_ref().map(|lease| lease.until.0.saturating_sub(self.now));
             let held = job.hold.map(|hold| hold.retry_at.is_some());
             let untold = !job.outbox.is_empty();
-            (job.state, job.strikes, job.publishing, lease, held, untold)
+            Row { state: job.state, strikes: job.strikes, publishing: job.publishing, lease, held, untold }
         });
         let workers = self.workers.map(|worker| {
             let (it, job) = (worker?, job?);
