@@ -1,8 +1,7 @@
 //! The stages and the engine by what they promise, on any input.
 //!
-//! One program: whoever links the engine has it made anew for its sources and sinks, and forty programs took longer to
-//! build than all tests to run. Where a test needs a process of its own, nextest gives it one; the two that look at the
-//! memory of theirs are beside this.
+//! One program: each that links the engine has it made anew for its sources and sinks. Where a test needs a process of its
+//! own, nextest gives it one; the two that look at the memory of theirs are beside this.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod any_arrival;
