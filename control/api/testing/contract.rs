@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use eft_api::{Principal, Problem};
 use http::{HeaderMap, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 /// What was answered.
@@ -81,6 +82,8 @@ fn operation<'a>(document: &'a Value, method: &str, path: &str) -> Option<&'a Va
             match (patterns.next(), segments.next()) {
                 (None, None) => return true,
                 (Some(pattern), Some(segment)) => {
+                    // A `%3A` begins an action as `:` does: the service decodes before it looks.
+                    let segment = percent_decode_str(segment).decode_utf8_lossy();
                     let (before, after) = match (pattern.find('{'), pattern.find('}')) {
                         (Some(start), Some(end)) => (&pattern[..start], &pattern[end + 1..]),
                         _ if pattern == segment => continue,

@@ -112,6 +112,7 @@ async fn a_path_takes_its_methods_and_no_other() {
         ("PUT", "/v1/routes", "GET"),
         ("GET", "/v1/routes:simulate", "POST"),
         ("GET", "/v1/routes/a:pause", "POST"),
+        ("GET", "/v1/routes/a%3Apause", "POST"),
         ("BREW", "/v1/openapi.json", "GET"),
         ("PUT", "/v1/routes/a/revisions/1", "GET"),
     ] {
@@ -119,7 +120,7 @@ async fn a_path_takes_its_methods_and_no_other() {
         assert_eq!((refused.code(), refused.header("allow")), ("request.method", allow), "{method} {path}");
     }
     for path in
-        ["/", "/v1", "/v2/routes", "/v1/routes/", "/v1/routes/a/", "/v1//routes", "/v1/routes/a:delete"]
+        ["/", "/v1", "/v2/routes", "/v1/routes/", "/v1/routes/a/", "/v1//routes", "/v1/routes/a:delete", "/v1/problems/x%3a"]
     {
         assert_eq!(bed.get(path).await.is(404).code(), "request.path", "{path}");
     }
