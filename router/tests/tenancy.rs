@@ -7,7 +7,7 @@ mod kit;
 use std::sync::Arc;
 
 use eft_domain::{
-    JobState, Route, Tenant,
+    JobState, Route,
     message::{Ingest, RunRequest, WorkMessage},
     route::{Executor, Match, Profile, RouteTable},
     tenant::Output,
@@ -130,6 +130,35 @@ async fn where_a_route_cannot_be_read_its_tenants_files_wait_and_nobody_elses() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_a_tenant_cannot_be_read_its_files_wait_and_nobody_elses() {
+    let world = two().await;
+    for tenant in ["acme", "globex"] {
+        world.route(route(&format!("of-{tenant}"), tenant, "")).await;
+    }
+    let waits = world.s3.put("tenants/acme/b", "v0", 5);
+    world.router.ingest(&Ingest::Created(waits), None).await.unwrap();
+    let acme = "acme".parse().unwrap();
+    world.region.unreadable_tenant(&acme, Some("no such weight"));
+    let event = world.s3.put("tenants/acme/a", "v1", 5);
+    let refused = world.router.ingest(&Ingest::Created(event.clone()), None).await.unwrap_err();
+    assert!(refused.to_string().contains("tenant acme cannot be read: no such weight"), "{refused}");
+    let other = world.s3.put("tenants/globex/a", "v2", 5);
+    world.router.ingest(&Ingest::Created(other), None).await.unwrap();
+    let both = [acme, "globex".parse().unwrap()];
+    let said = world.router.desk.release(&both).await.unwrap_err();
+    assert!(said.to_string().contains("tenant acme cannot be read"), "{said}");
+    let sent = |tenant: &str| {
+        let jobs =
+            world.region.jobs().into_iter().filter(|job| job.tenant.as_ref().unwrap().as_str() == tenant);
+        jobs.filter(|job| job.sent_at.is_some()).count()
+    };
+    assert_eq!((sent("acme"), sent("globex")), (0, 1));
+    world.region.unreadable_tenant(&both[0], None);
+    assert_eq!(world.ingest(event).await.what, What::Accepted);
+    assert_eq!(sent("acme"), 2, "what waited goes with it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_told_of_a_key_names_no_other_tenant() {
     let world = two().await;
     world.route(route("secret-route", "globex", "")).await;
@@ -164,7 +193,7 @@ async fn ten_thousand_jobs_of_one_tenant_do_not_delay_ten_of_another() {
         world.router.ingest(&Ingest::Created(event), None).await.unwrap();
     }
     let tenants: Vec<_> =
-        world.region.tenants().await.unwrap().into_iter().map(|tenant: Tenant| tenant.id).collect();
+        world.region.tenants().await.unwrap().readable().map(|tenant| tenant.id.clone()).collect();
     assert_eq!(world.router.desk.release(&tenants).await, Ok(50), "acme's quota");
     for at in 0..10 {
         let event = world.s3.put(&format!("tenants/globex/{at}"), "v1", 1 << 20);

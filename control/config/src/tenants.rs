@@ -48,7 +48,7 @@ pub(crate) async fn get(api: &Api, call: &Call) -> Result<Answer, Problem> {
 
 pub(crate) async fn list(api: &Api, call: &Call) -> Result<Answer, Problem> {
     let (limit, after) = (call.limit()?, api.cursors.place::<TenantId>(call, "tenants")?);
-    let mut tenants = api.catalog.tenants().await?;
+    let mut tenants = api.catalog.tenants().await?.whole()?;
     tenants.retain(|tenant| after.as_ref().is_none_or(|after| tenant.id > *after));
     let rest = tenants.split_off(tenants.len().min(limit.into()));
     let next = rest.first().and(tenants.last()).map(|last| last.id.to_string());

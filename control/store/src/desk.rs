@@ -272,12 +272,18 @@ impl Desk {
     }
 
     async fn release_with(&self, tenants: &[TenantId], fresh: &[Job]) -> Result<usize, ChangeError> {
-        let mut shares = Vec::new();
+        let (mut shares, mut failed) = (Vec::new(), None);
         for id in tenants {
-            let Some(tenant) = self.catalog.tenant(id).await? else { continue };
-            if tenant.paused {
-                continue;
-            }
+            let tenant = match self.catalog.tenant(id).await {
+                Ok(Some(tenant)) if !tenant.paused => tenant,
+                Ok(_) => continue,
+                // One that cannot be read is in nobody's way; a catalog that cannot be reached is in everybody's.
+                Err(error) if error.kind == StoreErrorKind::Permanent => {
+                    failed = failed.or(Some(error.into()));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let mut waiting = self.ledger.waiting(id, admission::LOOK_AHEAD).await?;
             // Behind a full look-ahead their turn has not come, whatever the index shows.
             if waiting.len() < usize::from(admission::LOOK_AHEAD) {
@@ -296,7 +302,7 @@ impl Desk {
             let load = self.ledger.load(id, tenant.max_jobs).await?;
             shares.push(Share { tenant, waiting, load });
         }
-        let (mut sent, mut failed) = (0, None);
+        let mut sent = 0;
         for id in admission::order(&shares) {
             // One that cannot be sent is in nobody's way.
             match self.send_once(id).await {

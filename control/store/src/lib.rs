@@ -17,6 +17,7 @@ pub mod memory;
 pub mod port;
 pub mod queues;
 mod summary;
+mod tenants;
 
 pub use audit::{Audit, AuditEntry, AuditOutcome};
 pub use buckets::Buckets;
@@ -28,3 +29,4 @@ pub use port::{
 };
 pub use queues::{Depth, QueueState, Queues, Redrive};
 pub use summary::{JobFilter, RunSummary};
+pub use tenants::Tenants;

@@ -20,7 +20,10 @@ use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::summary::{JobFilter, RunSummary};
+use crate::{
+    summary::{JobFilter, RunSummary},
+    tenants::Tenants,
+};
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,11 +219,11 @@ pub trait Catalog: Send + Sync {
         revision: RouteRevision,
     ) -> BoxFuture<'a, StoreResult<Option<Arc<Route>>>>;
 
-    /// A tenant; at most a few seconds old.
+    /// A tenant; at most a few seconds old. One that cannot be read is a permanent error.
     fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>>;
 
-    /// All tenants.
-    fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>>;
+    /// All tenants, and which of them cannot be read.
+    fn tenants(&self) -> BoxFuture<'_, StoreResult<Tenants>>;
 
     /// A tenant as it is now: for whoever changes it.
     fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>>;

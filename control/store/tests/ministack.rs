@@ -16,7 +16,7 @@ use std::{
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use conformance::{Bed, accepted, actor, arrived, before, each, until};
 use eft_domain::{
-    Command,
+    Command, Tenant,
     job::{EventKind, Retention},
     message::{RunRequest, WorkMessage},
 };
@@ -381,23 +381,53 @@ async fn desks_of_two_processes_see_a_new_revision_within_seconds() {
 
 #[tokio::test]
 #[ignore = "needs MiniStack: run by cargo xtask test"]
-async fn a_route_that_cannot_be_read_is_said_of_its_tenant_and_stops_no_other() {
+async fn what_cannot_be_read_is_said_of_its_tenant_and_stops_no_other() {
     let own = Account::new().await;
-    let (desk, bad) = (own.desk(), conformance::route("bad", 1));
+    let desk = own.desk();
+    let (bad, gone, newer) =
+        (conformance::route("bad", 1), conformance::route("gone", 1), conformance::route("newer", 1));
     let mut good = conformance::route("good", 1);
     good.tenant = Some("globex".parse().unwrap());
     good.matches.as_mut().unwrap().prefix = "tenants/globex/".to_owned();
-    for route in [&bad, &good] {
+    for route in [&bad, &gone, &newer, &good] {
         assert_eq!(desk.catalog.put_route(route, None).await, Ok(Put::Done));
     }
-    let key = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
-    let later = own.clients.dynamo.put_item().table_name(&own.settings.tables.config);
-    let later = later.item("pk", key("route#bad".to_owned()));
-    let later = later.item("sk", key(format!("revision#{}", bad.revision())));
-    later.item("row", key(r#"{"stages": [{"later": {}}]}"#.to_owned())).send().await.unwrap();
-    let (table, acme) = (own.desk().catalog.routes().await.unwrap(), "acme".parse().unwrap());
-    let (id, why) = table.unreadable(&acme).next().unwrap();
-    assert_eq!(id.as_str(), "bad");
-    assert!(why.contains("later"), "{why}");
+    let (acme, globex) = (Tenant::new("acme".parse().unwrap()), Tenant::new("globex".parse().unwrap()));
+    for tenant in [&acme, &globex] {
+        desk.catalog.put_tenant(tenant).await.unwrap();
+    }
+    let key = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+    let (dynamo, config) = (&own.clients.dynamo, &own.settings.tables.config);
+    // What a later version has written.
+    let number = aws_sdk_dynamodb::types::AttributeValue::N("1".to_owned());
+    for (pk, sk, row) in [
+        ("route#bad", format!("revision#{}", bad.revision()), r#"{"stages": [{"later": {}}]}"#),
+        ("routes", "newer".to_owned(), r#"{"id": "newer", "tenant": "acme", "heads": []}"#),
+        ("tenants", "acme".to_owned(), r#"{"id": "acme", "weight": "heavy"}"#),
+    ] {
+        let later = dynamo.put_item().table_name(config).item("pk", key(pk)).item("sk", key(&sk));
+        later.item("number", number.clone()).item("row", key(row)).send().await.unwrap();
+    }
+    // What the other region has written, as far as it has come.
+    let revision = format!("revision#{}", gone.revision());
+    let gone = dynamo.delete_item().table_name(config).key("pk", key("route#gone"));
+    gone.key("sk", key(&revision)).send().await.unwrap();
+    let catalog = own.desk().catalog;
+    let table = catalog.routes().await.unwrap();
+    let said: Vec<_> = table.unreadable(&acme.id).collect();
+    for ((id, why), (expected, word)) in
+        said.iter().zip([("bad", "later"), ("gone", "is not here yet"), ("newer", "cannot be read")])
+    {
+        assert_eq!(id.as_str(), expected);
+        assert!(why.contains(word), "{id}: {why}");
+    }
+    assert_eq!(said.len(), 3);
     assert!(table.select("tenants/globex/a.csv").is_some());
+    let refused = catalog.tenant(&acme.id).await.unwrap_err();
+    assert_eq!(refused.kind, StoreErrorKind::Permanent);
+    assert!(refused.message.contains("tenant acme cannot be read"), "{refused}");
+    assert_eq!(catalog.tenant(&globex.id).await, Ok(Some(globex.clone())));
+    let tenants = catalog.tenants().await.unwrap();
+    assert_eq!(tenants.readable().collect::<Vec<_>>(), [&globex]);
+    assert_eq!(tenants.unreadable().map(|(id, _)| id).collect::<Vec<_>>(), [&acme.id]);
 }

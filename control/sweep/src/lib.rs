@@ -20,7 +20,7 @@ pub mod s3;
 pub mod uploads;
 pub mod versions;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use eft_domain::TenantId;
 use eft_router::{Router, handler::Log};
@@ -96,8 +96,10 @@ impl Sweep {
         let desk = &self.router.desk;
         let tenants: Vec<TenantId> = match desk.catalog.tenants().await {
             Ok(tenants) => {
-                let ids: BTreeSet<_> = tenants.into_iter().map(|tenant| tenant.id).collect();
-                ids.into_iter().collect()
+                for (id, error) in tenants.unreadable() {
+                    self.failed(report, "tenant", id.as_str(), &error);
+                }
+                tenants.readable().map(|tenant| tenant.id.clone()).collect()
             }
             Err(error) => return self.failed(report, "tenants", "", &error),
         };

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use eft_domain::{BucketName, Job, Tenant, TenantId};
-use eft_store::StoreResult;
+use eft_store::{StoreResult, Tenants};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{CONCURRENT, Deadline, Report, Sweep, UploadEntry};
@@ -43,7 +43,8 @@ fn names(job: &Job, upload_id: &str) -> bool {
 impl Sweep {
     /// Abort the uploads that belong to no run.
     pub(crate) async fn end_uploads(&self, deadline: Deadline, report: &mut Report) {
-        let tenants = match self.router.desk.catalog.tenants().await {
+        // All of them or none: an upload in the place of one that cannot be read may belong to a run of its jobs.
+        let tenants = match self.router.desk.catalog.tenants().await.and_then(Tenants::whole) {
             Ok(tenants) => tenants,
             Err(error) => return self.failed(report, "tenants", "", &error),
         };

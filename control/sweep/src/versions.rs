@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use eft_domain::{BucketName, JobId, Millis, ObjectKey, VersionId, message::Created, route::RouteTable};
 use eft_router::{Outcome, RouteError, names};
+use eft_store::StoreErrorKind;
 use futures::{StreamExt, stream};
 
 use crate::{CONCURRENT, Deadline, ObjectEntry, Report, Sweep};
@@ -134,7 +135,7 @@ impl Sweep {
             return Ok(Seen::Passed);
         }
         // Its event is refused as well. It must not look as if the ledger were down.
-        if table.may_be_unreadable(&entry.key) {
+        if table.may_be_unreadable(&entry.key) || self.owner_is_unreadable(&entry.key).await {
             return Ok(Seen::Passed);
         }
         // What S3 lists and we have no name for is nobody's file.
@@ -171,6 +172,12 @@ impl Sweep {
         };
         let outcome = self.router.created(&event, None).await?;
         Ok(Seen::Found(Box::new(outcome), entry.size))
+    }
+
+    async fn owner_is_unreadable(&self, key: &str) -> bool {
+        let Some(owner) = RouteTable::tenant_of(key) else { return false };
+        let owner = self.router.desk.catalog.tenant(&owner).await;
+        owner.is_err_and(|error| error.kind == StoreErrorKind::Permanent)
     }
 }
 

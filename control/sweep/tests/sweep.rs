@@ -114,8 +114,14 @@ async fn duplicates_and_lost_events_leave_every_version_with_one_job() {
             break;
         }
         done += some;
-        let all =
-            world.region.tenants().await.unwrap().into_iter().map(|tenant| tenant.id).collect::<Vec<_>>();
+        let all = world
+            .region
+            .tenants()
+            .await
+            .unwrap()
+            .readable()
+            .map(|tenant| tenant.id.clone())
+            .collect::<Vec<_>>();
         world.router.desk.release(&all).await.unwrap();
     }
     let jobs = world.region.jobs();
@@ -466,4 +472,34 @@ async fn files_of_a_tenant_whose_route_cannot_be_read_halt_no_listing() {
     assert_eq!((report.found, report.errors), (1, 0), "{report:?}");
     world.region.unreadable(&"acme-in".parse().unwrap(), None);
     assert_eq!(swept.sweep.run().await.found, 2_500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_cannot_be_read_halts_neither_listings_nor_others() {
+    let swept = swept().await;
+    let world = &swept.world;
+    for tenant in ["acme", "globex"] {
+        world.tenant(tenant).await;
+        world.route(route(&format!("{tenant}-in"), tenant, "in/")).await;
+    }
+    let acme = "acme".parse().unwrap();
+    world.region.unreadable_tenant(&acme, Some("no such weight"));
+    for at in 0..2_500 {
+        world.s3.put(&format!("tenants/acme/in/{at}"), &format!("v{at}"), 1);
+    }
+    world.s3.put("tenants/globex/in/lost", "v", 1);
+    advance(Duration::from_secs(120)).await;
+    let report = swept.sweep.run().await;
+    assert_eq!((report.found, report.released), (1, 1), "{report:?}");
+    // Once for each of the two releases, and once because an upload of its jobs could be anywhere.
+    let lines = std::mem::take(&mut *world.lines.lock().unwrap());
+    let said: Vec<_> = lines.iter().map(|line| (line["what"].as_str(), line["of"].as_str())).collect();
+    assert_eq!(
+        said,
+        [(Some("tenant"), Some("acme")), (Some("tenant"), Some("acme")), (Some("tenants"), Some(""))]
+    );
+    assert!(lines[0]["error"].as_str().unwrap().contains("tenant acme cannot be read: no such weight"));
+    world.region.unreadable_tenant(&acme, None);
+    let report = swept.sweep.run().await;
+    assert_eq!((report.found, report.errors), (2_500, 0), "{report:?}");
 }

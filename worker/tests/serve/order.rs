@@ -14,7 +14,7 @@ use crate::{
 /// With so many files of a route with an order: each has its turn, and none is in the queue.
 async fn accepted(policy: HeadOfLine, files: u8) -> World {
     let mut world = World::faultless().await;
-    world.keep_order(policy).await;
+    world.keep_order("in", policy).await;
     world.pause(true).await;
     // One after the other: two events of one batch have no order.
     for number in 0..files {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use eft_domain::{JobId, JobState, invariant, job::JobEvent, message::WorkMessage};
+use eft_domain::{JobId, JobState, invariant, job::JobEvent, message::WorkMessage, route::HeadOfLine};
 use eft_store::Runs as _;
 
 use crate::{
@@ -50,6 +50,7 @@ impl World {
         for file in self.files.iter().filter(|file| file.expect != Expect::Nothing) {
             self.check_file(file).await.map_err(|why| format!("{why} ({} {})", file.key, file.version))?;
         }
+        self.check_order().await?;
         if self.store.partial() > 0 {
             return Err(format!("G4: {} objects were visible in part", self.store.partial()));
         }
@@ -71,6 +72,33 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// G7: the files of a route with an order were delivered in the order of their claims; one that was held by then lets
+    /// the later ones by where its route says so. How many passed another so.
+    pub(crate) async fn check_order(&self) -> Result<u64, String> {
+        let (jobs, order) = (self.region.jobs(), self.store.order());
+        let job = |id: JobId| jobs.iter().find(|job| job.id == id);
+        let mut passed = 0;
+        for (at, (first, when)) in order.iter().enumerate() {
+            for (second, _) in &order[at + 1..] {
+                let (Some(first), Some(second)) = (job(*first), job(*second)) else { continue };
+                let (Some(turn), Some(earlier)) = (first.turn, second.turn) else { continue };
+                if earlier.number > turn.number {
+                    continue;
+                }
+                let history = self.region.history(second.id).await.map_err(|error| error.to_string())?;
+                let held = history.iter().any(|event| event.after == JobState::Held && event.at <= *when);
+                if !held || earlier.head_of_line == HeadOfLine::Block {
+                    return Err(format!(
+                        "G7: {} has turn {} and was delivered before {}, which has turn {}: {history:#?}",
+                        first.arrival.key, turn.number, second.arrival.key, earlier.number
+                    ));
+                }
+                passed += 1;
+            }
+        }
+        Ok(passed)
     }
 
     async fn check_file(&self, file: &File) -> Result<(), String> {

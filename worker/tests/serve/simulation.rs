@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use eft_domain::Job;
+use eft_domain::{Job, route::HeadOfLine};
 use eft_store::faulty::{Chance, Draws};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What CI runs: a slice of [`ALL`], another one every day. `EFT_SIM_SEEDS=10000` for all, `EFT_SIM_SEED=17` for one.
-const SLICE: u64 = 2_000;
+const SLICE: u64 = 1_250;
 const ALL: u64 = 10_000;
 
 /// What has happened, by name.
@@ -32,21 +32,26 @@ struct Trouble {
     happened: Happened,
 }
 
-/// Two versions of a key, a file that is bad, one that waits to be quiet, one with a control file, one of no route, and one
-/// that is none.
+/// Two versions of a key, files that are bad, some of a route with an order, one that waits to be quiet, one with a control
+/// file, one of no route, and one that is none.
 fn files() -> Vec<File> {
     use Expect::{Delivered, Nothing, Rejected, Unrouted};
     [
         ("in/bad", "v1", Rejected),
+        ("turns/bad", "v11", Rejected),
+        ("turns/h", "v12", Delivered),
         ("in/a", "v2", Delivered),
         ("in/b", "v3", Delivered),
+        ("turns/i", "v13", Delivered),
         ("in/a", "v4", Delivered),
         ("control/d", "v5", Delivered),
         ("quiet/c", "v6", Delivered),
         ("control/d.done", "v7", Nothing),
         ("other/e", "v8", Unrouted),
         ("in/f.tmp", "v9", Nothing),
+        ("turns/j", "v14", Delivered),
         ("in/g", "v10", Delivered),
+        ("turns/k", "v15", Delivered),
     ]
     .map(|(name, version, expect)| File::new(name, version, expect))
     .into()
@@ -58,6 +63,8 @@ impl Trouble {
         let of = 12 + draws.below(60);
         let chance = Chance { draws: Arc::clone(&draws), of, throttled: 1, lost: 1, done: 1, millis: 200 };
         let world = World::new(chance, |number| number % 7 == 3).await;
+        let policy = if seed % 2 == 0 { HeadOfLine::Block } else { HeadOfLine::HoldAndContinue };
+        world.keep_order("turns", policy).await;
         Self {
             draws,
             world,
@@ -151,7 +158,9 @@ async fn one(seed: u64) -> Result<(Vec<Job>, Happened), String> {
     let mut trouble = Trouble::new(seed).await;
     let mut files = files().into_iter();
     // A worker has to know which files are bad.
-    trouble.arrive(files.next().unwrap());
+    for file in files.by_ref().take(2) {
+        trouble.arrive(file);
+    }
     trouble.start();
     trouble.start();
     // Twenty minutes of trouble.
@@ -175,6 +184,7 @@ async fn one(seed: u64) -> Result<(Vec<Job>, Happened), String> {
     }
     happened.insert("messages set aside", world.queue.aside().len() as u64);
     happened.insert("events set aside", world.events.aside().into());
+    happened.insert("held files that were passed", world.check_order().await?);
     let rows = world.region.jobs().into_iter().map(|job| Job { trace: None, marks: Vec::new(), ..job });
     Ok((rows.collect(), happened))
 }

@@ -33,6 +33,8 @@ struct Inner {
     uploads: BTreeMap<String, Upload>,
     /// The delivery that stands under each name, and how often it came to stand there.
     visible: BTreeMap<JobId, (RunId, u32)>,
+    /// The jobs whose deliveries came to stand, in this order, and when.
+    order: Vec<(JobId, Millis)>,
     next: u64,
     read: BTreeMap<JobId, u32>,
     /// Objects that came to stand without all their parts.
@@ -75,6 +77,11 @@ impl Store {
     /// How often an object came to stand under the name of a job.
     pub(crate) fn published(&self, id: JobId) -> u32 {
         self.inner().visible.get(&id).map_or(0, |(_, times)| *times)
+    }
+
+    /// The jobs whose objects came to stand, in this order, and when.
+    pub(crate) fn order(&self) -> Vec<(JobId, Millis)> {
+        self.inner().order.clone()
     }
 
     /// Uploads that are open.
@@ -141,13 +148,15 @@ impl Seen {
 
     /// `CompleteMultipartUpload` with `If-None-Match: *`; `false`: the name is taken, or there is no such upload.
     pub(crate) async fn complete(&self, run: RunId, upload: &str) -> StoreResult<bool> {
-        self.ask(Call::write("complete", upload), |inner| {
+        let at = self.store.clock.now();
+        self.ask(Call::write("complete", upload), move |inner| {
             if inner.visible.contains_key(&run.job()) {
                 return false;
             }
             let Some(upload) = inner.uploads.remove(upload) else { return false };
             inner.partial += u32::from(upload.parts.len() as u32 != PARTS);
             inner.visible.entry(run.job()).or_insert((run, 0)).1 += 1;
+            inner.order.push((run.job(), at));
             true
         })
         .await

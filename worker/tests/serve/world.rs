@@ -135,13 +135,14 @@ fn tenant() -> Tenant {
 }
 
 impl World {
-    /// With three routes: `in`, `quiet` and `control`.
+    /// With four routes: `in`, `turns`, `quiet` and `control`.
     pub(crate) async fn new(chance: Chance, doubles: fn(u64) -> bool) -> Self {
         let clock = Clock::simulated();
         let region = Region::new(clock).index_lag(Duration::from_millis(500));
         region.put_tenant(&tenant()).await.unwrap();
         for (id, when) in [
             ("in", CompleteWhen::Immediate),
+            ("turns", CompleteWhen::Immediate),
             ("quiet", CompleteWhen::Quiet(60)),
             ("control", CompleteWhen::ControlFile(".done".to_owned())),
         ] {
@@ -162,9 +163,9 @@ impl World {
         }
     }
 
-    /// The files of route `in` come in their order from now on.
-    pub(crate) async fn keep_order(&self, policy: HeadOfLine) {
-        let before = route("in", CompleteWhen::Immediate);
+    /// The files of a route that takes them at once come in their order from now on.
+    pub(crate) async fn keep_order(&self, id: &str, policy: HeadOfLine) {
+        let before = route(id, CompleteWhen::Immediate);
         let strict = Route { ordering: Ordering::Strict(policy), ..before.clone() };
         assert_eq!(self.region.put_route(&strict, Some(before.revision())).await, Ok(Put::Done));
     }

@@ -119,9 +119,16 @@ async fn a_path_takes_its_methods_and_no_other() {
         let refused = bed.call(ann(), method, path, &[], "").await.is(405);
         assert_eq!((refused.code(), refused.header("allow")), ("request.method", allow), "{method} {path}");
     }
-    for path in
-        ["/", "/v1", "/v2/routes", "/v1/routes/", "/v1/routes/a/", "/v1//routes", "/v1/routes/a:delete", "/v1/problems/x%3a"]
-    {
+    for path in [
+        "/",
+        "/v1",
+        "/v2/routes",
+        "/v1/routes/",
+        "/v1/routes/a/",
+        "/v1//routes",
+        "/v1/routes/a:delete",
+        "/v1/problems/x%3a",
+    ] {
         assert_eq!(bed.get(path).await.is(404).code(), "request.path", "{path}");
     }
     bed.get("/v1/problems/none").await.is(404);

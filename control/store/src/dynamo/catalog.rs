@@ -2,8 +2,8 @@
 //! `changes`, and what else is in the table in modules of its own.
 //!
 //! Revisions never change, so they are kept in memory once read; what is read again and again is one list of small
-//! items. A pointer to a revision that is not there is a table that is still being copied from the other region: it is
-//! an error for a moment, because without that route its files would be recorded as unrouted.
+//! items. What cannot be read is said of its tenant and stops no other: without that route its files would be recorded as
+//! unrouted.
 
 use std::{
     collections::HashMap,
@@ -21,8 +21,8 @@ use futures::{FutureExt, TryStreamExt, future::BoxFuture, stream};
 
 use super::{
     Item,
-    changes::{NUMBER, change_key, change_of, route_key},
-    number, once, text, text_of, wrong,
+    changes::{NUMBER, change_key, change_of, owner_of, route_key},
+    number, once, parsed, text, text_of, wrong,
 };
 use crate::{
     aws::{
@@ -30,7 +30,8 @@ use crate::{
         retry::again,
     },
     clock::Clock,
-    port::{Catalog, Page, Put, RouteChange, StoreError, StoreErrorKind, StoreResult},
+    port::{Catalog, Page, Put, RouteChange, StoreErrorKind, StoreResult},
+    tenants::Tenants,
 };
 
 /// How old a list may be: long enough that a busy router asks rarely, short enough that a change shows while one looks.
@@ -58,7 +59,7 @@ pub struct DynamoCatalog {
     pub(super) table: String,
     clock: Clock,
     pub(super) routes: Read<Arc<RouteTable>>,
-    tenants: Read<Arc<HashMap<TenantId, Tenant>>>,
+    tenants: Read<Arc<Tenants>>,
     revisions: Mutex<HashMap<Revision, Arc<Route>>>,
 }
 
@@ -122,14 +123,19 @@ impl DynamoCatalog {
 
     async fn read_routes(&self) -> StoreResult<Arc<RouteTable>> {
         let pointers = self.list(ROUTES).await?;
-        let heads = pointers.iter().map(change_of).collect::<StoreResult<Vec<_>>>()?;
+        let (mut routes, mut unreadable, mut heads) = (Vec::new(), Vec::new(), Vec::new());
+        for pointer in &pointers {
+            match change_of(pointer) {
+                Ok(head) => heads.push(head),
+                Err(error) => unreadable.push((owner_of(pointer)?, parsed(pointer, "sk")?, error.message)),
+            }
+        }
         let paused: Vec<_> = heads.iter().filter(|head| head.paused).map(|head| head.id.clone()).collect();
         let read: Vec<_> = stream::iter(heads.into_iter().map(Ok))
             .map_ok(|head| self.active(head))
             .try_buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
-        let (mut routes, mut unreadable) = (Vec::new(), Vec::new());
         for one in read {
             match one {
                 Ok(route) => routes.push(route),
@@ -139,7 +145,8 @@ impl DynamoCatalog {
         Ok(Arc::new(RouteTable::new(routes).with_paused(paused).with_unreadable(unreadable)))
     }
 
-    /// The route that a pointer names, or whose it is and why it cannot be read: such as one of a newer version.
+    /// The route that a pointer names, or whose it is and why it cannot be read: it is one of a newer version, or the table
+    /// is still being copied from the other region and has not come to it.
     async fn active(
         &self,
         head: RouteChange,
@@ -147,10 +154,7 @@ impl DynamoCatalog {
         let key = (head.id, head.revision);
         match self.revision(&key).await {
             Ok(Some(route)) => Ok(Ok(route)),
-            Ok(None) => {
-                let message = format!("route {} at {} is not here yet", key.0, key.1);
-                Err(StoreError::new(StoreErrorKind::Unavailable, message))
-            }
+            Ok(None) => Ok(Err((head.tenant, key.0, format!("revision {} is not here yet", key.1)))),
             Err(error) if error.kind == StoreErrorKind::Permanent => {
                 Ok(Err((head.tenant, key.0, error.message)))
             }
@@ -158,13 +162,13 @@ impl DynamoCatalog {
         }
     }
 
-    async fn read_tenants(&self) -> StoreResult<Arc<HashMap<TenantId, Tenant>>> {
-        let mut tenants = HashMap::new();
-        for item in self.list(TENANTS).await? {
-            let tenant = tenant_of(text_of(&item, "row")?)?;
-            tenants.insert(tenant.id.clone(), tenant);
-        }
-        Ok(Arc::new(tenants))
+    async fn read_tenants(&self) -> StoreResult<Arc<Tenants>> {
+        let items = self.list(TENANTS).await?;
+        let row = |item| {
+            let tenant = text_of(item, "row").and_then(tenant_of).map_err(|error| error.message);
+            Ok((parsed(item, "sk")?, tenant))
+        };
+        Ok(Arc::new(items.iter().map(row).collect::<StoreResult<_>>()?))
     }
 
     /// What was read lately, or what `read` reads now; whoever comes meanwhile waits for the same.
@@ -296,16 +300,11 @@ impl Catalog for DynamoCatalog {
     }
 
     fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
-        async move { Ok(self.fresh(&self.tenants, || self.read_tenants()).await?.get(id).cloned()) }.boxed()
+        async move { Ok(self.fresh(&self.tenants, || self.read_tenants()).await?.get(id)?.cloned()) }.boxed()
     }
 
-    fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>> {
-        async move {
-            let mut tenants: Vec<_> = self.read_tenants().await?.values().cloned().collect();
-            tenants.sort_by(|one, other| one.id.cmp(&other.id));
-            Ok(tenants)
-        }
-        .boxed()
+    fn tenants(&self) -> BoxFuture<'_, StoreResult<Tenants>> {
+        async move { self.read_tenants().await.map(Arc::unwrap_or_clone) }.boxed()
     }
 
     fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {

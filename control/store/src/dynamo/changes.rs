@@ -7,6 +7,7 @@
 
 use eft_domain::{Route, RouteId, TenantId};
 use futures::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
 
 use super::{
     DynamoCatalog, Item,
@@ -53,6 +54,17 @@ pub(super) fn change_of(item: &Item) -> StoreResult<RouteChange> {
     } else {
         Err(wrong(format_args!("a change of route {} has two numbers", change.id)))
     }
+}
+
+/// Whose route a change is of that a newer version may have made.
+pub(super) fn owner_of(item: &Item) -> StoreResult<TenantId> {
+    #[derive(Deserialize)]
+    struct Owner {
+        tenant: TenantId,
+    }
+    let owner: Owner = serde_json::from_str(text_of(item, "row")?)
+        .map_err(|error| wrong(format_args!("a change of nobody's route: {error}")))?;
+    Ok(owner.tenant)
 }
 
 impl DynamoCatalog {

@@ -13,6 +13,7 @@ use super::Faulty;
 use crate::{
     audit::{Audit, AuditEntry},
     port::{Catalog, Page, Put, RouteChange, StoreResult},
+    tenants::Tenants,
 };
 
 impl<P: Catalog> Catalog for Faulty<P> {
@@ -32,7 +33,7 @@ impl<P: Catalog> Catalog for Faulty<P> {
         self.read("tenant", id.as_str(), self.inner.tenant(id))
     }
 
-    fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>> {
+    fn tenants(&self) -> BoxFuture<'_, StoreResult<Tenants>> {
         self.read("tenants", "", self.inner.tenants())
     }
 

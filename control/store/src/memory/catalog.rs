@@ -13,6 +13,7 @@ use super::{Region, lock};
 use crate::{
     audit::{Audit, AuditEntry},
     port::{Catalog, Page, Put, RouteChange, StoreResult},
+    tenants::Tenants,
 };
 
 /// One region's copy.
@@ -26,6 +27,8 @@ pub(super) struct Config {
     changes: BTreeMap<RouteId, BTreeMap<u64, RouteChange>>,
     /// Routes that nobody can read, and why.
     unreadable: BTreeMap<RouteId, String>,
+    /// The same of tenants.
+    unreadable_tenants: BTreeMap<TenantId, String>,
     /// The active routes, made when they are asked for.
     table: Option<Arc<RouteTable>>,
 }
@@ -40,6 +43,16 @@ impl Config {
         self.partners.extend(other.partners);
         self.trail.extend(other.trail);
         self.table = None;
+    }
+
+    fn tenants(&self) -> Tenants {
+        let rows = self.tenants.iter().map(|(id, tenant)| {
+            (
+                id.clone(),
+                self.unreadable_tenants.get(id).map_or_else(|| Ok(tenant.clone()), |why| Err(why.clone())),
+            )
+        });
+        rows.collect()
     }
 
     fn head(&self, id: &RouteId) -> Option<&RouteChange> {
@@ -79,6 +92,15 @@ impl Region {
         }
         config.table = None;
     }
+
+    /// The same of a tenant.
+    pub fn unreadable_tenant(&self, id: &TenantId, why: Option<&str>) {
+        let unreadable = &mut lock(&self.own).config.unreadable_tenants;
+        match why {
+            Some(why) => drop(unreadable.insert(id.clone(), why.to_owned())),
+            None => drop(unreadable.remove(id)),
+        }
+    }
 }
 
 impl Catalog for Region {
@@ -99,11 +121,11 @@ impl Catalog for Region {
     }
 
     fn tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {
-        async move { Ok(lock(&self.own).config.tenants.get(id).cloned()) }.boxed()
+        async move { lock(&self.own).config.tenants().get(id).map(Option::<&Tenant>::cloned) }.boxed()
     }
 
-    fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>> {
-        async move { Ok(lock(&self.own).config.tenants.values().cloned().collect()) }.boxed()
+    fn tenants(&self) -> BoxFuture<'_, StoreResult<Tenants>> {
+        async move { Ok(lock(&self.own).config.tenants()) }.boxed()
     }
 
     fn tenant_now<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, StoreResult<Option<Tenant>>> {

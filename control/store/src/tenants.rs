@@ -1,0 +1,54 @@
+//! The tenants there are, those among them whose row nobody can read: such as one that a newer version wrote. It is an
+//! error of that tenant and stops no other.
+
+use std::collections::BTreeMap;
+
+use eft_domain::{Tenant, TenantId};
+
+use crate::port::{StoreError, StoreErrorKind, StoreResult};
+
+/// Tenants by their id, or why one cannot be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tenants(BTreeMap<TenantId, Result<Tenant, String>>);
+
+impl Tenants {
+    /// The tenant of this id, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn get(&self, id: &TenantId) -> StoreResult<Option<&Tenant>> {
+        match self.0.get(id) {
+            None => Ok(None),
+            Some(Ok(tenant)) => Ok(Some(tenant)),
+            Some(Err(why)) => Err(unreadable(id, why)),
+        }
+    }
+
+    /// Those that can be read, by their ids.
+    pub fn readable(&self) -> impl Iterator<Item = &Tenant> {
+        self.0.values().flatten()
+    }
+
+    /// What to say of those that cannot.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&TenantId, StoreError)> {
+        self.0.iter().filter_map(|(id, row)| Some((id, unreadable(id, row.as_ref().err()?))))
+    }
+
+    /// All of them, by their ids: for whoever may leave none out.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn whole(self) -> StoreResult<Vec<Tenant>> {
+        self.0.into_iter().map(|(id, row)| row.map_err(|why| unreadable(&id, &why))).collect()
+    }
+}
+
+impl FromIterator<(TenantId, Result<Tenant, String>)> for Tenants {
+    fn from_iter<I: IntoIterator<Item = (TenantId, Result<Tenant, String>)>>(rows: I) -> Self {
+        Self(rows.into_iter().collect())
+    }
+}
+
+fn unreadable(id: &TenantId, why: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Permanent, format!("tenant {id} cannot be read: {why}"))
+}
