@@ -16,7 +16,7 @@ use eft_telemetry::{Tracer, table};
 use crate::{
     complete::is_of,
     lookup::{Found, Objects},
-    names,
+    names, settle,
 };
 
 /// Why nothing was done about an event; its message is given again.
@@ -223,6 +223,7 @@ impl Router {
             return Ok(Outcome::nothing(What::Ignored, reason));
         }
         let table = self.desk.catalog.routes().await?;
+        settle::readable(&table, event.key.as_str())?;
         if let Some(base) = names::base_of(&table, event.key.as_str()) {
             return self.control_file(&table, &event.bucket, logical, base, trace).await;
         }
@@ -286,6 +287,7 @@ impl Router {
             self.report(logical, event).await?;
         }
         let table = self.desk.catalog.routes().await?;
+        settle::readable(&table, key.as_str())?;
         if let Some(base) = names::base_of(&table, key.as_str()) {
             return self.control_file(&table, bucket, logical, base, trace).await;
         }

@@ -64,15 +64,8 @@ impl Router {
     }
 
     async fn choose(&self, table: &RouteTable, key: &str) -> Result<Choice, RouteError> {
+        readable(table, key)?;
         let Some(route) = table.select(key) else {
-            if let Some(tenant) = RouteTable::tenant_of(key)
-                && let Some((id, why)) = table.unreadable(&tenant).next()
-            {
-                // The event is kept, and the sweep finds the version once the route can be read.
-                let message =
-                    format!("route {id} of tenant {tenant} might take this key, and cannot be read: {why}");
-                return Err(StoreError::new(StoreErrorKind::Permanent, message).into());
-            }
             if let Some(route) = table.route_of(key) {
                 let id = route.effective_id();
                 return Ok(Choice::None(format!("route {id}, which takes this key, is paused")));
@@ -158,7 +151,9 @@ impl Router {
             ..self.arrived(seen, trace)
         };
         if let Ordering::Strict(head_of_line) = route.ordering {
-            // A turn that no job has is passed over, but not one for every duplicate.
+            // A turn that no job has is passed over, but not one for every duplicate. The claim is the row, not the turn: a
+            // router that stalls between the two has its file go after those that were claimed and delivered meanwhile, as
+            // a file goes whose event is late.
             if let Some(job) = self.desk.ledger.get(arrived.job_id()).await? {
                 return self.again(job).await;
             }
@@ -233,6 +228,7 @@ impl Router {
             return Ok(Outcome::known(record));
         }
         let (table, seen) = (self.desk.catalog.routes().await?, self.sighting(&record)?);
+        readable(&table, seen.key.as_str())?;
         if let Some(base) = names::base_of(&table, seen.key.as_str()) {
             let outcome =
                 self.control_file(&table, &seen.bucket, &seen.logical, base, record.trace.as_deref()).await?;
@@ -299,4 +295,13 @@ impl Router {
     async fn told(&self, job: Job) -> Job {
         self.desk.tell(&job).await.unwrap_or(job)
     }
+}
+
+/// Whether all routes that may take a key can be read. Otherwise its event is kept, and the sweep finds the version once
+/// they can.
+pub(crate) fn readable(table: &RouteTable, key: &str) -> Result<(), RouteError> {
+    let Some(tenant) = RouteTable::tenant_of(key) else { return Ok(()) };
+    let Some((id, why)) = table.unreadable(&tenant).next() else { return Ok(()) };
+    let message = format!("route {id} of tenant {tenant} might take this key, and cannot be read: {why}");
+    Err(StoreError::new(StoreErrorKind::Permanent, message).into())
 }

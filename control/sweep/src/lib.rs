@@ -24,7 +24,8 @@ use std::{sync::Arc, time::Duration};
 
 use eft_domain::TenantId;
 use eft_router::{Router, handler::Log};
-use eft_store::StoreResult;
+use eft_store::{StoreError, StoreErrorKind, StoreResult};
+use futures::future;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::time::Instant;
@@ -82,6 +83,7 @@ impl Sweep {
     pub async fn run(&self) -> Report {
         let (start, whole) = (Instant::now(), self.settings.time);
         let mut report = Report::default();
+        self.unreadable(&mut report).await;
         self.due(Deadline::share(start, whole, 40), &mut report).await;
         self.release(Deadline::share(start, whole, 50), &mut report).await;
         self.versions(Deadline::share(start, whole, 80), &mut report).await;
@@ -92,15 +94,29 @@ impl Sweep {
         report
     }
 
+    /// Say once what is passed over below: tenants and routes that cannot be read, whose files wait until they can.
+    async fn unreadable(&self, report: &mut Report) {
+        let catalog = &self.router.desk.catalog;
+        let (tenants, routes) = match future::try_join(catalog.tenants(), catalog.routes()).await {
+            Ok(all) => all,
+            Err(error) => return self.failed(report, "tenants", "", &error),
+        };
+        for (id, error) in tenants.unreadable() {
+            self.failed(report, "tenant", id.as_str(), &error);
+        }
+        let unreadable = tenants.unreadable().map(|(id, _)| id);
+        for tenant in tenants.readable().map(|tenant| &tenant.id).chain(unreadable) {
+            for (id, why) in routes.unreadable(tenant) {
+                let error = StoreError::new(StoreErrorKind::Permanent, format!("it cannot be read: {why}"));
+                self.failed(report, "route", id.as_str(), &error);
+            }
+        }
+    }
+
     async fn release(&self, deadline: Deadline, report: &mut Report) {
         let desk = &self.router.desk;
         let tenants: Vec<TenantId> = match desk.catalog.tenants().await {
-            Ok(tenants) => {
-                for (id, error) in tenants.unreadable() {
-                    self.failed(report, "tenant", id.as_str(), &error);
-                }
-                tenants.readable().map(|tenant| tenant.id.clone()).collect()
-            }
+            Ok(tenants) => tenants.readable().map(|tenant| tenant.id.clone()).collect(),
             Err(error) => return self.failed(report, "tenants", "", &error),
         };
         for _ in 0..RELEASES {

@@ -27,12 +27,16 @@ struct Candidate {
     tenants: BTreeSet<TenantId>,
 }
 
-/// The tenants that have the place of a key.
-fn tenants_of(tenants: &[Tenant], bucket: &BucketName, key: &str) -> BTreeSet<TenantId> {
+/// The tenants that have the place of a key, and those that may have it: who cannot be read, where anybody else has.
+fn tenants_of(tenants: &Tenants, bucket: &BucketName, key: &str) -> BTreeSet<TenantId> {
     let has = |tenant: &&Tenant| {
         tenant.outputs.iter().any(|output| output.bucket == *bucket && key.starts_with(&output.prefix))
     };
-    tenants.iter().filter(has).map(|tenant| tenant.id.clone()).collect()
+    let mut owners: BTreeSet<_> = tenants.readable().filter(has).map(|tenant| tenant.id.clone()).collect();
+    if !owners.is_empty() {
+        owners.extend(tenants.unreadable().map(|(id, _)| id.clone()));
+    }
+    owners
 }
 
 /// Whether a job goes on with an upload.
@@ -43,13 +47,12 @@ fn names(job: &Job, upload_id: &str) -> bool {
 impl Sweep {
     /// Abort the uploads that belong to no run.
     pub(crate) async fn end_uploads(&self, deadline: Deadline, report: &mut Report) {
-        // All of them or none: an upload in the place of one that cannot be read may belong to a run of its jobs.
-        let tenants = match self.router.desk.catalog.tenants().await.and_then(Tenants::whole) {
+        let tenants = match self.router.desk.catalog.tenants().await {
             Ok(tenants) => tenants,
             Err(error) => return self.failed(report, "tenants", "", &error),
         };
         let buckets: BTreeSet<_> =
-            tenants.iter().flat_map(|tenant| &tenant.outputs).map(|output| &output.bucket).collect();
+            tenants.readable().flat_map(|tenant| &tenant.outputs).map(|output| &output.bucket).collect();
         for bucket in buckets {
             if deadline.is_over() {
                 report.out_of_time = true;
@@ -64,7 +67,7 @@ impl Sweep {
     async fn end_uploads_of(
         &self,
         bucket: &BucketName,
-        tenants: &[Tenant],
+        tenants: &Tenants,
         deadline: Deadline,
         report: &mut Report,
     ) -> StoreResult<()> {
@@ -102,7 +105,7 @@ impl Sweep {
     async fn candidates(
         &self,
         bucket: &BucketName,
-        tenants: &[Tenant],
+        tenants: &Tenants,
         deadline: Deadline,
         report: &mut Report,
     ) -> StoreResult<Vec<Candidate>> {

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use eft_domain::{BucketName, JobId, Millis, ObjectKey, VersionId, message::Created, route::RouteTable};
 use eft_router::{Outcome, RouteError, names};
-use eft_store::StoreErrorKind;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future, stream};
 
 use crate::{CONCURRENT, Deadline, ObjectEntry, Report, Sweep};
 
@@ -68,9 +67,17 @@ impl Sweep {
                 return Err(Stop::Budget);
             }
             let page = self.listing.versions(bucket, prefix, after.as_deref(), PAGE).await?;
-            let table = self.router.desk.catalog.routes().await?;
+            let catalog = &self.router.desk.catalog;
+            let (table, tenants) = future::try_join(catalog.routes(), catalog.tenants()).await?;
+            // The events of these are refused as well. It must not look as if the ledger were down.
+            let waits = |entry: &ObjectEntry| {
+                let owner = RouteTable::tenant_of(&entry.key);
+                table.may_be_unreadable(&entry.key) || owner.is_some_and(|id| tenants.get(&id).is_err())
+            };
+            let (waiting, entries): (Vec<_>, Vec<_>) = page.items.into_iter().partition(waits);
+            report.listed += waiting.len() as u64;
             let (versions, failed) =
-                (page.items.len(), self.look_for(logical, bucket, &table, page.items, report).await);
+                (entries.len(), self.look_for(logical, bucket, &table, entries, report).await);
             // One that could not be looked at has its turn with the next listing and stops no other; where none could, the
             // ledger is down, and the next sweep begins here.
             if versions > 0 && failed == versions {
@@ -134,10 +141,6 @@ impl Sweep {
         if entry.last_modified.plus(self.settings.grace) > now || is_forgotten(entry, desk.retention.0, now) {
             return Ok(Seen::Passed);
         }
-        // Its event is refused as well. It must not look as if the ledger were down.
-        if table.may_be_unreadable(&entry.key) || self.owner_is_unreadable(&entry.key).await {
-            return Ok(Seen::Passed);
-        }
         // What S3 lists and we have no name for is nobody's file.
         let (Ok(key), Ok(version)) = (entry.key.parse::<ObjectKey>(), entry.version_id.parse::<VersionId>())
         else {
@@ -172,12 +175,6 @@ impl Sweep {
         };
         let outcome = self.router.created(&event, None).await?;
         Ok(Seen::Found(Box::new(outcome), entry.size))
-    }
-
-    async fn owner_is_unreadable(&self, key: &str) -> bool {
-        let Some(owner) = RouteTable::tenant_of(key) else { return false };
-        let owner = self.router.desk.catalog.tenant(&owner).await;
-        owner.is_err_and(|error| error.kind == StoreErrorKind::Permanent)
     }
 }
 

@@ -282,6 +282,11 @@ class Overview:
         self.asked("large.csv", "ACCEPTED")
         return run["executionArn"]
 
+    def versions(self, name):
+        """How many deliveries of a file there have been: its route makes a version of each."""
+        of = {"Bucket": self.outputs["OutBucket"], "Prefix": f"acme/overview/{name}"}
+        return len(self.it.client("s3").list_object_versions(**of).get("Versions", []))
+
     def asked(self, name, state):
         """The status API says what the row says."""
         row = self.job(name)
@@ -301,6 +306,7 @@ class Overview:
         self.shows("SFN", " → ".join(entered), entered == ["Validate", "Stage", "Transform", "Deliver", "Archive"])
         body = self.body("Out", "acme/overview/small.csv")
         self.shows("SFN", "the file is delivered as the route makes it", body == SMALL.replace(b"\n", b"\r\n"))
+        self.shows("SFN", "and stands there once", self.versions("small.csv") == 1)
         original = self.body("Archive", f"{self.small['id']}/{version}")
         self.shows("SFN --> S3A", "the original stands in the archive under its job and version", original == SMALL)
         kept = s3.get_bucket_versioning(Bucket=self.outputs["ArchiveBucket"])["Status"] == "Enabled"
@@ -316,6 +322,7 @@ class Overview:
         body = self.body("Out", "acme/overview/large.csv")
         done = self.job("large.csv")["state"] == "SUCCEEDED"
         self.shows("ECS", f"delivers {len(LARGE):,} bytes as the route makes them", done and body == LARGE.replace(b"\n", b"\r\n"))
+        self.shows("ECS", "and stands there once", self.versions("large.csv") == 1)
         until("its message is gone", lambda: self.count("WorkQueue") == 0)
         self.shows("QW", "and the message is gone when the job has ended", self.count("WorkQueue") == 0)
         history = self.ann.ask("GET", f"/v1/jobs/{large['id']}/events").body["items"]
@@ -341,7 +348,7 @@ class Overview:
             until(f"the replay of {name} has ended", lambda name=name: self.job(name)["state"] in ENDED)
             job = self.job(name)
             said = f"does it again when asked ({job['generation']}, {job['state']})"
-            self.shows(row, said, (job["generation"], job["state"]) == (2, "SUCCEEDED"))
+            self.shows(row, said, (job["generation"], job["state"], self.versions(name)) == (2, "SUCCEEDED", 2))
 
     def told(self):
         """What the topics told queues that listen, and whose doing it was."""

@@ -31,6 +31,7 @@ usage: cargo xtask COMMAND
   demo engine           one file through the worker alone and back, checked, then a broken one
   up                    that platform, until Ctrl-C
   down                  ends the platform that is up
+  ministack PROGRAM ... a program with AWS's emulator beside it, such as `cargo test` of what needs it
   test                  everything CI runs, cheap checks first
   interop [[-]NAME ...] gates of the worker and other S3 clients against it; only tests whose name holds NAME, or all
                         but those
@@ -44,13 +45,14 @@ fn main() -> ExitCode {
         Some((command, rest)) => (command.as_str(), rest),
         None => return usage(),
     };
-    if !matches!(command, "demo" | "interop" | "bench") && !rest.is_empty() {
+    if !matches!(command, "demo" | "ministack" | "interop" | "bench") && !rest.is_empty() {
         return usage();
     }
     let result = run::watch_signals().and_then(|()| match command {
         "demo" => demo::demo(rest),
         "up" => demo::up(),
         "down" => demo::down(),
+        "ministack" if !rest.is_empty() => platform::beside(rest),
         "test" => test::test(),
         "interop" => interop::interop(rest),
         "bench" => bench::bench(rest),

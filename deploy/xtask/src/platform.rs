@@ -9,6 +9,13 @@ use crate::{
 const TESTS: [&str; 8] =
     ["run", "--workspace", "--test", "ministack", "--profile", "ci", "--run-ignored", "ignored-only"];
 
+/// `cargo xtask ministack`: starts it, runs this program, and ends it.
+pub(crate) fn beside(program: &[String]) -> Outcome {
+    let places = Places::find()?;
+    tools::python_environment(&places)?;
+    places.python("platform/ministack.py", "debug").arg("--").args(program).run()
+}
+
 /// Starts MiniStack, runs them, and ends it; then once more, with the core stack deployed on it, and once more for the demo.
 pub(crate) fn run(places: &Places) -> Outcome {
     tools::python_environment(places)?;

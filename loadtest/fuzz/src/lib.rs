@@ -29,7 +29,7 @@ pub use archives::unzip;
 pub use documents::{edi, jsonl, xml};
 pub use ebcdic::ebcdic;
 pub use fixed_width::fixed_width;
-pub use messages::{ingest, stage_request, work_message};
+pub use messages::{identity_request, ingest, stage_request, traceparent, work_message};
 pub use pgp::pgp;
 pub use records::{magic, slices, trailer, unique};
 pub use rewrites::{csv_project, csv_to_jsonl, csv_to_parquet};
@@ -59,6 +59,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ebcdic", ebcdic),
     ("edi", edi),
     ("fixed_width", fixed_width),
+    ("identity_request", identity_request),
     ("ingest", ingest),
     ("jsonl", jsonl),
     ("magic", magic),
@@ -73,6 +74,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("stage_request", stage_request),
     ("strip_bom", strip_bom),
     ("texts", texts),
+    ("traceparent", traceparent),
     ("trailer", trailer),
     ("unique", unique),
     ("unzip", unzip),

@@ -1,6 +1,11 @@
 //! Messages of the queues and of the state machine: what is read is written and read as the same, and what is refused has a code.
 
-use eft_domain::message::{Ingest, MessageError, RunRequest, StageRequest, WorkMessage};
+use eft_domain::{
+    message::{Ingest, MessageError, RunRequest, StageRequest, WorkMessage},
+    sftp::SftpName,
+};
+use eft_identity::event::Request;
+use eft_telemetry::Context;
 use serde_json::{Value, json};
 
 /// A message of `ingest.fifo`.
@@ -15,6 +20,29 @@ pub fn ingest(data: &[u8]) {
         Ok(Ingest::Uploaded(uploaded)) => assert!(!uploaded.key.as_str().is_empty()),
         Err(error) => sound(&error),
     }
+}
+
+/// What Transfer Family asks of somebody who wants to log in: all of it is theirs.
+pub fn identity_request(data: &[u8]) {
+    let Ok(request) = serde_json::from_slice::<Request>(data) else { return };
+    assert!(request.password().is_none_or(|password| !password.is_empty()), "a login with a key");
+    let secret = Request { password: Some("hunter2 hunter2".to_owned()), ..request.clone() };
+    let shown = |request: &Request| format!("{request:?}");
+    let same = Request { password: Some("x".to_owned()), ..request.clone() };
+    assert_eq!(shown(&secret), shown(&same), "a password is shown");
+    if let Ok(name) = request.username.parse::<SftpName>() {
+        assert_eq!(name.as_str(), request.username, "a name is somebody else's");
+    }
+}
+
+/// The W3C trace context of messages and requests.
+pub fn traceparent(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some(context) = Context::parse(text) else { return };
+    let written = context.to_string();
+    assert_eq!(Context::parse(&written), Some(context), "{written}");
+    assert_eq!(written.len(), 55, "{written}");
+    assert_eq!(text.get(3..35), Some(context.trace_id().as_str()), "the trace goes on as it came");
 }
 
 /// A message of `work.fifo`.

@@ -176,7 +176,7 @@ impl Worker {
         let why = if !is_open(&before) {
             "one before it on its route is held, or not whole yet"
         } else if before.sent_at.is_none() && !self.may_be_sent(&before).await? {
-            "its tenant is paused, or gone"
+            "its tenant is paused, or gone, or cannot be read"
         } else {
             return Ok(Ok(before));
         };
@@ -186,7 +186,15 @@ impl Worker {
 
     async fn may_be_sent(&self, job: &Job) -> Result<bool, ChangeError> {
         let Some(id) = &job.tenant else { return Ok(true) };
-        Ok(self.desk.catalog.tenant(id).await?.is_some_and(|tenant| !tenant.paused))
+        match self.desk.catalog.tenant(id).await {
+            Ok(tenant) => Ok(tenant.is_some_and(|tenant| !tenant.paused)),
+            // Its jobs wait until it can be: their messages are not to be set aside.
+            Err(error) if error.kind == StoreErrorKind::Permanent => {
+                log(Level::Error, "turn", &[("run", &job.run()), ("error", &error)]);
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use eft_domain::{JobId, JobState, invariant, job::JobEvent, message::WorkMessage, route::HeadOfLine};
+use eft_domain::{Job, JobId, JobState, invariant, job::JobEvent, message::WorkMessage, route::HeadOfLine};
 use eft_store::Runs as _;
 
 use crate::{
     store::PARTS,
     transfer::INTERVAL,
-    world::{Expect, File, WORKER, World},
+    world::{Expect, File, TURNS, WORKER, World},
 };
 
 /// Between two claims only the owner says what becomes of a run: whoever has slept through the second is refused.
@@ -74,25 +74,31 @@ impl World {
         Ok(())
     }
 
-    /// G7: the files of a route with an order were delivered in the order of their claims; one that was held by then lets
-    /// the later ones by where its route says so. How many passed another so.
+    /// G7: no file of a route with an order was delivered before those with an earlier turn had ended; one that was held at
+    /// some time before lets later ones by where its route says so. How many passed another so.
     pub(crate) async fn check_order(&self) -> Result<u64, String> {
-        let (jobs, order) = (self.region.jobs(), self.store.order());
-        let job = |id: JobId| jobs.iter().find(|job| job.id == id);
+        let jobs = self.region.jobs();
+        let has_turn = |job: &&Job| job.route.as_ref().is_some_and(|route| route.id.as_str() == TURNS);
+        let turns: Vec<_> = jobs.iter().filter(has_turn).map(|job| (job, job.turn.unwrap())).collect();
+        let order = self.store.order();
+        let place = |job: &Job| order.iter().position(|(id, _)| *id == job.id);
         let mut passed = 0;
-        for (at, (first, when)) in order.iter().enumerate() {
-            for (second, _) in &order[at + 1..] {
-                let (Some(first), Some(second)) = (job(*first), job(*second)) else { continue };
-                let (Some(turn), Some(earlier)) = (first.turn, second.turn) else { continue };
-                if earlier.number > turn.number {
+        for (job, turn) in &turns {
+            let Some(at) = place(job) else { continue };
+            let when = order[at].1;
+            for (before, earlier) in turns.iter().filter(|(_, other)| other.number < turn.number) {
+                let history = self.region.history(before.id).await.map_err(|error| error.to_string())?;
+                let by_then = |is: fn(JobState) -> bool| {
+                    history.iter().any(|event| is(event.after) && event.at <= when)
+                };
+                if place(before).is_some_and(|place| place < at) || by_then(JobState::is_terminal) {
                     continue;
                 }
-                let history = self.region.history(second.id).await.map_err(|error| error.to_string())?;
-                let held = history.iter().any(|event| event.after == JobState::Held && event.at <= *when);
+                let held = by_then(|state| state == JobState::Held);
                 if !held || earlier.head_of_line == HeadOfLine::Block {
                     return Err(format!(
-                        "G7: {} has turn {} and was delivered before {}, which has turn {}: {history:#?}",
-                        first.arrival.key, turn.number, second.arrival.key, earlier.number
+                        "G7: {} has turn {} and was delivered before {} ended, which has turn {}: {history:#?}",
+                        job.arrival.key, turn.number, before.arrival.key, earlier.number
                     ));
                 }
                 passed += 1;

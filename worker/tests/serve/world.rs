@@ -40,6 +40,8 @@ use crate::{
 };
 
 const BUCKET: &str = "eft-ingest-eu";
+/// The route that may have an order, and the folder of its files.
+pub(crate) const TURNS: &str = "turns";
 /// What the names of workers start with.
 pub(crate) const WORKER: &str = "worker-";
 /// An upload that is older and of no run is ended: shorter than in the field, so that sweeps come to it while there is
@@ -142,7 +144,7 @@ impl World {
         region.put_tenant(&tenant()).await.unwrap();
         for (id, when) in [
             ("in", CompleteWhen::Immediate),
-            ("turns", CompleteWhen::Immediate),
+            (TURNS, CompleteWhen::Immediate),
             ("quiet", CompleteWhen::Quiet(60)),
             ("control", CompleteWhen::ControlFile(".done".to_owned())),
         ] {

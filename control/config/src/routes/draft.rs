@@ -58,17 +58,14 @@ impl Api {
     }
 }
 
-/// Whether all routes of a tenant can be read: what takes a key, and what ties, is not known otherwise. One that cannot be read
-/// is itself mended by saving it.
+/// Whether all routes of a tenant can be read: what takes a key, and what ties, is not known otherwise. A revision that cannot
+/// be read is itself mended by saving the route, where it is the only one.
 pub(super) fn readable(
     table: &RouteTable,
     tenant: &TenantId,
     saved: Option<&RouteId>,
 ) -> Result<(), Problem> {
-    if table.unreadable(tenant).any(|(id, _)| Some(id) == saved) {
-        return Ok(());
-    }
-    match table.unreadable(tenant).next() {
+    match table.unreadable(tenant).find(|(id, _)| Some(*id) != saved) {
         None => Ok(()),
         Some((id, why)) => {
             let detail =

@@ -170,7 +170,11 @@ async fn beside_a_route_that_cannot_be_read_only_that_one_is_saved() {
     bed.post("/v1/routes:validate", &route("other", 1)).await.is(503);
     let asked = json!({ "name": "orders/a.csv", "size": 1 });
     bed.post("/v1/routes:simulate", &asked).await.is(503);
-    bed.region.unreadable(&"another".parse().unwrap(), Some("nor this"));
+    let another = "another".parse().unwrap();
+    bed.region.unreadable(&another, Some("nor this"));
+    let refused = bed.put(ann(), ORDERS, ("if-match", &created.etag()), &route("orders", 2)).await.is(503);
+    assert!(refused.body["detail"].as_str().unwrap().contains("route another cannot be read"), "{refused:?}");
+    bed.region.unreadable(&another, None);
     bed.put(ann(), ORDERS, ("if-match", &created.etag()), &route("orders", 2)).await.is(200);
     let globex = json!({
         "match": { "prefix": "tenants/globex/in/" },

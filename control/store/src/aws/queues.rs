@@ -98,11 +98,111 @@ impl Queues for AwsQueues {
             if self.moves(&arn).await? {
                 return Ok(Redrive::Running);
             }
-            let answer = self.sqs.start_message_move_task().source_arn(&arn).send().await;
-            let what = format!("redrive {arn}");
-            let answer = answer.map_err(|error| store_error(&what, Deed::Write, &error))?;
-            Ok(Redrive::Started(answer.task_handle.unwrap_or_default()))
+            match self.sqs.start_message_move_task().source_arn(&arn).send().await {
+                Ok(answer) => Ok(Redrive::Started(answer.task_handle.unwrap_or_default())),
+                // Somebody else was quicker, or the answer to an attempt of ours was lost.
+                Err(_) if self.moves(&arn).await.unwrap_or(false) => Ok(Redrive::Running),
+                Err(error) => Err(store_error(&format!("redrive {arn}"), Deed::Write, &error)),
+            }
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        sync::{Arc, Mutex},
+    };
+
+    use aws_smithy_runtime_api::client::{
+        http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+        orchestrator::{HttpRequest, HttpResponse},
+    };
+    use aws_smithy_types::body::SdkBody;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const DEAD: &str = "http://sqs/1/work-dead.fifo";
+    const ARN: &str = "arn:aws:sqs:eu-west-1:1:work-dead.fifo";
+
+    /// SQS as its API reference has it: action, what is asked, status and answer of each request, in their order.
+    #[derive(Clone, Debug, Default)]
+    struct Script(Arc<Mutex<VecDeque<(&'static str, Value, u16, Value)>>>);
+
+    impl HttpConnector for Script {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let (action, body, status, answer) = self.0.lock().unwrap().pop_front().unwrap();
+            assert_eq!(request.headers().get("x-amz-target"), Some(format!("AmazonSQS.{action}").as_str()));
+            let asked: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+            assert_eq!(asked, body, "{action}");
+            let answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(answer.to_string()));
+            HttpConnectorFuture::ready(Ok(answer))
+        }
+    }
+
+    /// What becomes of a wish to redrive `work` when SQS has been asked for its ARN and goes on so.
+    async fn redriven(rest: &[(&'static str, Value, u16, Value)]) -> StoreResult<Redrive> {
+        let arn = json!({ "Attributes": { "QueueArn": ARN } });
+        let asked = json!({ "QueueUrl": DEAD, "AttributeNames": ["QueueArn"] });
+        let script = Script::default();
+        script.0.lock().unwrap().push_back(("GetQueueAttributes", asked, 200, arn));
+        script.0.lock().unwrap().extend(rest.iter().cloned());
+        let mut clients = Clients::for_endpoint("http://sqs", "eu-west-1", "test");
+        let played = script.clone();
+        let http = http_client_fn(move |_, _| SharedHttpConnector::new(played.clone()));
+        clients.sqs = Client::from_conf(clients.sqs.config().to_builder().http_client(http).build());
+        let urls = [
+            QueueUrls { name: "work", url: "http://sqs/1/work.fifo".to_owned(), dead: Some(DEAD.to_owned()) },
+            QueueUrls { name: "lone", url: "http://sqs/1/lone".to_owned(), dead: None },
+        ];
+        let queues = AwsQueues::new(&clients, urls.into());
+        for unknown in ["lone", "other"] {
+            assert_eq!(queues.redrive(unknown).await, Ok(Redrive::Unknown), "SQS is not asked");
+        }
+        let done = queues.redrive("work").await;
+        assert_eq!(script.0.lock().unwrap().len(), 0, "it was not asked");
+        done
+    }
+
+    fn tasks(status: &[&str]) -> (&'static str, Value, u16, Value) {
+        let tasks: Vec<_> =
+            status.iter().map(|status| json!({ "SourceArn": ARN, "Status": status })).collect();
+        let asked = json!({ "SourceArn": ARN, "MaxResults": 1 });
+        ("ListMessageMoveTasks", asked, 200, json!({ "Results": tasks }))
+    }
+
+    fn start(status: u16, answer: Value) -> (&'static str, Value, u16, Value) {
+        ("StartMessageMoveTask", json!({ "SourceArn": ARN }), status, answer)
+    }
+
+    #[tokio::test]
+    async fn what_was_set_aside_goes_back_to_where_it_came_from_by_one_task_at_a_time() {
+        let started = || start(200, json!({ "TaskHandle": "task-1" }));
+        for before in [&[][..], &["COMPLETED"], &["FAILED"], &["CANCELLED"]] {
+            let done = redriven(&[tasks(before), started()]).await;
+            assert_eq!(done, Ok(Redrive::Started("task-1".to_owned())), "{before:?}");
+        }
+        for open in ["RUNNING", "CANCELLING"] {
+            assert_eq!(redriven(&[tasks(&[open])]).await, Ok(Redrive::Running), "{open}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_began_meanwhile_is_no_fault_and_any_other_refusal_is() {
+        let refused = |code: &str| start(400, json!({ "__type": format!("com.amazonaws.sqs#{code}") }));
+        let (before, after) = (|| tasks(&["COMPLETED"]), || tasks(&["RUNNING"]));
+        let quicker = redriven(&[before(), refused("InvalidParameterValue"), after()]).await;
+        assert_eq!(quicker, Ok(Redrive::Running));
+        for (code, kind) in [
+            ("ResourceNotFoundException", StoreErrorKind::Permanent),
+            ("AccessDeniedException", StoreErrorKind::Denied),
+        ] {
+            let error = redriven(&[before(), refused(code), before()]).await.unwrap_err();
+            assert_eq!(error.kind, kind, "{error}");
+            assert!(error.message.contains(ARN), "{error}");
+        }
     }
 }

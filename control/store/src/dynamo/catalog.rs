@@ -3,7 +3,7 @@
 //!
 //! Revisions never change, so they are kept in memory once read; what is read again and again is one list of small
 //! items. What cannot be read is said of its tenant and stops no other: without that route its files would be recorded as
-//! unrouted.
+//! unrouted. Only a pointer that does not even say whose it is stops all.
 
 use std::{
     collections::HashMap,
@@ -165,8 +165,13 @@ impl DynamoCatalog {
     async fn read_tenants(&self) -> StoreResult<Arc<Tenants>> {
         let items = self.list(TENANTS).await?;
         let row = |item| {
+            let id: TenantId = parsed(item, "sk")?;
             let tenant = text_of(item, "row").and_then(tenant_of).map_err(|error| error.message);
-            Ok((parsed(item, "sk")?, tenant))
+            let tenant = tenant.and_then(|tenant| match tenant.id == id {
+                true => Ok(tenant),
+                false => Err(format!("its row says that it is {}", tenant.id)),
+            });
+            Ok((id, tenant))
         };
         Ok(Arc::new(items.iter().map(row).collect::<StoreResult<_>>()?))
     }

@@ -88,7 +88,7 @@ impl DynamoCatalog {
             ("sk".to_owned(), text(sk)),
             ("row".to_owned(), text(route.to_json())),
         ]);
-        // The revision goes first: a change to nothing would stop every route. `Stale`: it was written before, and says
+        // The revision goes first: a change to nothing would stop every route of its tenant. `Stale`: it was written before, and says
         // the same, because its name is made of what it says.
         self.put(item, Condition::New).await?;
         let condition = match before {
