@@ -12,5 +12,6 @@ mod queue;
 mod simulation;
 mod single;
 mod store;
+mod tenancy;
 mod transfer;
 mod world;

@@ -63,7 +63,7 @@ impl Trouble {
         let of = 12 + draws.below(60);
         let chance = Chance { draws: Arc::clone(&draws), of, throttled: 1, lost: 1, done: 1, millis: 200 };
         let world = World::new(chance, |number| number % 7 == 3).await;
-        let policy = if seed % 2 == 0 { HeadOfLine::Block } else { HeadOfLine::HoldAndContinue };
+        let policy = if seed.is_multiple_of(2) { HeadOfLine::Block } else { HeadOfLine::HoldAndContinue };
         world.keep_order(TURNS, policy).await;
         Self {
             draws,

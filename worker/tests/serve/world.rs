@@ -40,6 +40,8 @@ use crate::{
 };
 
 const BUCKET: &str = "eft-ingest-eu";
+/// Jobs that a tenant may have in flight.
+pub(crate) const MOST_JOBS: u32 = 4;
 /// The route that may have an order, and the folder of its files.
 pub(crate) const TURNS: &str = "turns";
 /// What the names of workers start with.
@@ -71,7 +73,12 @@ pub(crate) struct File {
 
 impl File {
     pub(crate) fn new(name: &str, version: &str, expect: Expect) -> Self {
-        Self { key: format!("tenants/acme/{name}"), version: version.to_owned(), expect }
+        Self::of("acme", name, version, expect)
+    }
+
+    /// The file of this tenant.
+    pub(crate) fn of(tenant: &str, name: &str, version: &str, expect: Expect) -> Self {
+        Self { key: format!("tenants/{tenant}/{name}"), version: version.to_owned(), expect }
     }
 
     fn arrival(&self) -> Arrival {
@@ -119,21 +126,30 @@ pub(crate) struct World {
     workers: u32,
 }
 
-/// A route that takes everything in a folder of its name.
+/// A route of acme's that takes everything in a folder of its name.
 fn route(id: &str, when: CompleteWhen) -> Route {
-    let text = format!(
-        "{{id: {id}, tenant: acme, match: {{prefix: tenants/acme/{id}/}}, executor: worker, stages: [], \
-         destinations: [{{s3: {{bucket: acme-out, key: \"{{name}}\", on_existing: fail}}}}]}}"
-    );
-    Route { complete_when: when, ..Route::parse_yaml(&text, Profile::Platform).unwrap() }
+    Route { complete_when: when, ..route_of("acme", id) }
 }
 
-/// Whose files they are.
-fn tenant() -> Tenant {
-    let mut tenant = Tenant::new("acme".parse().unwrap());
-    tenant.max_jobs = 4;
-    tenant.outputs = vec![Output { bucket: "acme-out".parse().unwrap(), prefix: String::new() }];
+fn route_of(tenant: &str, id: &str) -> Route {
+    let text = format!(
+        "{{id: {id}, tenant: {tenant}, match: {{prefix: tenants/{tenant}/{id}/}}, executor: worker, stages: [], \
+         destinations: [{{s3: {{bucket: {tenant}-out, key: \"{{name}}\", on_existing: fail}}}}]}}"
+    );
+    Route::parse_yaml(&text, Profile::Platform).unwrap()
+}
+
+/// Somebody who has files.
+fn tenant_of(name: &str) -> Tenant {
+    let mut tenant = Tenant::new(name.parse().unwrap());
+    tenant.max_jobs = MOST_JOBS;
+    tenant.outputs = vec![Output { bucket: format!("{name}-out").parse().unwrap(), prefix: String::new() }];
     tenant
+}
+
+/// Whose files most are.
+fn tenant() -> Tenant {
+    tenant_of("acme")
 }
 
 impl World {
@@ -163,6 +179,12 @@ impl World {
             workers: 0,
             region,
         }
+    }
+
+    /// Another tenant, with a route that takes everything in a folder of its name.
+    pub(crate) async fn join(&self, tenant: &str, route: &str) {
+        self.region.put_tenant(&tenant_of(tenant)).await.unwrap();
+        self.region.put_route(&route_of(tenant, route), None).await.unwrap();
     }
 
     /// The files of a route that takes them at once come in their order from now on.

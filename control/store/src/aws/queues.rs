@@ -128,9 +128,12 @@ mod tests {
     const DEAD: &str = "http://sqs/1/work-dead.fifo";
     const ARN: &str = "arn:aws:sqs:eu-west-1:1:work-dead.fifo";
 
-    /// SQS as its API reference has it: action, what is asked, status and answer of each request, in their order.
+    /// Action, what is asked, status and answer of a request.
+    type Step = (&'static str, Value, u16, Value);
+
+    /// SQS as its API reference has it: what is asked of it, in this order.
     #[derive(Clone, Debug, Default)]
-    struct Script(Arc<Mutex<VecDeque<(&'static str, Value, u16, Value)>>>);
+    struct Script(Arc<Mutex<VecDeque<Step>>>);
 
     impl HttpConnector for Script {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
@@ -144,7 +147,7 @@ mod tests {
     }
 
     /// What becomes of a wish to redrive `work` when SQS has been asked for its ARN and goes on so.
-    async fn redriven(rest: &[(&'static str, Value, u16, Value)]) -> StoreResult<Redrive> {
+    async fn redriven(rest: &[Step]) -> StoreResult<Redrive> {
         let arn = json!({ "Attributes": { "QueueArn": ARN } });
         let asked = json!({ "QueueUrl": DEAD, "AttributeNames": ["QueueArn"] });
         let script = Script::default();
@@ -167,14 +170,14 @@ mod tests {
         done
     }
 
-    fn tasks(status: &[&str]) -> (&'static str, Value, u16, Value) {
+    fn tasks(status: &[&str]) -> Step {
         let tasks: Vec<_> =
             status.iter().map(|status| json!({ "SourceArn": ARN, "Status": status })).collect();
         let asked = json!({ "SourceArn": ARN, "MaxResults": 1 });
         ("ListMessageMoveTasks", asked, 200, json!({ "Results": tasks }))
     }
 
-    fn start(status: u16, answer: Value) -> (&'static str, Value, u16, Value) {
+    fn start(status: u16, answer: Value) -> Step {
         ("StartMessageMoveTask", json!({ "SourceArn": ARN }), status, answer)
     }
 
