@@ -148,7 +148,7 @@ impl Seen {
 
     /// `CompleteMultipartUpload` with `If-None-Match: *`; `false`: the name is taken, or there is no such upload.
     pub(crate) async fn complete(&self, run: RunId, upload: &str) -> StoreResult<bool> {
-        let at = self.store.clock.now();
+        let clock = self.store.clock;
         self.ask(Call::write("complete", upload), move |inner| {
             if inner.visible.contains_key(&run.job()) {
                 return false;
@@ -156,7 +156,8 @@ impl Seen {
             let Some(upload) = inner.uploads.remove(upload) else { return false };
             inner.partial += u32::from(upload.parts.len() as u32 != PARTS);
             inner.visible.entry(run.job()).or_insert((run, 0)).1 += 1;
-            inner.order.push((run.job(), at));
+            // Now, and not when it was asked: its worker may have been stopped in between.
+            inner.order.push((run.job(), clock.now()));
             true
         })
         .await
