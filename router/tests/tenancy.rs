@@ -4,7 +4,7 @@
 
 mod kit;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use eft_domain::{
     JobState, Route,
@@ -14,13 +14,17 @@ use eft_domain::{
 };
 use eft_router::What;
 use eft_store::{
-    Catalog, Dispatch, StoreError, StoreErrorKind, StoreResult, admission::admit_route, memory::Region,
+    Catalog, Dispatch, StoreError, StoreErrorKind, StoreResult,
+    admission::admit_route,
+    faulty::{Call, Event, Fate, Fates, Faulty},
+    memory::Region,
 };
 use futures::{
     FutureExt,
     future::{BoxFuture, ready},
 };
 use kit::{World, route};
+use tokio::time::advance;
 
 async fn two() -> World {
     let world = World::new();
@@ -238,4 +242,40 @@ async fn a_job_that_cannot_be_sent_is_in_nobodys_way() {
     assert!(error.to_string().contains("no such state machine"), "{error}");
     let sent = std::iter::from_fn(|| world.region.take_work()).count();
     assert_eq!(sent, 2, "the job after it, and the other tenant's, are in their queue");
+}
+
+/// Loses the answer of whoever enters what it admits.
+struct LosesEntries;
+
+impl Fates for LosesEntries {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        Fate::of(if call.name == "swap" { Event::DoneAndLost } else { Event::None })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_entered_and_its_answer_lost_is_sent() {
+    let mut world = two().await;
+    world.router.desk.keys = Arc::new(Faulty::new(world.region.clone(), Arc::new(LosesEntries)));
+    world.route(route("a", "acme", "")).await;
+    let event = world.s3.put("tenants/acme/a", "v1", 5);
+    world.ingest(event).await;
+    assert!(world.job().sent_at.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_admitted_and_not_sent_is_admitted_again_after_a_while() {
+    let mut world = two().await;
+    let all_there = Arc::clone(&world.router.desk.dispatch);
+    world.router.desk.dispatch = Arc::new(NoMachine(world.region.clone()));
+    world.route(Route { executor: Executor::Steps, ..route("small", "acme", "") }).await;
+    let event = Ingest::Created(world.s3.put("tenants/acme/a", "v1", 5));
+    world.router.ingest(&event, None).await.unwrap();
+    let acme = ["acme".parse().unwrap()];
+    world.router.desk.release(&acme).await.unwrap_err();
+    world.router.desk.dispatch = all_there;
+    assert_eq!(world.router.desk.release(&acme).await, Ok(0), "somebody may be about to send it");
+    advance(Duration::from_secs(10)).await;
+    assert_eq!(world.router.desk.release(&acme).await, Ok(1));
+    assert!(world.region.take_started().is_some());
 }

@@ -3,13 +3,13 @@
 //!
 //! FIFO queues know no fairness across groups, so the ledger is the real queue and `work.fifo` holds only what was
 //! admitted: at most [`Tenant::max_jobs`] and [`Tenant::max_bytes`] of each tenant. What is admitted at once is put in by
-//! deficit round robin on bytes, so that the queue's own order is fair as well.
+//! deficit round robin on bytes, so that the queue's own order is fair as well. [`release`](crate::release) does it.
 
 use std::collections::VecDeque;
 
 use eft_domain::{JobId, Route, Tenant, route::RouteTable};
 
-use crate::port::{Load, Waiting};
+use crate::port::{JobSize, Load};
 
 /// Jobs of a tenant that are looked at in one release; the next release looks at the next.
 pub const LOOK_AHEAD: u16 = 100;
@@ -23,7 +23,7 @@ pub struct Share {
     /// Who.
     pub tenant: Tenant,
     /// What waits, in its order.
-    pub waiting: Vec<Waiting>,
+    pub waiting: Vec<JobSize>,
     /// What is in flight.
     pub load: Load,
 }
@@ -38,9 +38,9 @@ impl Share {
 }
 
 /// The jobs to put into the queues now, in this order.
-pub fn order(shares: &[Share]) -> Vec<JobId> {
+pub fn order<'a>(shares: impl IntoIterator<Item = &'a Share>) -> Vec<JobId> {
     let mut open: VecDeque<_> =
-        shares.iter().map(|share| (share.clone(), share.waiting.iter(), 0_u64)).collect();
+        shares.into_iter().map(|share| (share.clone(), share.waiting.iter(), 0_u64)).collect();
     let mut chosen = Vec::new();
     while let Some((mut share, mut waiting, mut deficit)) = open.pop_front() {
         deficit = deficit.saturating_add(QUANTUM * u64::from(share.tenant.weight.clamp(1, 1000)));
@@ -85,7 +85,7 @@ mod tests {
 
     fn share(name: &str, weight: u32, sizes: &[u64]) -> Share {
         let route: RouteId = name.parse().unwrap();
-        let waiting = sizes.iter().enumerate().map(|(at, size)| Waiting {
+        let waiting = sizes.iter().enumerate().map(|(at, size)| JobSize {
             job: JobId::of(
                 &route,
                 &Arrival { bucket: "b".into(), key: at.to_string(), version_id: "v".into() },

@@ -12,30 +12,25 @@
 //! before the row that names it.
 
 use std::{
-    collections::BTreeSet,
     hash::{BuildHasher, Hasher, RandomState},
     sync::Arc,
     time::Duration,
 };
 
 use eft_domain::{
-    Actor, Command, Job, JobId, JobState, TenantId,
+    Actor, Command, Job, JobId,
     job::{Arrived, Refused, Retention, Runner, apply},
     message::{RunRequest, WorkMessage},
     route::Route,
 };
 
 use crate::{
-    admission::{self, Share},
     clock::{Clock, rfc3339},
-    port::{
-        Catalog, Dispatch, JobLedger, Keys, Notify, Put, Runs, StoreError, StoreErrorKind, StoreResult,
-        Waiting,
-    },
+    port::{Catalog, Dispatch, JobLedger, Keys, Notify, Put, Runs, StoreError, StoreErrorKind, StoreResult},
 };
 
 /// Times a change is tried when others write the same row or an answer is lost, before it is left to the caller's queue.
-const TRIES: u32 = 8;
+pub(crate) const TRIES: u32 = 8;
 
 /// Why a job was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -251,75 +246,6 @@ impl Desk {
     pub async fn route_of(&self, job: &Job) -> StoreResult<Option<Arc<Route>>> {
         let Some(pinned) = &job.route else { return Ok(None) };
         self.catalog.route(&pinned.id, pinned.revision).await
-    }
-
-    /// Put jobs of these tenants into queues, as far as each has room; returns how many.
-    ///
-    /// # Errors
-    /// Ledger, catalog or queue were not reached, the first such error; what could be sent was, and the rest waits.
-    pub async fn release(&self, tenants: &[TenantId]) -> Result<usize, ChangeError> {
-        self.release_with(tenants, &[]).await
-    }
-
-    /// The same for the tenants of jobs that were just accepted, which the index of those that wait may not show yet: they
-    /// need not wait for the sweep.
-    ///
-    /// # Errors
-    /// As [`Desk::release`].
-    pub async fn release_fresh(&self, fresh: &[Job]) -> Result<usize, ChangeError> {
-        let tenants: BTreeSet<_> = fresh.iter().filter_map(|job| job.tenant.clone()).collect();
-        self.release_with(&tenants.into_iter().collect::<Vec<_>>(), fresh).await
-    }
-
-    async fn release_with(&self, tenants: &[TenantId], fresh: &[Job]) -> Result<usize, ChangeError> {
-        let (mut shares, mut failed) = (Vec::new(), None);
-        for id in tenants {
-            let tenant = match self.catalog.tenant(id).await {
-                Ok(Some(tenant)) if !tenant.paused => tenant,
-                Ok(_) => continue,
-                // One that cannot be read is in nobody's way; a catalog that cannot be reached is in everybody's.
-                Err(error) if error.kind == StoreErrorKind::Permanent => {
-                    failed = failed.or(Some(error.into()));
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let mut waiting = self.ledger.waiting(id, admission::LOOK_AHEAD).await?;
-            // Behind a full look-ahead their turn has not come, whatever the index shows.
-            if waiting.len() < usize::from(admission::LOOK_AHEAD) {
-                let unseen: Vec<_> = fresh
-                    .iter()
-                    .filter(|job| {
-                        job.tenant.as_ref() == Some(id) && waiting.iter().all(|other| other.job != job.id)
-                    })
-                    .map(|job| Waiting { job: job.id, size: job.size })
-                    .collect();
-                waiting.extend(unseen);
-            }
-            if waiting.is_empty() {
-                continue;
-            }
-            let load = self.ledger.load(id, tenant.max_jobs).await?;
-            shares.push(Share { tenant, waiting, load });
-        }
-        let mut sent = 0;
-        for id in admission::order(&shares) {
-            // One that cannot be sent is in nobody's way.
-            match self.send_once(id).await {
-                Ok(is_sent) => sent += usize::from(is_sent),
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        failed.map_or(Ok(sent), Err)
-    }
-
-    async fn send_once(&self, id: JobId) -> Result<bool, ChangeError> {
-        let job = self.ledger.get(id).await?;
-        // The list is late: it may have been sent since.
-        let Some(job) = job.filter(|job| job.state == JobState::Accepted && job.sent_at.is_none()) else {
-            return Ok(false);
-        };
-        self.send(&job).await.map(|_| true)
     }
 }
 

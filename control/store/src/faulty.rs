@@ -23,8 +23,7 @@ use serde_json::Value;
 
 use crate::{
     port::{
-        Dispatch, JobLedger, Keys, Load, Notify, Page, Put, Runs, StoreError, StoreErrorKind, StoreResult,
-        Waiting,
+        Dispatch, JobLedger, JobSize, Keys, Notify, Page, Put, Runs, StoreError, StoreErrorKind, StoreResult,
     },
     summary::{JobFilter, RunSummary},
 };
@@ -270,12 +269,12 @@ impl<P: JobLedger> JobLedger for Faulty<P> {
         self.read("due", "", self.inner.due(shard, now, after, limit))
     }
 
-    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<Waiting>>> {
+    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<JobSize>>> {
         self.read("waiting", tenant.as_str(), self.inner.waiting(tenant, limit))
     }
 
-    fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>> {
-        self.read("load", tenant.as_str(), self.inner.load(tenant, most))
+    fn in_flight<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Vec<JobSize>>> {
+        self.read("in_flight", tenant.as_str(), self.inner.in_flight(tenant, most))
     }
 
     fn live<'a>(
@@ -342,6 +341,17 @@ impl<P: Keys> Keys for Faulty<P> {
 
     fn put<'a>(&'a self, key: &'a str, value: &'a str, expires: Millis) -> BoxFuture<'a, StoreResult<()>> {
         self.write("put", key, self.inner.put(key, value, expires))
+    }
+
+    fn swap<'a>(
+        &'a self,
+        key: &'a str,
+        before: Option<&'a str>,
+        value: &'a str,
+        expires: Millis,
+        now: Millis,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        self.write("swap", key, self.inner.swap(key, before, value, expires, now))
     }
 
     fn get<'a>(&'a self, key: &'a str, now: Millis) -> BoxFuture<'a, StoreResult<Option<String>>> {

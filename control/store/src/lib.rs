@@ -16,6 +16,7 @@ pub mod index;
 pub mod memory;
 pub mod port;
 pub mod queues;
+pub mod release;
 mod summary;
 mod tenants;
 
@@ -24,8 +25,8 @@ pub use buckets::Buckets;
 pub use clock::Clock;
 pub use desk::{ChangeError, Desk};
 pub use port::{
-    Catalog, Dispatch, JobLedger, Keys, Load, Notify, Page, Put, RouteChange, Runs, StoreError,
-    StoreErrorKind, StoreResult, Waiting,
+    Catalog, Dispatch, JobLedger, JobSize, Keys, Load, Notify, Page, Put, RouteChange, Runs, StoreError,
+    StoreErrorKind, StoreResult,
 };
 pub use queues::{Depth, QueueState, Queues, Redrive};
 pub use summary::{JobFilter, RunSummary};

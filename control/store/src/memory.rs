@@ -26,7 +26,7 @@ use self::catalog::Config;
 use crate::{
     clock::Clock,
     index::{Line, line_of, live_of, place, shard_of, turn_of},
-    port::{Dispatch, JobLedger, Keys, Load, Notify, Page, Put, StoreResult, Waiting},
+    port::{Dispatch, JobLedger, JobSize, Keys, Notify, Page, Put, StoreResult},
     summary::RunSummary,
 };
 
@@ -247,7 +247,7 @@ impl JobLedger for Region {
         .boxed()
     }
 
-    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<Waiting>>> {
+    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<JobSize>>> {
         async move {
             let mut waiting = self.live_of(tenant, |job| {
                 let waits = line_of(job) == Some((tenant, Line::Waiting));
@@ -255,24 +255,22 @@ impl JobLedger for Region {
             });
             waiting.sort_unstable();
             waiting.truncate(usize::from(limit));
-            Ok(waiting.into_iter().map(|(_, job, size)| Waiting { job, size }).collect())
+            Ok(waiting.into_iter().map(|(_, job, size)| JobSize { job, size }).collect())
         }
         .boxed()
     }
 
-    fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>> {
+    fn in_flight<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Vec<JobSize>>> {
         async move {
-            let mut load = Load::default();
-            self.live_of(tenant, |job| {
-                if load.jobs >= most {
+            let mut room = most;
+            Ok(self.live_of(tenant, |job| {
+                if room == 0 {
                     return ControlFlow::Break(());
                 }
-                if line_of(job) == Some((tenant, Line::InFlight)) {
-                    load = Load { jobs: load.jobs + 1, bytes: load.bytes.saturating_add(job.size) };
-                }
-                ControlFlow::Continue(None::<()>)
-            });
-            Ok(load)
+                let is_in_flight = line_of(job) == Some((tenant, Line::InFlight));
+                room -= u32::from(is_in_flight);
+                ControlFlow::Continue(is_in_flight.then_some(JobSize { job: job.id, size: job.size }))
+            }))
         }
         .boxed()
     }
@@ -333,6 +331,26 @@ impl Keys for Region {
         async move {
             lock(&self.strong).keys.insert(key.to_owned(), (value.to_owned(), expires));
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn swap<'a>(
+        &'a self,
+        key: &'a str,
+        before: Option<&'a str>,
+        value: &'a str,
+        expires: Millis,
+        now: Millis,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let mut strong = lock(&self.strong);
+            let found = strong.keys.get(key).filter(|(_, until)| *until > now);
+            if found.map(|(value, _)| value.as_str()) != before {
+                return Ok(Put::Stale);
+            }
+            strong.keys.insert(key.to_owned(), (value.to_owned(), expires));
+            Ok(Put::Done)
         }
         .boxed()
     }

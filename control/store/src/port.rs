@@ -86,9 +86,9 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// A job that waits for its tenant's share.
+/// A job, as its tenant's share sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct JobSize {
     /// Which.
     pub job: JobId,
     /// Bytes of its source.
@@ -102,6 +102,16 @@ pub struct Load {
     pub jobs: u32,
     /// Bytes of their sources.
     pub bytes: u64,
+}
+
+impl Load {
+    /// What jobs of these sizes are together.
+    pub fn of(sizes: impl IntoIterator<Item = u64>) -> Self {
+        sizes.into_iter().fold(Self::default(), |load, size| Self {
+            jobs: load.jobs.saturating_add(1),
+            bytes: load.bytes.saturating_add(size),
+        })
+    }
 }
 
 /// Shards of [`JobLedger::due`], so that no index key takes all writes: DynamoDB takes 1,000 writes a second a key.
@@ -133,10 +143,11 @@ pub trait JobLedger: Send + Sync {
 
     /// Accepted jobs of a tenant that are in no queue, those that came first first; at most `limit`. As late as
     /// [`due`](Self::due).
-    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<Waiting>>>;
+    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<JobSize>>>;
 
-    /// What of a tenant is in queues and in workers, counted up to `most` jobs. As late as [`due`](Self::due).
-    fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>>;
+    /// Jobs of a tenant that are in queues and in workers, `most` of them at most, in any order. As late as
+    /// [`due`](Self::due).
+    fn in_flight<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Vec<JobSize>>>;
 
     /// Jobs of a tenant that are accepted, owned or held: all that may have a checkpoint. As late as [`due`](Self::due).
     fn live<'a>(
@@ -363,6 +374,16 @@ pub trait Keys: Send + Sync {
 
     /// Keep a value under a key, whatever stands there.
     fn put<'a>(&'a self, key: &'a str, value: &'a str, expires: Millis) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// Keep a value under a key if `before` is what stands there now (none: nothing that has not expired).
+    fn swap<'a>(
+        &'a self,
+        key: &'a str,
+        before: Option<&'a str>,
+        value: &'a str,
+        expires: Millis,
+        now: Millis,
+    ) -> BoxFuture<'a, StoreResult<Put>>;
 
     /// The value of a key that has not expired.
     fn get<'a>(&'a self, key: &'a str, now: Millis) -> BoxFuture<'a, StoreResult<Option<String>>>;

@@ -179,6 +179,33 @@ impl Keys for DynamoKeys {
         .boxed()
     }
 
+    fn swap<'a>(
+        &'a self,
+        key: &'a str,
+        before: Option<&'a str>,
+        value: &'a str,
+        expires: Millis,
+        now: Millis,
+    ) -> BoxFuture<'a, StoreResult<Put>> {
+        async move {
+            let request = self
+                .writes
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item_of(key, value, expires)))
+                .expression_attribute_values(":now", number(now.0));
+            let request = match before {
+                None => request.condition_expression("attribute_not_exists(pk) OR expires <= :now"),
+                Some(before) => request
+                    .condition_expression("#value = :before AND expires > :now")
+                    .expression_attribute_names("#value", "value")
+                    .expression_attribute_values(":before", text(before)),
+            };
+            again(|| async { conditional(&format!("swap key {key}"), request.clone().send().await) }).await
+        }
+        .boxed()
+    }
+
     fn get<'a>(&'a self, key: &'a str, now: Millis) -> BoxFuture<'a, StoreResult<Option<String>>> {
         self.find(key, now).boxed()
     }

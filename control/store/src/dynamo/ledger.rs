@@ -18,7 +18,7 @@ use crate::{
         retry::again,
     },
     index::{LINE_SHARDS, Line},
-    port::{JobLedger, Load, Page, Put, StoreResult, Waiting},
+    port::{JobLedger, JobSize, Page, Put, StoreResult},
 };
 
 /// The jobs on DynamoDB.
@@ -67,7 +67,7 @@ impl DynamoLedger {
     }
 
     /// A line of a tenant in its order, up to `most` jobs: all its shards are asked at once, and merged.
-    async fn line(&self, tenant: &TenantId, line: Line, most: u32) -> StoreResult<Vec<Waiting>> {
+    async fn line(&self, tenant: &TenantId, line: Line, most: u32) -> StoreResult<Vec<JobSize>> {
         let shards = (0..LINE_SHARDS).map(|shard| self.shard_of_line(line.key(tenant, shard), most as usize));
         let mut jobs: Vec<_> = try_join_all(shards).await?.into_iter().flatten().collect();
         jobs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -75,7 +75,7 @@ impl DynamoLedger {
         Ok(jobs.into_iter().map(|(_, job)| job).collect())
     }
 
-    async fn shard_of_line(&self, key: String, most: usize) -> StoreResult<Vec<(String, Waiting)>> {
+    async fn shard_of_line(&self, key: String, most: usize) -> StoreResult<Vec<(String, JobSize)>> {
         let mut jobs = Vec::new();
         let mut start = None;
         while jobs.len() < most {
@@ -85,7 +85,7 @@ impl DynamoLedger {
             let answer = request.send().await;
             let answer = answer.map_err(|error| store_error(&format!("list {key}"), Deed::Read, &error))?;
             for item in answer.items() {
-                let job = Waiting { job: parsed(item, "pk")?, size: number_of(item, "size")? };
+                let job = JobSize { job: parsed(item, "pk")?, size: number_of(item, "size")? };
                 jobs.push((text_of(item, "line_at")?.to_owned(), job));
             }
             start = answer.last_evaluated_key;
@@ -172,19 +172,12 @@ impl JobLedger for DynamoLedger {
         .boxed()
     }
 
-    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<Waiting>>> {
+    fn waiting<'a>(&'a self, tenant: &'a TenantId, limit: u16) -> BoxFuture<'a, StoreResult<Vec<JobSize>>> {
         self.line(tenant, Line::Waiting, u32::from(limit)).boxed()
     }
 
-    fn load<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>> {
-        async move {
-            let jobs = self.line(tenant, Line::InFlight, most).await?;
-            Ok(jobs.iter().fold(Load::default(), |load, job| Load {
-                jobs: load.jobs + 1,
-                bytes: load.bytes.saturating_add(job.size),
-            }))
-        }
-        .boxed()
+    fn in_flight<'a>(&'a self, tenant: &'a TenantId, most: u32) -> BoxFuture<'a, StoreResult<Vec<JobSize>>> {
+        self.line(tenant, Line::InFlight, most).boxed()
     }
 
     fn live<'a>(

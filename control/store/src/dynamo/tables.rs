@@ -247,6 +247,8 @@ pub const ACCESS: &[Access] = &[
     read("100 that may have a checkpoint, of a tenant", "jobs/live", "live_of = tenant, pk after", false, 100 * ENTRY),
     read("the first in order, of a route", "jobs/turn", "turn_of = route", false, ENTRY),
     write("keep a fact", "keys", "pk = key#…", "attribute_not_exists(pk) OR expires <= :now", (300, 2)),
+    write("admit ten jobs of a tenant", "keys", "pk = key#admitted#tenant", "value = :before AND expires > :now", (1_000, 2)),
+    read("what was admitted of a tenant last", "keys", "pk = key#admitted#tenant", true, 1_000),
     read("a fact", "keys", "pk = key#…", true, 300),
     write("count", "keys", "pk = counter#…", "", (60, 0)),
     read("100 facts that have expired", "keys/expiry", "expiry_shard = n, expires up to", false, 100 * ENTRY),

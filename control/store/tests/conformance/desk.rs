@@ -7,7 +7,7 @@ use eft_store::{Desk, Load};
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::{Bed, arrived, before, claim, tenant, until};
+use super::{Bed, arrived, before, claim, load_of, tenant, until};
 
 pub(crate) async fn a_job_begins_once(bed: &Bed) {
     let arrived = arrived("a", bed.now());
@@ -81,7 +81,7 @@ pub(crate) async fn releases_fill_a_share_and_no_more(bed: &Bed) {
         jobs.push(desk.begin(&arrived, &Command::Accept).await.unwrap().0);
     }
     let waiting = || async { desk.ledger.waiting(&acme.id, 10).await.unwrap().len() };
-    let load = || async { desk.ledger.load(&acme.id, 10).await.unwrap() };
+    let load = || async { load_of(desk, &acme.id).await };
     until("three wait", waiting, |found| *found == 3).await;
     assert_eq!(desk.release(&own).await, Ok(2));
     until("two are in flight", load, |load| *load == Load { jobs: 2, bytes: 2_000 }).await;
@@ -109,4 +109,43 @@ pub(crate) async fn releases_fill_a_share_and_no_more(bed: &Bed) {
     // Groups come in any order.
     let found: BTreeSet<_> = taken.iter().map(|(message, _)| message.run.job()).collect();
     assert_eq!((taken.len(), found), (3, jobs.iter().map(|job| job.id).collect()));
+}
+
+/// Whatever the index shows of the others.
+pub(crate) async fn releases_at_once_fill_a_share_and_no_more(bed: &Bed) {
+    let acme = Tenant { max_jobs: 5, ..Tenant::new(tenant("acme")) };
+    bed.desk().catalog.put_tenant(&acme).await.unwrap();
+    let now = bed.now();
+    let releases = (0..16).map(|nth| {
+        let desk = bed.desk_of(nth);
+        tokio::spawn(async move {
+            let arrived = arrived(&format!("{nth}"), before(now, 16 - nth as u64));
+            let (job, _) = desk.begin(&arrived, &Command::Accept).await.unwrap();
+            let sent = desk.release_fresh(std::slice::from_ref(&job)).await.unwrap();
+            (job.id, sent)
+        })
+    });
+    let jobs: Vec<_> = join_all(releases).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(jobs.iter().map(|(_, sent)| sent).sum::<usize>(), 5);
+    let desk = bed.desk();
+    let mut sent = Vec::new();
+    for (id, _) in &jobs {
+        sent.extend(desk.ledger.get(*id).await.unwrap().filter(|job| job.sent_at.is_some()));
+    }
+    assert_eq!(sent.len(), 5);
+    // Those that have ended make room at once, whether or not the index has shown that they were in flight.
+    for job in &sent[..2] {
+        let job = desk.change(job.id, &claim("a", Duration::from_secs(60))).await.unwrap();
+        let end = Command::End { fence: job.fence, ending: Ending::Succeeded(None) };
+        desk.change(job.id, &end).await.unwrap();
+    }
+    let own = [acme.id.clone()];
+    let more = std::cell::Cell::new(0);
+    let release = || async {
+        more.set(more.get() + desk.release(&own).await.unwrap());
+        more.get()
+    };
+    until("two more are in flight", release, |more| *more == 2).await;
+    until("five are in flight", || load_of(desk, &acme.id), |load| load.jobs == 5).await;
+    assert_eq!(desk.release(&own).await, Ok(0));
 }

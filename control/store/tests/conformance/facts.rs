@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use eft_domain::{Command, job::ReceiptKey};
+use eft_store::Put;
 use futures::future::join_all;
 
 use super::{Bed, accepted, arrived, claim, next, until};
@@ -43,6 +44,31 @@ pub(crate) async fn one_of_many_puts_wins(bed: &Bed) {
     assert_eq!(won.len(), 1, "{answers:?}");
     let mut others = answers.iter().filter_map(|(_, found)| found.as_ref());
     assert!(others.all(|found| found == won[0]), "{answers:?}");
+}
+
+pub(crate) async fn a_key_is_swapped_for_what_stands_there_and_nothing_else(bed: &Bed) {
+    let (keys, now) = (&bed.desk().keys, bed.now());
+    let later = now.plus(Duration::from_secs(60));
+    assert_eq!(keys.swap("s", Some("0"), "1", later, now).await, Ok(Put::Stale), "nothing stands there");
+    assert_eq!(keys.swap("s", None, "1", later, now).await, Ok(Put::Done));
+    assert_eq!(keys.swap("s", None, "2", later, now).await, Ok(Put::Stale));
+    assert_eq!(keys.swap("s", Some("0"), "2", later, now).await, Ok(Put::Stale));
+    for desk in &bed.desks {
+        assert_eq!(desk.keys.get("s", now).await, Ok(Some("1".into())));
+    }
+    assert_eq!(keys.swap("s", Some("1"), "2", later, now).await, Ok(Put::Done));
+    let last = later.plus(Duration::from_secs(1));
+    assert_eq!(keys.swap("s", Some("2"), "3", last, later).await, Ok(Put::Stale), "it has expired");
+    assert_eq!(keys.swap("s", None, "3", last, later).await, Ok(Put::Done));
+    assert_eq!(keys.get("s", later).await, Ok(Some("3".into())));
+    let swaps = (0..16).map(|nth| {
+        let desk = bed.desk_of(nth);
+        tokio::spawn(async move { desk.keys.swap("s", Some("3"), &format!("of {nth}"), last, later).await })
+    });
+    let answers: Vec<_> = join_all(swaps).await.into_iter().map(|put| put.unwrap().unwrap()).collect();
+    let won = answers.iter().position(|put| *put == Put::Done);
+    assert_eq!(answers.iter().filter(|put| **put == Put::Done).count(), 1, "{answers:?}");
+    assert_eq!(keys.get("s", later).await.unwrap(), won.map(|nth| format!("of {nth}")));
 }
 
 pub(crate) async fn no_number_is_given_twice(bed: &Bed) {

@@ -7,9 +7,9 @@ use eft_domain::{
     job::{Ending, OUTBOX_GRACE, RouteTurn},
     route::HeadOfLine,
 };
-use eft_store::{Load, Waiting, index::shard_of, port::DUE_SHARDS};
+use eft_store::{JobSize, Load, index::shard_of, port::DUE_SHARDS};
 
-use super::{Bed, accepted, arrived, before, claim, ids, next, tenant, until};
+use super::{Bed, accepted, arrived, before, claim, ids, load_of, next, tenant, until};
 
 pub(crate) async fn what_is_due_comes_in_order_and_in_pages(bed: &Bed) {
     let (desk, now) = (bed.desk(), bed.now());
@@ -76,10 +76,10 @@ pub(crate) async fn a_tenant_has_its_lines(bed: &Bed) {
     }
     let acme = tenant("acme");
     let waiting = || async { desk.ledger.waiting(&acme, 10).await.unwrap() };
-    let load = || async { desk.ledger.load(&acme, 10).await.unwrap() };
+    let load = || async { load_of(desk, &acme).await };
     let live = || async { desk.ledger.live(&acme, None, 10).await.unwrap().items };
     let found = until("three wait", waiting, |found| found.len() == 3).await;
-    let expected = jobs.iter().map(|job| Waiting { job: job.id, size: job.size }).collect::<Vec<_>>();
+    let expected = jobs.iter().map(|job| JobSize { job: job.id, size: job.size }).collect::<Vec<_>>();
     assert_eq!(found, expected);
     assert_eq!(desk.ledger.waiting(&acme, 2).await.unwrap(), expected[..2]);
     assert_eq!(load().await, Load::default());
@@ -89,7 +89,7 @@ pub(crate) async fn a_tenant_has_its_lines(bed: &Bed) {
     }
     until("two are in flight", load, |load| *load == Load { jobs: 2, bytes: 50 }).await;
     until("one waits", waiting, |found| *found == expected[2..]).await;
-    assert_eq!(desk.ledger.load(&acme, 1).await.unwrap().jobs, 1, "counted up to one");
+    assert_eq!(desk.ledger.in_flight(&acme, 1).await.unwrap().len(), 1, "listed up to one");
 
     let running = desk.change(jobs[0].id, &claim("a", Duration::from_secs(60))).await.unwrap();
     until("a job with an owner is in flight", load, |load| load.jobs == 2).await;

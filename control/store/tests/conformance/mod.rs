@@ -19,7 +19,7 @@ use eft_domain::{
     job::{Arrived, PinnedRoute, Runner, apply},
     message::WorkMessage,
 };
-use eft_store::{Audit, Desk};
+use eft_store::{Audit, Desk, Load};
 pub(crate) use facts::*;
 use futures::future::BoxFuture;
 pub(crate) use indexes::*;
@@ -73,6 +73,7 @@ macro_rules! each {
             the_first_turn_is_the_oldest_that_is_open
             a_key_holds_one_value_until_it_expires
             one_of_many_puts_wins
+            a_key_is_swapped_for_what_stands_there_and_nothing_else
             no_number_is_given_twice
             tenants_are_as_they_were_put_last
             a_tenant_is_changed_on_condition
@@ -95,6 +96,7 @@ macro_rules! each {
             changes_are_told_at_least_once
             a_receipt_is_kept_with_the_end_of_its_run
             releases_fill_a_share_and_no_more
+            releases_at_once_fill_a_share_and_no_more
         }
     };
 }
@@ -158,6 +160,12 @@ pub(crate) fn next(job: &Job, command: &Command, now: Millis) -> Job {
 
 pub(crate) fn claim(owner: &str, lease: Duration) -> Command {
     Command::Claim { owner: owner.to_owned(), lease }
+}
+
+/// What is in flight of a tenant, as the index shows it.
+pub(crate) async fn load_of(desk: &Desk, tenant: &TenantId) -> Load {
+    let jobs = desk.ledger.in_flight(tenant, 10).await.unwrap();
+    Load::of(jobs.iter().map(|job| job.size))
 }
 
 pub(crate) fn ids(jobs: &[Job]) -> Vec<JobId> {

@@ -20,8 +20,8 @@ use eft_pipeline::{budget::Budget, pool::Pool};
 use eft_s3::{Action, Config, Fault, Server};
 use eft_stage::{Stages, Until, owned::LEASE, staging::Staging};
 use eft_store::{
-    Catalog, Clock, Desk, JobLedger, Page, Put, StoreError, StoreErrorKind, StoreResult, Waiting,
-    memory::Region, port::Load,
+    Catalog, Clock, Desk, JobLedger, JobSize, Page, Put, StoreError, StoreErrorKind, StoreResult,
+    memory::Region,
 };
 use eft_worker::{clamd::Clamd, run::Shared, s3::Clients, serve::transfer::Engine, sign::SigningKey};
 use futures::{FutureExt, future::BoxFuture};
@@ -105,11 +105,15 @@ impl JobLedger for Mortal {
         &'a self,
         tenant: &'a eft_domain::TenantId,
         limit: u16,
-    ) -> BoxFuture<'a, StoreResult<Vec<Waiting>>> {
+    ) -> BoxFuture<'a, StoreResult<Vec<JobSize>>> {
         self.inner.waiting(tenant, limit)
     }
-    fn load<'a>(&'a self, tenant: &'a eft_domain::TenantId, most: u32) -> BoxFuture<'a, StoreResult<Load>> {
-        self.inner.load(tenant, most)
+    fn in_flight<'a>(
+        &'a self,
+        tenant: &'a eft_domain::TenantId,
+        most: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<JobSize>>> {
+        self.inner.in_flight(tenant, most)
     }
     fn live<'a>(
         &'a self,
