@@ -7,7 +7,8 @@ mod kit;
 use std::{sync::Arc, time::Duration};
 
 use eft_domain::{
-    JobState, Route,
+    Command, JobState, Route,
+    job::Ending,
     message::{Ingest, RunRequest, WorkMessage},
     route::{Executor, Match, Profile, RouteTable},
     tenant::Output,
@@ -278,4 +279,19 @@ async fn what_was_admitted_and_not_sent_is_admitted_again_after_a_while() {
     advance(Duration::from_secs(10)).await;
     assert_eq!(world.router.desk.release(&acme).await, Ok(1));
     assert!(world.region.take_started().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_run_once_more_at_once_does_not_wait() {
+    let world = two().await;
+    world.route(route("a", "acme", "")).await;
+    let event = world.s3.put("tenants/acme/a", "v1", 5);
+    world.ingest(event).await;
+    let desk = &world.router.desk;
+    let claim = Command::Claim { owner: "w".into(), lease: Duration::from_secs(60) };
+    let job = desk.change(world.job().id, &claim).await.unwrap();
+    desk.change(job.id, &Command::End { fence: job.fence, ending: Ending::Succeeded(None) }).await.unwrap();
+    let again = Command::Replay { reason: "test".into(), route: None };
+    let job = desk.change(job.id, &again).await.unwrap();
+    assert_eq!(desk.release_fresh(&[job]).await, Ok(1));
 }

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use eft_domain::{Job, JobId, JobState, Millis, Tenant, TenantId};
+use eft_domain::{Job, JobId, Millis, Tenant, TenantId};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
@@ -54,14 +54,17 @@ struct Book {
 struct Admitted {
     job: JobId,
     size: u64,
+    /// [`Job::sends`] before it is sent.
+    sends: u32,
     at: Millis,
 }
 
 /// A tenant's share, and what its book was when it was made up.
 struct Made {
     share: Share,
-    /// What stands in the book, and what would without what the index shows.
+    /// What stands there, as text.
     before: Option<String>,
+    /// That, without what the index shows or has ended.
     book: Book,
 }
 
@@ -99,19 +102,18 @@ impl Desk {
                 }
             }
             let order = admission::order(made.iter().map(|made| &made.share));
-            let mut granted = BTreeSet::new();
+            let mut granted = BTreeMap::new();
             for made in made {
-                let own = made.chosen(&order);
-                match self.enter(&made, &own).await {
-                    Ok(Put::Done) => granted.extend(own.iter().map(|entry| entry.job)),
-                    Ok(Put::Stale) => open.push(made.share.tenant.id),
+                match self.admit(&made, &order).await {
+                    Ok(Some(jobs)) => granted.extend(jobs.into_iter().map(|job| (job.id, job))),
+                    Ok(None) => open.push(made.share.tenant.id),
                     Err(error) => failed = failed.or(Some(error.into())),
                 }
             }
-            for id in order.into_iter().filter(|id| granted.contains(id)) {
+            for job in order.iter().filter_map(|id| granted.get(id)) {
                 // One that cannot be sent is in nobody's way.
-                match self.send_once(id).await {
-                    Ok(is_sent) => sent += usize::from(is_sent),
+                match self.send(job).await {
+                    Ok(_) => sent += 1,
                     Err(error) => failed = failed.or(Some(error)),
                 }
             }
@@ -139,15 +141,12 @@ impl Desk {
         let book = before.as_deref().map_or_else(|| Ok(Book::default()), |text| read(id, text))?;
         let shown = self.ledger.in_flight(id, tenant.max_jobs).await?;
         let shown: BTreeMap<JobId, u64> = shown.into_iter().map(|job| (job.job, job.size)).collect();
-        let admitted = book.admitted.into_iter().filter(|entry| !shown.contains_key(&entry.job));
-        let unseen: Vec<Admitted> = stream::iter(admitted)
-            .map(|entry| async move { Ok((self.is_in_flight(entry, now).await?).then_some(entry)) })
-            .buffered(CONCURRENT)
-            .try_filter_map(|entry| async move { Ok(entry) })
-            .try_collect()
-            .await?;
-        let is_admitted =
-            |job: &JobSize| shown.contains_key(&job.job) || unseen.iter().any(|entry| entry.job == job.job);
+        let mut unseen = book.admitted;
+        unseen.retain(|entry| !shown.contains_key(&entry.job));
+        let rows = self.rows(unseen.iter().map(|entry| entry.job)).await?;
+        let mut rows = rows.iter();
+        unseen.retain(|entry| rows.next().is_some_and(|row| entry.is_in_flight(row.as_ref(), now)));
+        let is_admitted = |job: &JobSize| unseen.iter().any(|entry| entry.job == job.job);
         let mut waiting: Vec<_> = waiting.into_iter().filter(|job| !is_admitted(job)).collect();
         waiting.truncate(MOST_UNSEEN.saturating_sub(unseen.len()));
         let load = Load::of(shown.values().copied().chain(unseen.iter().map(|entry| entry.size)));
@@ -168,22 +167,29 @@ impl Desk {
         Ok(waiting)
     }
 
-    /// Whether a job that was admitted and that the index does not show takes a place.
-    async fn is_in_flight(&self, entry: Admitted, now: Millis) -> StoreResult<bool> {
-        let job = self.ledger.get(entry.job).await?;
-        Ok(match job.as_ref().and_then(line_of) {
-            Some((_, Line::InFlight)) => true,
-            Some((_, Line::Waiting)) => now < entry.at.plus(GRACE),
-            None => false,
-        })
+    /// The rows of these jobs, in their order.
+    async fn rows(&self, ids: impl Iterator<Item = JobId>) -> StoreResult<Vec<Option<Job>>> {
+        // Made before they are streamed: a closure in a stream is not general enough for whoever spawns this.
+        let reads: Vec<_> = ids.map(|id| self.ledger.get(id)).collect();
+        stream::iter(reads).buffered(CONCURRENT).try_collect().await
     }
 
-    async fn enter(&self, made: &Made, own: &[JobSize]) -> StoreResult<Put> {
-        if own.is_empty() {
-            return Ok(Put::Done);
+    /// Enters those of a tenant's jobs that are chosen and wait, which is to be seen in their rows; none where somebody else
+    /// has entered others since.
+    async fn admit(&self, made: &Made, order: &[JobId]) -> StoreResult<Option<Vec<Job>>> {
+        let own = made.share.waiting.iter().map(|job| job.job).filter(|id| order.contains(id));
+        // The list is late: some may have been sent since.
+        let jobs: Vec<Job> = self.rows(own).await?.into_iter().flatten().filter(is_waiting).collect();
+        if jobs.is_empty() {
+            return Ok(Some(jobs));
         }
+        let put = self.enter(made, &jobs).await?;
+        Ok((put == Put::Done).then_some(jobs))
+    }
+
+    async fn enter(&self, made: &Made, jobs: &[Job]) -> StoreResult<Put> {
         let (now, id) = (self.clock.now(), &made.share.tenant.id);
-        let new = own.iter().map(|job| Admitted { job: job.job, size: job.size, at: now });
+        let new = jobs.iter().map(|job| Admitted { job: job.id, size: job.size, sends: job.sends, at: now });
         let admitted = made.book.admitted.iter().copied().chain(new).collect();
         let book = Book { number: made.book.number + 1, admitted };
         let text = serde_json::to_string(&book).map_err(|error| unreadable(id, &error))?;
@@ -197,22 +203,24 @@ impl Desk {
             put => put,
         }
     }
+}
 
-    async fn send_once(&self, id: JobId) -> Result<bool, ChangeError> {
-        let job = self.ledger.get(id).await?;
-        // The list is late: it may have been sent since.
-        let Some(job) = job.filter(|job| job.state == JobState::Accepted && job.sent_at.is_none()) else {
-            return Ok(false);
-        };
-        self.send(&job).await.map(|_| true)
+impl Admitted {
+    /// Whether it takes a place though the index does not show it.
+    fn is_in_flight(&self, row: Option<&Job>, now: Millis) -> bool {
+        match row.and_then(line_of) {
+            Some((_, Line::InFlight)) => true,
+            // One that waits once more has been sent meanwhile, and takes its turn as all do.
+            Some((_, Line::Waiting)) => {
+                row.is_some_and(|row| row.sends == self.sends) && now < self.at.plus(GRACE)
+            }
+            None => false,
+        }
     }
 }
 
-impl Made {
-    /// Those of its jobs that are chosen.
-    fn chosen(&self, order: &[JobId]) -> Vec<JobSize> {
-        self.share.waiting.iter().filter(|job| order.contains(&job.job)).copied().collect()
-    }
+fn is_waiting(job: &Job) -> bool {
+    matches!(line_of(job), Some((_, Line::Waiting)))
 }
 
 fn place_of(tenant: &TenantId) -> String {

@@ -15,6 +15,7 @@ import sys
 
 import cold_start
 import eft
+import growth
 import measure
 import stages
 
@@ -111,10 +112,10 @@ def table(programs, size):
 def main():
     eft.end_cleanly()
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__)
-    parser.add_argument("--work", choices=["identity", "flights", "stages", "cold-start"], default="identity")
+    parser.add_argument("--work", choices=["identity", "flights", "stages", "growth", "cold-start"], default="identity")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", action="append", default=[], help="programs (stages) whose name holds this; the first program stays")
-    parser.add_argument("--size", default="2GiB", help="of the identity work's object")
+    parser.add_argument("--size", default="2GiB", help="of the identity work's object, and of the largest of growth")
     args = parser.parse_args()
     if args.work == "cold-start":
         print(f"cold-start: medians of {args.runs} starts in turns, {os.uname().machine}, {os.cpu_count()} cores\n")
@@ -124,6 +125,12 @@ def main():
         results = stages.run_all(args.runs, args.only)
         print(f"\nstages: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores; MiB of what is read\n")
         print("\n".join(stages.table(results)))
+        return
+    if args.work == "growth":
+        with eft.server() as server:
+            found = growth.run_all(server, size_of(args.size), args.runs)
+        print(f"\ngrowth: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores\n")
+        print("\n".join(growth.table(*found)))
         return
     with eft.server() as server:
         if args.work == "flights":
@@ -139,7 +146,7 @@ def main():
 
 
 def size_of(text):
-    for unit, factor in {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": GIB}.items():
+    for unit, factor in {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": GIB, "TiB": GIB << 10}.items():
         if text.endswith(unit):
             return int(text.removesuffix(unit)) * factor
     raise SystemExit(f"{text}: write a size such as 2GiB")

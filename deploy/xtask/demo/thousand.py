@@ -5,6 +5,7 @@ Times are those of this machine with an emulator in Python on it; the requests a
 
 import collections
 import concurrent.futures
+import itertools
 import json
 import os
 import sys
@@ -80,8 +81,8 @@ def delivered(it, found):
     wrong = [key for version in versions if s3.get_object(Bucket=out, Key=(key := version["Key"]))["Body"].read() != body(int(key[-10:-4]))]
     check("with its bytes", not wrong)
     turns = sorted((job["turn"]["number"], job["changed_at"]) for job in found if job["route"]["id"] == "ordered")
-    ends = [end for _, end in turns]
-    check(f"{len(turns)} on a route with an order ended in it", len(turns) == -(-FILES // ORDERED) and ends == sorted(ends))
+    in_order = all(one[1] < next_one[1] for one, next_one in itertools.pairwise(turns))
+    check(f"{len(turns)} on a route with an order ended in it, one after the other", len(turns) == -(-FILES // ORDERED) and in_order)
 
 
 def main():

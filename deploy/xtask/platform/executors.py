@@ -1,4 +1,4 @@
-"""The same file through both executors: what is delivered is the same to the byte, and the receipts say the same.
+"""The same file through both executors: what is delivered and archived is the same to the byte, and the receipts say the same.
 
 Each case is two routes that differ in `executor` alone, and the same bytes to each of them. Nothing says here what comes out:
 that other tests do. Both say the same, or the check fails.
@@ -187,6 +187,29 @@ def standing(it, folder):
     return found
 
 
+def archived(it, job):
+    """What stands in the archive of a job, by what its name has behind the job's id and the version's place."""
+    s3, bucket, folder = it.client("s3"), it.outputs["ArchiveBucket"], f"{job['id']}/"
+    found = {}
+    for version in s3.list_object_versions(Bucket=bucket, Prefix=folder).get("Versions", []):
+        answer = s3.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"], ChecksumMode="ENABLED")
+        name = version["Key"].removeprefix(folder).replace(job["arrival"]["version_id"], "VERSION")
+        found.setdefault(name, []).append((answer["Body"].read(), answer.get("ChecksumCRC64NVME")))
+    return found
+
+
+def same_archives(it, case, jobs):
+    """Holds what is archived by the one to what is by the other, and to what was sent; gives how many objects."""
+    one, other = (archived(it, jobs[runner]) for runner in RUNNERS)
+    if one != other:
+        names = [{name: [len(body) for body, _ in versions] for name, versions in found.items()} for found in (one, other)]
+        raise SystemExit(f"wrong: {case}: by steps the archive has {names[0]}, by worker {names[1]}")
+    originals = [body for versions in one.values() for body, _ in versions]
+    if case.route.get("archive", {}).get("original") and originals != [case.body]:
+        raise SystemExit(f"wrong: {case}: the archive has {len(originals)} objects, and not the original once")
+    return len(originals)
+
+
 def receipt(ann, job):
     answer = ann.ask("GET", f"/v1/jobs/{job['id']}/receipt")
     if answer.status != 200:
@@ -246,7 +269,7 @@ def compared(it, ann):
     some = cases()
     send(it, some)
     jobs = ended(it, some)
-    differ, parts = set(), set()
+    differ, parts, archives = set(), set(), 0
     for case in some:
         own = {runner: jobs[f"{runner}/{case}/{case.file}"] for runner in RUNNERS}
         ends = {runner: (job["state"], (job.get("failure") or {}).get("code"), job["runner"]) for runner, job in own.items()}
@@ -258,7 +281,9 @@ def compared(it, ann):
             raise SystemExit(f"wrong: {case}: the receipts are signed with different keys")
         parts |= {delivery["parts"] for delivery in receipts["worker"]["receipt"]["deliveries"]}
         objects, size = same_objects(it, case, receipts)
+        archives += same_archives(it, case, own)
         differ |= same_receipts(case, own, receipts)
         print(f"  the same by Step Functions and by the worker: {case}, {case.state}, {objects} objects, {size:,} bytes", flush=True)
     check("the worker sent one of them in several parts, and S3 copied it in one", max(parts) > 1 and "deliveries.*.parts" in differ)
+    check(f"both archive the same: {archives} originals", archives > 0)
     print("  their receipts differ in", ", ".join(sorted(differ)), flush=True)

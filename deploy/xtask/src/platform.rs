@@ -16,11 +16,15 @@ pub(crate) fn beside(program: &[String]) -> Outcome {
     places.python("platform/ministack.py", "debug").arg("--").args(program).run()
 }
 
-/// Starts MiniStack, runs them, and ends it; then once more, with the core stack deployed on it, and once more for the demo.
+/// Of the thousand small files of `cargo xtask demo thousand`: as many as show that all end right, in the time there is.
+const FILES: &str = "60";
+
+/// Starts MiniStack, runs them, and ends it; then once more, with the core stack deployed on it, and once more for each demo.
 pub(crate) fn run(places: &Places) -> Outcome {
     tools::python_environment(places)?;
     let (program, arg) = tools::nextest_program(places)?;
     places.python("platform/ministack.py", "debug").arg("--").arg(program).arg(arg).args(TESTS).run()?;
     places.python("platform/smoke.py", "debug").run()?;
-    places.python("demo/story.py", "debug").run()
+    places.python("demo/story.py", "debug").run()?;
+    places.python("demo/thousand.py", "debug").env("EFT_FILES", FILES).run()
 }
