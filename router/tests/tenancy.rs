@@ -4,10 +4,16 @@
 
 mod kit;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use eft_domain::{
-    Command, JobState, Route,
+    Command, JobState, Route, Tenant,
     job::Ending,
     message::{Ingest, RunRequest, WorkMessage},
     route::{Executor, Match, Profile, RouteTable},
@@ -25,7 +31,7 @@ use futures::{
     future::{BoxFuture, ready},
 };
 use kit::{World, route};
-use tokio::time::advance;
+use tokio::time::{advance, timeout};
 
 async fn two() -> World {
     let world = World::new();
@@ -264,8 +270,34 @@ async fn what_was_entered_and_its_answer_lost_is_sent() {
     assert!(world.job().sent_at.is_some());
 }
 
+/// A queue that never answers.
+struct Deaf;
+
+impl Fates for Deaf {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        Fate::of(if call.name == "send" { Event::DiesBefore } else { Event::None })
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn what_was_admitted_and_not_sent_is_admitted_again_after_a_while() {
+async fn what_was_admitted_by_one_that_died_is_admitted_again_after_a_while() {
+    let mut world = two().await;
+    let all_there = Arc::clone(&world.router.desk.dispatch);
+    world.router.desk.dispatch = Arc::new(Faulty::new(world.region.clone(), Arc::new(Deaf)));
+    world.route(route("a", "acme", "")).await;
+    let event = Ingest::Created(world.s3.put("tenants/acme/a", "v1", 5));
+    world.router.ingest(&event, None).await.unwrap();
+    let acme = ["acme".parse().unwrap()];
+    timeout(Duration::from_secs(1), world.router.desk.release(&acme)).await.unwrap_err();
+    world.router.desk.dispatch = all_there;
+    assert_eq!(world.router.desk.release(&acme).await, Ok(0), "somebody may be about to send it");
+    advance(Duration::from_secs(9)).await;
+    assert_eq!(world.router.desk.release(&acme).await, Ok(1));
+    assert!(world.region.take_work().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_sent_leaves_its_place_at_once() {
     let mut world = two().await;
     let all_there = Arc::clone(&world.router.desk.dispatch);
     world.router.desk.dispatch = Arc::new(NoMachine(world.region.clone()));
@@ -275,10 +307,46 @@ async fn what_was_admitted_and_not_sent_is_admitted_again_after_a_while() {
     let acme = ["acme".parse().unwrap()];
     world.router.desk.release(&acme).await.unwrap_err();
     world.router.desk.dispatch = all_there;
-    assert_eq!(world.router.desk.release(&acme).await, Ok(0), "somebody may be about to send it");
-    advance(Duration::from_secs(10)).await;
     assert_eq!(world.router.desk.release(&acme).await, Ok(1));
-    assert!(world.region.take_started().is_some());
+}
+
+/// A ledger with a row that nobody can read: the one that is read first.
+struct OneIsUnreadable(AtomicBool);
+
+impl Fates for OneIsUnreadable {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        let is_first = call.name == "get" && !self.0.swap(true, Relaxed);
+        Fate::of(if is_first { Event::Fails(StoreErrorKind::Permanent) } else { Event::None })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_cannot_be_read_is_in_nobodys_way() {
+    let mut world = two().await;
+    world.route(route("a", "acme", "")).await;
+    for key in ["tenants/acme/a", "tenants/acme/b"] {
+        let event = Ingest::Created(world.s3.put(key, "v1", 5));
+        world.router.ingest(&event, None).await.unwrap();
+    }
+    let unreadable = Arc::new(OneIsUnreadable(AtomicBool::new(false)));
+    world.router.desk.ledger = Arc::new(Faulty::new(world.region.clone(), unreadable));
+    world.router.desk.release(&["acme".parse().unwrap()]).await.unwrap_err();
+    let sent = std::iter::from_fn(|| world.region.take_work()).count();
+    assert_eq!(sent, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_in_bytes_is_kept_whatever_the_index_shows() {
+    let world = World::with_lag(Duration::from_secs(3600));
+    let acme = Tenant { max_bytes: 25, ..world.tenant("acme").await };
+    world.region.put_tenant(&acme).await.unwrap();
+    world.route(route("a", "acme", "")).await;
+    for at in 0..5 {
+        let event = world.s3.put(&format!("tenants/acme/{at}"), "v1", 10);
+        world.ingest(event).await;
+    }
+    let sent = std::iter::from_fn(|| world.region.take_work()).count();
+    assert_eq!(sent, 2, "of ten bytes each");
 }
 
 #[tokio::test(start_paused = true)]

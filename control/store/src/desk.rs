@@ -232,7 +232,7 @@ impl Desk {
             }
             Runner::Steps => self.dispatch.start(&RunRequest { run, send: job.sends }).await?,
         }
-        match self.change(job.id, &Command::Sent).await {
+        match self.change_from(job.clone(), &Command::Sent).await {
             // Somebody was quicker to take it out of the queue than we to say that it is in.
             Err(ChangeError::Refused(_)) => Ok(job.clone()),
             other => other,

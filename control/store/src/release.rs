@@ -8,7 +8,7 @@
 //!
 //! # Crash consistency
 //! A job that was entered and never sent still waits, and may be admitted again after [`GRACE`]. One that is sent twice is
-//! one message.
+//! one message, or one that finds its run taken.
 //!
 //! # Limits
 //! The book forgets what the index has shown once. Where one copy of the index is behind another, a release that reads it
@@ -20,7 +20,7 @@ use std::{
 };
 
 use eft_domain::{Job, JobId, Millis, Tenant, TenantId};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -30,14 +30,17 @@ use crate::{
     port::{JobSize, Load, Put, StoreError, StoreErrorKind, StoreResult},
 };
 
-/// How long a job that was admitted is waited for to be sent: many times what sending takes.
+/// How long a job that was admitted is waited for to be sent: several times what a portion takes.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Jobs that are entered, and then sent, before the next are: a second or two with some 50 ms for each.
+const PORTION: usize = 25;
 
 /// How long a book that nobody writes is kept. Nothing in it counts by then.
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// Jobs in a book. With more that the index does not show, there is no room until it does: the value stays below 16 KB.
-const MOST_UNSEEN: usize = 200;
+const MOST_UNSEEN: usize = 150;
 
 /// Rows read at once.
 const CONCURRENT: usize = 16;
@@ -54,7 +57,8 @@ struct Book {
 struct Admitted {
     job: JobId,
     size: u64,
-    /// [`Job::sends`] before it is sent.
+    /// Of its row before it is sent.
+    generation: u32,
     sends: u32,
     at: Millis,
 }
@@ -90,10 +94,11 @@ impl Desk {
     async fn release_with(&self, tenants: Vec<TenantId>, fresh: &[Job]) -> Result<usize, ChangeError> {
         let (mut open, mut sent, mut failed) = (tenants, 0, None);
         for turn in 0..TRIES {
-            let mut made = Vec::new();
+            let mut made = BTreeMap::new();
             for id in open.drain(..) {
                 match self.make_up(&id, fresh).await {
-                    Ok(share) => made.extend(share),
+                    Ok(Some(share)) => drop(made.insert(id, share)),
+                    Ok(None) => {}
                     // One that cannot be read is in nobody's way; a store that cannot be reached is in everybody's.
                     Err(error) if error.kind == StoreErrorKind::Permanent => {
                         failed = failed.or(Some(error.into()));
@@ -101,23 +106,33 @@ impl Desk {
                     Err(error) => return Err(error.into()),
                 }
             }
-            let order = admission::order(made.iter().map(|made| &made.share));
-            let mut granted = BTreeMap::new();
-            for made in made {
-                match self.admit(&made, &order).await {
-                    Ok(Some(jobs)) => granted.extend(jobs.into_iter().map(|job| (job.id, job))),
-                    Ok(None) => open.push(made.share.tenant.id),
-                    Err(error) => failed = failed.or(Some(error.into())),
+            let order = admission::order(made.values().map(|made| &made.share));
+            let whose = whose(&made);
+            for portion in order.chunks(PORTION) {
+                let mut entered = BTreeMap::new();
+                for (tenant, jobs) in group(portion, &whose) {
+                    let Some(share) = made.get_mut(tenant) else { continue };
+                    match self.admit(share, &jobs, &mut failed).await {
+                        Ok(Some(own)) => entered.extend(own.into_iter().map(|entry| (entry.job, entry))),
+                        // Others have admitted jobs of it since: it begins anew.
+                        Ok(None) => open.extend(made.remove(tenant).map(|made| made.share.tenant.id)),
+                        Err(error) => failed = failed.or(Some(error.into())),
+                    }
+                }
+                for entry in portion.iter().filter_map(|id| entered.get(id)) {
+                    match self.send_once(entry).await {
+                        Ok(is_sent) => sent += usize::from(is_sent),
+                        // One that cannot be sent is in nobody's way.
+                        Err(error) => {
+                            failed = failed.or(Some(error));
+                            if let Some(made) = whose.get(&entry.job).and_then(|id| made.get_mut(id)) {
+                                self.leave(made, entry).await;
+                            }
+                        }
+                    }
                 }
             }
-            for job in order.iter().filter_map(|id| granted.get(id)) {
-                // One that cannot be sent is in nobody's way.
-                match self.send(job).await {
-                    Ok(_) => sent += 1,
-                    Err(error) => failed = failed.or(Some(error)),
-                }
-            }
-            // Whoever was quicker every time has seen what waits, and admits it.
+            // Where others were quicker every time, the rest is theirs and the sweep's.
             if open.is_empty() {
                 break;
             }
@@ -131,23 +146,35 @@ impl Desk {
         let Some(tenant) = self.catalog.tenant(id).await?.filter(|tenant| !tenant.paused) else {
             return Ok(None);
         };
-        let waiting = self.waiting_of(&tenant, fresh).await?;
+        let mut waiting = self.waiting_of(&tenant, fresh).await?;
         if waiting.is_empty() {
             return Ok(None);
         }
         // Before the index: what is entered after this is not in it, and keeps us from entering.
         let now = self.clock.now();
         let before = self.keys.get(&place_of(id), now).await?;
-        let book = before.as_deref().map_or_else(|| Ok(Book::default()), |text| read(id, text))?;
+        // One that nobody can read is written anew: for a moment the index is all there is.
+        let book: Book =
+            before.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let shown = self.ledger.in_flight(id, tenant.max_jobs).await?;
         let shown: BTreeMap<JobId, u64> = shown.into_iter().map(|job| (job.job, job.size)).collect();
-        let mut unseen = book.admitted;
-        unseen.retain(|entry| !shown.contains_key(&entry.job));
-        let rows = self.rows(unseen.iter().map(|entry| entry.job)).await?;
-        let mut rows = rows.iter();
-        unseen.retain(|entry| rows.next().is_some_and(|row| entry.is_in_flight(row.as_ref(), now)));
-        let is_admitted = |job: &JobSize| unseen.iter().any(|entry| entry.job == job.job);
-        let mut waiting: Vec<_> = waiting.into_iter().filter(|job| !is_admitted(job)).collect();
+        let mut unseen = Vec::new();
+        let entries: Vec<_> =
+            book.admitted.into_iter().filter(|entry| !shown.contains_key(&entry.job)).collect();
+        for (entry, row) in entries.iter().zip(self.rows(entries.iter().map(|entry| entry.job)).await) {
+            let takes_a_place = match row {
+                Ok(row) => entry.is_in_flight(row.as_ref(), now),
+                Err(error) if error.kind == StoreErrorKind::Permanent => now < entry.at.plus(GRACE),
+                Err(error) => return Err(error),
+            };
+            unseen.extend(takes_a_place.then_some(*entry));
+        }
+        // What was just accepted waits, also where the index still shows the run before.
+        let is_admitted = |job: &JobSize| {
+            unseen.iter().any(|entry| entry.job == job.job)
+                || (shown.contains_key(&job.job) && fresh.iter().all(|fresh| fresh.id != job.job))
+        };
+        waiting.retain(|job| !is_admitted(job));
         waiting.truncate(MOST_UNSEEN.saturating_sub(unseen.len()));
         let load = Load::of(shown.values().copied().chain(unseen.iter().map(|entry| entry.size)));
         let book = Book { admitted: unseen, ..book };
@@ -168,52 +195,109 @@ impl Desk {
     }
 
     /// The rows of these jobs, in their order.
-    async fn rows(&self, ids: impl Iterator<Item = JobId>) -> StoreResult<Vec<Option<Job>>> {
+    async fn rows(&self, ids: impl Iterator<Item = JobId>) -> Vec<StoreResult<Option<Job>>> {
         // Made before they are streamed: a closure in a stream is not general enough for whoever spawns this.
         let reads: Vec<_> = ids.map(|id| self.ledger.get(id)).collect();
-        stream::iter(reads).buffered(CONCURRENT).try_collect().await
+        stream::iter(reads).buffered(CONCURRENT).collect().await
     }
 
-    /// Enters those of a tenant's jobs that are chosen and wait, which is to be seen in their rows; none where somebody else
-    /// has entered others since.
-    async fn admit(&self, made: &Made, order: &[JobId]) -> StoreResult<Option<Vec<Job>>> {
-        let own = made.share.waiting.iter().map(|job| job.job).filter(|id| order.contains(id));
-        // The list is late: some may have been sent since.
-        let jobs: Vec<Job> = self.rows(own).await?.into_iter().flatten().filter(is_waiting).collect();
-        if jobs.is_empty() {
-            return Ok(Some(jobs));
-        }
-        let put = self.enter(made, &jobs).await?;
-        Ok((put == Put::Done).then_some(jobs))
-    }
-
-    async fn enter(&self, made: &Made, jobs: &[Job]) -> StoreResult<Put> {
-        let (now, id) = (self.clock.now(), &made.share.tenant.id);
-        let new = jobs.iter().map(|job| Admitted { job: job.id, size: job.size, sends: job.sends, at: now });
-        let admitted = made.book.admitted.iter().copied().chain(new).collect();
-        let book = Book { number: made.book.number + 1, admitted };
-        let text = serde_json::to_string(&book).map_err(|error| unreadable(id, &error))?;
-        let place = place_of(id);
-        match self.keys.swap(&place, made.before.as_deref(), &text, now.plus(KEPT), now).await {
-            // The same number with the same jobs is as good as ours: who sends them is one.
-            Err(error) if error.kind == StoreErrorKind::Indeterminate => {
-                let stands = self.keys.get(&place, now).await?;
-                Ok(if stands.as_ref() == Some(&text) { Put::Done } else { Put::Stale })
+    /// Enters those of a tenant's jobs that wait, which is to be seen in their rows; none where somebody else has entered
+    /// others since.
+    async fn admit(
+        &self,
+        made: &mut Made,
+        jobs: &[JobId],
+        failed: &mut Option<ChangeError>,
+    ) -> StoreResult<Option<Vec<Admitted>>> {
+        let (now, mut own) = (self.clock.now(), Vec::new());
+        for row in self.rows(jobs.iter().copied()).await {
+            match row {
+                // The list is late: it may have been sent since.
+                Ok(row) => own.extend(row.filter(is_waiting).map(|job| Admitted::of(&job, now))),
+                // One that cannot be read is in nobody's way.
+                Err(error) => *failed = failed.take().or(Some(error.into())),
             }
-            put => put,
+        }
+        if own.is_empty() {
+            return Ok(Some(own));
+        }
+        let admitted = made.book.admitted.iter().chain(&own).copied().collect();
+        Ok(match self.enter(made, admitted).await {
+            Ok(put) => (put == Put::Done).then_some(own),
+            Err(error) if error.kind == StoreErrorKind::Indeterminate => {
+                let stands = self.keys.get(&place_of(&made.share.tenant.id), now).await?;
+                let book: Option<Book> = stands.and_then(|text| serde_json::from_str(&text).ok());
+                book.is_some_and(|book| own.iter().all(|entry| book.admitted.contains(entry))).then_some(own)
+            }
+            Err(error) => return Err(error),
+        })
+    }
+
+    /// Takes a job out that was not sent, so that it need not wait for [`GRACE`]. Where that fails it waits.
+    async fn leave(&self, made: &mut Made, entry: &Admitted) {
+        let admitted = made.book.admitted.iter().filter(|other| *other != entry).copied().collect();
+        drop(self.enter(made, admitted).await);
+    }
+
+    /// Writes the book if nobody has since it was read.
+    async fn enter(&self, made: &mut Made, admitted: Vec<Admitted>) -> StoreResult<Put> {
+        let (now, place) = (self.clock.now(), place_of(&made.share.tenant.id));
+        let book = Book { number: made.book.number + 1, admitted };
+        let text = serde_json::to_string(&book).map_err(|error| {
+            StoreError::new(StoreErrorKind::Permanent, format!("write what was admitted: {error}"))
+        })?;
+        let put = self.keys.swap(&place, made.before.as_deref(), &text, now.plus(KEPT), now).await?;
+        if put == Put::Done {
+            (made.book, made.before) = (book, Some(text));
+        }
+        Ok(put)
+    }
+
+    async fn send_once(&self, entry: &Admitted) -> Result<bool, ChangeError> {
+        // It may have been cancelled since, or sent.
+        match self.ledger.get(entry.job).await?.filter(|row| entry.is_of(row)) {
+            Some(row) => self.send(&row).await.map(|_| true),
+            None => Ok(false),
         }
     }
 }
 
+/// Which tenant each job is of that waits.
+fn whose(made: &BTreeMap<TenantId, Made>) -> BTreeMap<JobId, TenantId> {
+    let jobs = |(id, made): (&TenantId, &Made)| {
+        let pairs = made.share.waiting.iter().map(|job| (job.job, id.clone()));
+        pairs.collect::<Vec<_>>()
+    };
+    made.iter().flat_map(jobs).collect()
+}
+
+/// Jobs by their tenants, in their order.
+fn group<'a>(jobs: &[JobId], whose: &'a BTreeMap<JobId, TenantId>) -> BTreeMap<&'a TenantId, Vec<JobId>> {
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for id in jobs {
+        if let Some(tenant) = whose.get(id) {
+            groups.entry(tenant).or_default().push(*id);
+        }
+    }
+    groups
+}
+
 impl Admitted {
+    fn of(row: &Job, at: Millis) -> Self {
+        Self { job: row.id, size: row.size, generation: row.generation, sends: row.sends, at }
+    }
+
+    /// Whether this is of its row as it waits now. One that waits once more has been sent meanwhile, or was replayed, and
+    /// takes its turn as all do.
+    fn is_of(&self, row: &Job) -> bool {
+        is_waiting(row) && (row.generation, row.sends) == (self.generation, self.sends)
+    }
+
     /// Whether it takes a place though the index does not show it.
     fn is_in_flight(&self, row: Option<&Job>, now: Millis) -> bool {
         match row.and_then(line_of) {
             Some((_, Line::InFlight)) => true,
-            // One that waits once more has been sent meanwhile, and takes its turn as all do.
-            Some((_, Line::Waiting)) => {
-                row.is_some_and(|row| row.sends == self.sends) && now < self.at.plus(GRACE)
-            }
+            Some((_, Line::Waiting)) => row.is_some_and(|row| self.is_of(row)) && now < self.at.plus(GRACE),
             None => false,
         }
     }
@@ -225,12 +309,4 @@ fn is_waiting(job: &Job) -> bool {
 
 fn place_of(tenant: &TenantId) -> String {
     format!("admitted#{tenant}")
-}
-
-fn read(tenant: &TenantId, text: &str) -> StoreResult<Book> {
-    serde_json::from_str(text).map_err(|error| unreadable(tenant, &error))
-}
-
-fn unreadable(tenant: &TenantId, error: &serde_json::Error) -> StoreError {
-    StoreError::new(StoreErrorKind::Permanent, format!("what was admitted of tenant {tenant}: {error}"))
 }

@@ -40,8 +40,8 @@ const CONCURRENT: usize = 16;
 /// Turns of releasing in a sweep: each looks at the first hundred jobs of every tenant.
 const RELEASES: usize = 10;
 
-/// Time between them, for the index of what is in flight to show what was just sent: a tenant would be given more than its
-/// quota otherwise. Ten times what an index of DynamoDB usually takes.
+/// Time between them, for the index of those that wait to leave out what was just sent: the hundred behind them are seen only
+/// then. Ten times what an index of DynamoDB usually takes.
 const INDEX_LAG: Duration = Duration::from_secs(1);
 
 /// How long a place is kept. Where it is lost one begins anew.

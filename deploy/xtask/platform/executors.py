@@ -102,8 +102,8 @@ def cases():
     parquet = {"csv_to_parquet": {"header": True, "types": {"qty": "integer"}, "row_group_rows": 5000, "row_group_bytes": "1MiB"}}
     return [
         Case("identity", "a.csv", small, stages=[], archive={"original": True}, digests=["sha256"], sent=described),
-        Case("checked", "a.csv", small, stages=[checked], sent=described, keys=("{name}", "again/{name}")),
-        Case("repacked", "a.csv.gz", packed, stages=[decode, checked, encode], digests=["sha256"], keys=("{stem}.zst",)),
+        Case("checked", "a.csv", small, stages=[checked], archive={"original": True}, sent=described, keys=("{name}", "again/{name}")),
+        Case("repacked", "a.csv.gz", packed, stages=[decode, checked, encode], archive={"original": True}, digests=["sha256"], keys=("{stem}.zst",)),
         Case("encoded", "a.txt", "Größe, Façon, 10 €\r\nNaïve\r\n".encode("cp1252") * 9000, sent=described, places=stored,
              stages=[{"charset": {"from": "windows-1252", "to": "utf-8"}}, {"newline": {"to": "lf"}}], digests=["sha256"]),
         Case("columns", "a.csv", large[: large.index(b"\n", 4 << 20) + 1], stages=[parquet], keys=("{stem}.parquet",)),
@@ -285,5 +285,5 @@ def compared(it, ann):
         differ |= same_receipts(case, own, receipts)
         print(f"  the same by Step Functions and by the worker: {case}, {case.state}, {objects} objects, {size:,} bytes", flush=True)
     check("the worker sent one of them in several parts, and S3 copied it in one", max(parts) > 1 and "deliveries.*.parts" in differ)
-    check(f"both archive the same: {archives} originals", archives > 0)
+    check(f"both archive the same: {archives} originals", archives >= 3)
     print("  their receipts differ in", ", ".join(sorted(differ)), flush=True)

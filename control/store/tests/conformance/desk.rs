@@ -133,7 +133,7 @@ pub(crate) async fn releases_at_once_fill_a_share_and_no_more(bed: &Bed) {
         sent.extend(desk.ledger.get(*id).await.unwrap().filter(|job| job.sent_at.is_some()));
     }
     assert_eq!(sent.len(), 5);
-    // Those that have ended make room at once, whether or not the index has shown that they were in flight.
+    // Those that have ended make room, whether or not the index has shown that they were in flight.
     for job in &sent[..2] {
         let job = desk.change(job.id, &claim("a", Duration::from_secs(60))).await.unwrap();
         let end = Command::End { fence: job.fence, ending: Ending::Succeeded(None) };
