@@ -20,6 +20,7 @@ import measure
 import stages
 
 GIB = 1 << 30
+PEERS = eft.OWN / "bench" / "peers"
 CHUNKS = ["--concurrency", "8", "--part-size", "16"]
 
 
@@ -27,7 +28,7 @@ class Program:
     """A row: a name, and the pipe of commands that moves the work to a fresh key of bucket `discard`."""
 
     def __init__(self, name, commands):
-        self.name, self.commands, self.runs = name, commands, []
+        self.name, self.commands, self.runs, self.requests = name, commands, [], 0
 
     def median(self, what):
         values = sorted(getattr(run, what) for run in self.runs)
@@ -39,6 +40,7 @@ def identity(server, size):
     source = f"s3://synthetic/a-{size}"
     worker = [eft.WORKER, "transfer", "--quiet", "--no-server-copy"]
     relay = [eft.BIN / "examples" / "relay", "--endpoint", server.endpoint, "--part-size", "16MiB", "--in-flight", "8"]
+    aws = [eft.TOOLS / "aws", "s3", "cp", "--quiet"]
     rclone = ["copyto", "--disable", "copy", "--s3-chunk-size", "16Mi", "--s3-upload-concurrency", "8", "--retries", "1"]
     return [
         Program("raw relay (the limit)", lambda to: [[*relay, "--src", path(source), "--dst", path(to)]]),
@@ -46,6 +48,9 @@ def identity(server, size):
         Program("`eft-worker transfer --memory 32MiB`", lambda to: [[*worker, "--memory", "32MiB", source, to]]),
         Program("rclone `copyto`", lambda to: [[eft.TOOLS / "rclone", *rclone, "eft:" + path(source), "eft:" + path(to)]]),
         Program("s5cmd `cat` into `pipe`", lambda to: [s5cmd_cat(source), s5cmd_pipe(to)]),
+        Program("aws `s3 cp` into `s3 cp`", lambda to: [[*aws, source, "-"], [*aws, "-", to, "--expected-size", str(size_of(size))]]),
+        Program("boto3, a body into a managed upload", lambda to: [[sys.executable, PEERS / "with_boto3.py", source, to]]),
+        Program("AWS CRT, by way of a file in memory", lambda to: [[sys.executable, PEERS / "with_crt.py", source, to]]),
     ]
 
 
@@ -89,23 +94,25 @@ def run_all(server, programs, runs):
     for number in range(runs):
         for program in programs:
             to = f"s3://discard/{number}-{programs.index(program)}"
+            server.ask("/_reset", "POST")
             usage = measure.run([[str(part) for part in command] for command in program.commands(to)], env=server.env)
             if any(usage.codes):
                 raise SystemExit(f"{program.name}: exit codes {usage.codes}")
             program.runs.append(usage)
+            program.requests = sum(server.ask("/_stats")["counts"].values())
             print(f"  run {number + 1}: {usage.cpu:6.2f} CPU-s {usage.rss / eft.MIB:6.0f} MiB {usage.wall:6.2f} s  {program.name}", flush=True)
 
 
 def table(programs, size):
     base = programs[0]
-    yield f"| program | CPU-s per GiB | ratio | peak RSS MiB | wall s for {size / GIB:.2f} GiB | ratio |"
-    yield "|---|---|---|---|---|---|"
+    yield f"| program | CPU-s per GiB | ratio | peak RSS MiB | wall s for {size / GIB:.2f} GiB | ratio | requests |"
+    yield "|---|---|---|---|---|---|---|"
     for program in programs:
         cpu, wall = program.median("cpu"), program.median("wall")
         spread = f"{min(run.cpu for run in program.runs) * GIB / size:.2f} – {max(run.cpu for run in program.runs) * GIB / size:.2f}"
         yield (
             f"| {program.name} | {cpu * GIB / size:.2f} ({spread}) | {cpu / base.median('cpu'):.2f} "
-            f"| {program.median('rss') / eft.MIB:.0f} | {wall:.2f} | {wall / base.median('wall'):.2f} |"
+            f"| {program.median('rss') / eft.MIB:.0f} | {wall:.2f} | {wall / base.median('wall'):.2f} | {program.requests} |"
         )
 
 

@@ -17,5 +17,6 @@ pub(crate) fn bench(args: &[String]) -> Outcome {
     })?;
     step("other programs", || tools::programs(&places))?;
     step("Python environment", || tools::python_environment(&places))?;
+    step("other clients", || tools::peers(&places))?;
     places.python("bench/bench.py", "release").args(args).run()
 }

@@ -100,12 +100,21 @@ pub(crate) fn python_environment(places: &Places) -> Outcome {
             "{why}; on Debian and Ubuntu `apt install python3-venv` adds the missing module"
         ));
     }
-    Run::new(&places.root, venv.join("bin/python"))
+    pip(places, "requirements.txt")?;
+    fs::write(&stamp, wanted).context("cannot write the environment's stamp")
+}
+
+/// Makes sure that the environment, which is there, also holds what only the benches compare with.
+pub(crate) fn peers(places: &Places) -> Outcome {
+    pip(places, "bench/peers/requirements.txt")
+}
+
+fn pip(places: &Places, requirements: &str) -> Outcome {
+    Run::new(&places.root, places.eft.join("venv/bin/python"))
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
         .args(["--only-binary", ":all:", "--require-hashes", "--requirement"])
-        .arg(places.own("requirements.txt"))
-        .run()?;
-    fs::write(&stamp, wanted).context("cannot write the environment's stamp")
+        .arg(places.own(requirements))
+        .run()
 }
 
 fn find_python(root: &Path) -> Outcome<String> {
