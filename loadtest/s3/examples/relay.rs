@@ -9,6 +9,7 @@
 use std::{
     collections::VecDeque,
     error::Error,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,7 +24,19 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use mimalloc::MiMalloc;
-use tokio::{net::TcpSocket, task::JoinSet, time::Instant};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpSocket,
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, RootCertStore, crypto,
+        pki_types::{CertificateDer, pem::PemObject},
+    },
+};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -33,7 +46,7 @@ type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 #[derive(Debug, Parser)]
 struct Args {
-    /// `http://HOST:PORT`
+    /// `http://HOST:PORT` or `https://HOST:PORT`
     #[arg(long)]
     endpoint: String,
     /// `bucket/key` to read
@@ -54,6 +67,9 @@ struct Args {
     /// Kernel send buffer of a connection: bytes in flight should not outgrow the caches. 0 leaves it to the kernel
     #[arg(long, default_value = "128KiB", value_parser = size)]
     send_buffer: u64,
+    /// Who has signed the server's certificate, as PEM; for https
+    #[arg(long)]
+    ca: Option<PathBuf>,
     /// Runtime threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -72,6 +88,33 @@ fn size(text: &str) -> Result<u64, String> {
     count.parse::<u64>().map(|count| count * unit).map_err(|error| error.to_string())
 }
 
+/// Where the server is.
+#[derive(Clone)]
+struct Endpoint {
+    /// `HOST:PORT`.
+    host: String,
+    tls: Option<TlsConnector>,
+}
+
+impl Endpoint {
+    fn of(args: &Args) -> Result<Self, AnyError> {
+        if let Some(host) = args.endpoint.strip_prefix("http://") {
+            return Ok(Self { host: host.to_owned(), tls: None });
+        }
+        let host =
+            args.endpoint.strip_prefix("https://").ok_or("endpoint must start with http:// or https://")?;
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(args.ca.as_ref().ok_or("https needs --ca")?)? {
+            roots.add(certificate?)?;
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { host: host.to_owned(), tls: Some(Arc::new(config).into()) })
+    }
+}
+
 /// One keep-alive connection.
 struct Connection {
     host: String,
@@ -79,17 +122,32 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(host: &str, args: &Args) -> Result<Self, AnyError> {
+    async fn open(endpoint: &Endpoint, args: &Args) -> Result<Self, AnyError> {
+        let host = &endpoint.host;
         let socket = TcpSocket::new_v4()?;
         if args.send_buffer > 0 {
             socket.set_send_buffer_size(args.send_buffer as u32)?;
         }
         let stream = socket.connect(host.parse()?).await?;
         stream.set_nodelay(true)?;
+        let sender = match &endpoint.tls {
+            None => Self::handshake(stream, args).await?,
+            Some(tls) => {
+                let name = host.split(':').next().unwrap_or(host).to_owned().try_into()?;
+                Self::handshake(tls.connect(name, stream).await?, args).await?
+            }
+        };
+        Ok(Self { host: host.clone(), sender })
+    }
+
+    async fn handshake(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        args: &Args,
+    ) -> Result<SendRequest<Body>, AnyError> {
         let (sender, connection) =
             http1::Builder::new().max_buf_size(args.buffer as usize).handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Self { host: host.to_owned(), sender })
+        Ok(sender)
     }
 
     /// Sends one request; anything but success is an error.
@@ -126,12 +184,12 @@ type Work = (u64, u64, u64);
 /// Moves parts over one pair of connections until none is left; gives their ETags.
 async fn lane(
     args: Arc<Args>,
-    host: String,
+    endpoint: Endpoint,
     upload: String,
     work: Arc<Mutex<VecDeque<Work>>>,
 ) -> Result<Vec<(u64, String)>, AnyError> {
-    let mut source = Connection::open(&host, &args).await?;
-    let mut target = Connection::open(&host, &args).await?;
+    let mut source = Connection::open(&endpoint, &args).await?;
+    let mut target = Connection::open(&endpoint, &args).await?;
     let mut done = Vec::new();
     loop {
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -150,8 +208,8 @@ async fn lane(
 
 async fn run(args: Args) -> Result<(u64, Duration), AnyError> {
     let args = Arc::new(args);
-    let host = args.endpoint.strip_prefix("http://").ok_or("endpoint must start with http://")?.to_owned();
-    let mut control = Connection::open(&host, &args).await?;
+    let endpoint = Endpoint::of(&args)?;
+    let mut control = Connection::open(&endpoint, &args).await?;
     let started = Instant::now();
     let head = control.send(Request::head(format!("/{}", args.src)), full(String::new())).await?;
     let total: u64 = header_text(&head, "content-length")?.parse()?;
@@ -166,7 +224,7 @@ async fn run(args: Args) -> Result<(u64, Duration), AnyError> {
     let work = Arc::new(Mutex::new(work));
     let mut lanes = JoinSet::new();
     for _ in 0..args.in_flight {
-        lanes.spawn(lane(Arc::clone(&args), host.clone(), upload.to_owned(), Arc::clone(&work)));
+        lanes.spawn(lane(Arc::clone(&args), endpoint.clone(), upload.to_owned(), Arc::clone(&work)));
     }
     let mut parts = Vec::new();
     while let Some(lane) = lanes.join_next().await {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, str::FromStr};
 
-use crate::faults::Fault;
+use crate::{faults::Fault, tls::Tls};
 
 /// How an endpoint treats a feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub struct Config {
     pub region: String,
     /// Server threads. Default 1.
     pub threads: usize,
+    /// Answer over TLS only. Default: in the clear.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Config {
@@ -93,6 +95,7 @@ impl Default for Config {
             min_part_size: 5 << 20,
             region: "us-east-1".to_owned(),
             threads: 1,
+            tls: None,
         }
     }
 }

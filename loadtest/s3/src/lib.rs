@@ -1,4 +1,4 @@
-//! An in-memory S3 over HTTP/1.1 that real clients accept, made to test and to measure against.
+//! An in-memory S3 over HTTP/1.1, in the clear or over TLS, that real clients accept, made to test and to measure against.
 //!
 //! # Overview
 //!
@@ -46,6 +46,7 @@ mod router;
 mod server;
 mod store;
 pub mod synthetic;
+mod tls;
 mod xml;
 
 pub use config::{Config, Feature, Profile};
@@ -55,3 +56,4 @@ pub use log::{Record, Stats};
 pub use router::Op;
 pub use server::{ObjectInfo, OpenUpload, Server};
 pub use store::DISCARD;
+pub use tls::Tls;

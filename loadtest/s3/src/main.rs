@@ -1,9 +1,9 @@
 //! The in-memory S3 as a process.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use eft_s3::{Action, Code, Config, Fault, Op, Profile, Server};
+use eft_s3::{Action, Code, Config, Fault, Op, Profile, Server, Tls};
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,6 +30,12 @@ struct Args {
     /// Server threads
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
+    /// Answer over TLS with this certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its key, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Region that GetBucketLocation names
     #[arg(long, value_name = "REGION", default_value = "us-east-1")]
     region: String,
@@ -71,7 +77,7 @@ fn parse_fault(text: &str) -> Result<Fault, String> {
 }
 
 impl Args {
-    fn into_config(self) -> Config {
+    fn into_config(self) -> io::Result<Config> {
         let slow_down = || Fault::new(Action::Error { code: Code::SlowDown });
         let flags = [
             self.latency_ms.map(|ms| Fault::new(Action::Latency { ms })),
@@ -81,7 +87,8 @@ impl Args {
             self.cut_every
                 .map(|every| Fault::on(Op::GetObject, Action::CutBody { after: 512 << 10 }).every(every)),
         ];
-        Config {
+        let tls = self.tls_cert.zip(self.tls_key).map(|(cert, key)| Tls::read(&cert, &key)).transpose()?;
+        Ok(Config {
             listen: self.listen,
             buckets: self.buckets,
             profile: self.profiles.into_iter().fold(Profile::default(), Profile::and),
@@ -91,13 +98,14 @@ impl Args {
             min_part_size: self.min_part_size,
             region: self.region,
             threads: self.threads,
-        }
+            tls,
+        })
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(Args::parse().into_config()).await {
+    match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("eft-s3: {error}");
@@ -106,7 +114,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(config: Config) -> std::io::Result<()> {
+async fn run(args: Args) -> io::Result<()> {
+    let config = args.into_config()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let server = Server::start(config)?;

@@ -17,6 +17,7 @@ use http::{HeaderMap, Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, TcpStream},
     runtime::Builder,
     sync::oneshot,
@@ -34,6 +35,7 @@ use crate::{
     receive::Upload,
     router::{Op, Target},
     store::{self, Store},
+    tls::Tls,
 };
 
 /// Largest read and write of a connection: below 128 KiB costs CPU, above saves too little to measure and costs memory.
@@ -57,13 +59,15 @@ pub(crate) struct State {
     pub(crate) min_part_size: u64,
     pub(crate) region: String,
     addr: SocketAddr,
+    tls: Option<Tls>,
     denied: Vec<String>,
     requests: AtomicU64,
 }
 
 impl State {
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.addr)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.addr)
     }
 
     /// Whether the configuration denies this place.
@@ -133,6 +137,7 @@ impl Server {
             min_part_size: config.min_part_size,
             region: config.region,
             addr: socket.local_addr()?,
+            tls: config.tls,
             denied: config.denied,
             requests: AtomicU64::new(0),
         });
@@ -151,7 +156,7 @@ impl Server {
         self.state.addr
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https`.
     pub fn endpoint(&self) -> String {
         self.state.endpoint()
     }
@@ -334,7 +339,18 @@ async fn connection(stream: TcpStream, state: Arc<State>) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let service = service_fn(|request| respond(&state, request));
+    match &state.tls {
+        None => serve(stream, &state).await,
+        // An error is a client that does not trust us, or does not speak TLS.
+        Some(tls) => match tls.0.accept(stream).await {
+            Ok(stream) => serve(stream, &state).await,
+            Err(_) => {}
+        },
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) {
+    let service = service_fn(|request| respond(state, request));
     // An error is the client gone, or a fault that closes the connection.
     http1::Builder::new().max_buf_size(BUFFER).serve_connection(TokioIo::new(stream), service).await.ok();
 }
