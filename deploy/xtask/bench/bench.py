@@ -40,6 +40,7 @@ def identity(server, size):
     source = f"s3://synthetic/a-{size}"
     worker = [eft.WORKER, "transfer", "--quiet", "--no-server-copy"]
     relay = [eft.BIN / "examples" / "relay", "--endpoint", server.endpoint, "--part-size", "16MiB", "--in-flight", "8"]
+    relay += ["--ca", server.ca] if server.ca else []
     aws = [eft.TOOLS / "aws", "s3", "cp", "--quiet"]
     rclone = ["copyto", "--disable", "copy", "--s3-chunk-size", "16Mi", "--s3-upload-concurrency", "8", "--retries", "1"]
     return [
@@ -120,6 +121,7 @@ def main():
     eft.end_cleanly()
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__)
     parser.add_argument("--work", choices=["identity", "flights", "stages", "growth", "cold-start"], default="identity")
+    parser.add_argument("--tls", action="store_true", help="identity over TLS, with a certificate that is made for it")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", action="append", default=[], help="programs (stages) whose name holds this; the first program stays")
     parser.add_argument("--size", default="2GiB", help="of the identity work's object, and of the largest of growth")
@@ -139,7 +141,7 @@ def main():
         print(f"\ngrowth: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores\n")
         print("\n".join(growth.table(*found)))
         return
-    with eft.server() as server:
+    with (eft.server_over_tls if args.tls else eft.server)() as server:
         if args.work == "flights":
             size, programs = put_flights(server, 17), flights(server)
         else:
@@ -147,7 +149,7 @@ def main():
         programs = [one for one in programs if one is programs[0] or not args.only or any(part in one.name for part in args.only)]
         run_all(server, programs, args.runs)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\n{args.work}: medians of {args.runs} runs in turns (in brackets the least and most), {os.uname().machine}, {os.cpu_count()} cores")
+    print(f"\n{args.work}{' over TLS' if args.tls else ''}: medians of {args.runs} runs in turns (in brackets the least and most), {os.uname().machine}, {os.cpu_count()} cores")
     print(f"memory of a pipe is the sum of its programs' peaks; a peak below {own:.0f} MiB cannot be seen\n")
     print("\n".join(table(programs, size)))
 

@@ -30,13 +30,18 @@ def end_cleanly():
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
-def environment(endpoint):
-    """The environment of a client of the endpoint, free of what the user has set for the real S3."""
+def environment(endpoint, ca=None):
+    """The environment of a client of the endpoint, free of what the user has set for the real S3.
+
+    `ca`: a file with who is trusted, for an endpoint over TLS; the first name is of rustls, OpenSSL and Go.
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_", "S3_", "EFT_"))}
     folder = HOME / "clients"
     folder.mkdir(parents=True, exist_ok=True)
+    trusted = dict.fromkeys(("SSL_CERT_FILE", "AWS_CA_BUNDLE"), str(ca)) if ca else {}
     return {
         **own,
+        **trusted,
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -61,15 +66,20 @@ def environment(endpoint):
 class Server:
     """The in-memory S3 on a free port of the loopback interface."""
 
-    def __init__(self, process, endpoint):
-        self.process, self.endpoint = process, endpoint
-        self.env = environment(endpoint)
+    def __init__(self, process, endpoint, ca=None):
+        self.process, self.endpoint, self.ca = process, endpoint, ca
+        self.env = environment(endpoint, ca)
 
     def ask(self, path, method="GET", document=None):
         """One of the server's own endpoints, such as `/_stats`; `document` is posted as JSON."""
         import urllib.request
 
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        handlers = [urllib.request.ProxyHandler({})]
+        if self.ca:
+            import ssl
+
+            handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self.ca)))
+        opener = urllib.request.build_opener(*handlers)
         data = (b"" if document is None else json.dumps(document).encode()) if method == "POST" else None
         request = urllib.request.Request(self.endpoint + path, method=method, data=data)
         with opener.open(request, timeout=10) as answer:
@@ -86,12 +96,25 @@ class Server:
             region_name="us-east-1",
             aws_access_key_id="test",
             aws_secret_access_key="test",
+            verify=self.ca and str(self.ca),
             config=Config(s3={"addressing_style": "path"}, proxies={}, retries={"max_attempts": 1}),
         )
 
 
 @contextlib.contextmanager
-def server(*flags):
+def server_over_tls(*flags):
+    """As `server`, with a certificate of an authority that is made for it."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        at = pathlib.Path(folder)
+        subprocess.run([sys.executable, OWN / "common" / "certificates.py", folder], check=True)
+        with server("--tls-cert", str(at / "server.pem"), "--tls-key", str(at / "server.key"), *flags, ca=at / "ca.pem") as one:
+            yield one
+
+
+@contextlib.contextmanager
+def server(*flags, ca=None):
     """Starts it with buckets `in-files` and `out-files`; ends it, by its id, whatever happens."""
     command = [str(BIN / "eft-s3"), "--listen", "127.0.0.1:0", "--bucket", "in-files", "--bucket", "out-files", *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -100,7 +123,7 @@ def server(*flags):
         prefix = "listening on "
         if not line.startswith(prefix):
             raise SystemExit(f"eft-s3 did not start: it said {line!r}")
-        yield Server(process, line.removeprefix(prefix).strip())
+        yield Server(process, line.removeprefix(prefix).strip(), ca)
     finally:
         process.terminate()
         try:

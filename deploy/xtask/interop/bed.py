@@ -206,9 +206,9 @@ class Bed:
             self.server.ask("/_faults", "POST", [])
 
     @contextlib.contextmanager
-    def beside(self, *flags):
+    def beside(self, *flags, start=eft.server):
         """A test bed with a server of its own."""
-        with eft.server(*flags) as server, tempfile.TemporaryDirectory(dir=self.folder) as folder:
+        with start(*flags) as server, tempfile.TemporaryDirectory(dir=self.folder) as folder:
             yield Bed(server, folder)
             left = server.ask("/_uploads")
             assert not left, f"uploads left open: {left}"

@@ -31,13 +31,14 @@ import scans
 import sidecars
 import splits
 import tees
+import tls
 import zips_out
 from bed import Bed
 
 import eft
 
 MODULES = [
-    gates, bombs, catalogue, records, objects, sidecars, scans, splits, tees, archives, concats, codecs_in, codecs_out, zips_out,
+    gates, bombs, catalogue, records, objects, sidecars, scans, splits, tees, tls, archives, concats, codecs_in, codecs_out, zips_out,
     parquet_out, pgp, real_files,
     refusals_input, refusals_places, refusals_faults, indeterminate, refusals_usage,
 ]

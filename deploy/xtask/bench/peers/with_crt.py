@@ -11,19 +11,27 @@ import urllib.parse
 
 from awscrt.auth import AwsCredentialsProvider
 from awscrt.http import HttpHeaders, HttpRequest
-from awscrt.io import ClientBootstrap, DefaultHostResolver, EventLoopGroup
+from awscrt.io import ClientBootstrap, ClientTlsContext, DefaultHostResolver, EventLoopGroup, TlsContextOptions
 from awscrt.s3 import S3ChecksumAlgorithm, S3ChecksumConfig, S3ChecksumLocation, S3Client, S3RequestTlsMode, S3RequestType, create_default_s3_signing_config
 
 MIB = 1 << 20
 source, target = (urllib.parse.quote(uri.removeprefix("s3:/")) for uri in sys.argv[1:])
-host = urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"]).netloc
+endpoint = urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"])
+host = endpoint.netloc
+tls = {"tls_mode": S3RequestTlsMode.DISABLED}
+if endpoint.scheme == "https":
+    trusted = TlsContextOptions()
+    trusted.override_default_trust_store_from_path(None, os.environ["SSL_CERT_FILE"])
+    options = ClientTlsContext(trusted).new_connection_options()
+    options.set_server_name(endpoint.hostname)
+    tls = {"tls_mode": S3RequestTlsMode.ENABLED, "tls_connection_options": options}
 region = os.environ["AWS_REGION"]
 loops = EventLoopGroup()
 who = AwsCredentialsProvider.new_static(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
 client = S3Client(
     bootstrap=ClientBootstrap(loops, DefaultHostResolver(loops)),
     region=region,
-    tls_mode=S3RequestTlsMode.DISABLED,
+    **tls,
     signing_config=create_default_s3_signing_config(region=region, credential_provider=who),
     part_size=16 * MIB,
     max_active_connections_override=8,
