@@ -35,8 +35,8 @@ usage: cargo xtask COMMAND
   test                  everything CI runs, cheap checks first
   interop [[-]NAME ...] gates of the worker and other S3 clients against it; only tests whose name holds NAME, or all
                         but those
-  bench [--work identity|flights|stages|cold-start] [--runs N] [--only NAME]
-                        CPU, memory and time beside other programs, as a markdown table
+  bench [--work identity|flights|stages|growth|cold-start] [--runs N] [--only NAME] [--size SIZE] [--tls]
+                        CPU, memory and time beside other programs, or from 1 MiB to SIZE, as a markdown table
 ";
 
 fn main() -> ExitCode {

@@ -342,10 +342,11 @@ async fn connection(stream: TcpStream, state: Arc<State>) {
     match &state.tls {
         None => serve(stream, &state).await,
         // An error is a client that does not trust us, or does not speak TLS.
-        Some(tls) => match tls.0.accept(stream).await {
-            Ok(stream) => serve(stream, &state).await,
-            Err(_) => {}
-        },
+        Some(tls) => {
+            if let Ok(stream) = tls.0.accept(stream).await {
+                serve(stream, &state).await;
+            }
+        }
     }
 }
 
