@@ -8,7 +8,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
-/// Bounds are what was measured, in debug and release builds, and a tenth. Most of it is the memory that stands for the
+/// Bounds are what was measured, in the build of the tests, and a tenth. Most of it is the memory that stands for the
 /// tables: it clones a row with every read and twice with every write.
 #[test]
 fn an_event_allocates_no_more_than_it_must() {
