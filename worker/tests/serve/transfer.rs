@@ -69,6 +69,10 @@ impl Runs {
             && !asked(|| self.s3.is_open(id)).await?
         {
             upload = None;
+            if let Some(publishing) = earlier.as_ref().filter(|it| it.publishing.is_some()) {
+                store.save(&without_upload(publishing.clone())).await.map_err(kept)?;
+                return Err((Failure::new(Code::DestinationIndeterminate, "looked for too early"), false));
+            }
         }
         let resumed = upload.is_some();
         let upload = match upload {
@@ -143,6 +147,11 @@ fn new(run: RunId) -> Checkpoint {
 
 fn with(mut checkpoint: Checkpoint, upload: &str) -> Checkpoint {
     checkpoint.sinks[0].upload = Some(upload.to_owned());
+    checkpoint
+}
+
+fn without_upload(mut checkpoint: Checkpoint) -> Checkpoint {
+    checkpoint.sinks[0].upload = None;
     checkpoint
 }
 

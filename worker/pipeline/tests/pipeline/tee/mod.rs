@@ -9,7 +9,10 @@ use eft_fakes::{
     Fault, MemorySource, Pattern, SinkFaults, SourceFaults,
     faulty::{Call, Dice, FaultySink, Rule, Trouble},
 };
-use eft_pipeline::port::{ErrorKind, ObjectSink};
+use eft_pipeline::{
+    checksum::Crc64,
+    port::{ErrorKind, ObjectSink},
+};
 
 use rig::{HOUR, MIB, Mute, Rig, SIZE, failing, faulty, port, sink};
 
@@ -130,6 +133,43 @@ async fn a_lost_upload_of_one_sink_is_begun_anew_with_all() {
         let outcome = rig.run().await.unwrap();
         assert_eq!(outcome.resumed_from, None);
         rig.assert_ended(&[true, true]);
+    }
+}
+
+/// Whoever was stopped while publishing makes the object after the next run has looked for it, and before that looks for
+/// the upload: it looks for the object once more instead of reading everything again.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_made_behind_the_look_for_it_is_looked_for_again() {
+    let rig = Rig::new([sink("first"), sink("second")]);
+    rig.kill_publishing().await;
+    let (before, saved) = (rig.bytes_read(), rig.shelf.get().unwrap());
+    let upload = rig.sinks[0].reopen(saved.sinks[0].upload.as_ref().unwrap()).await.unwrap();
+    let whole = Crc64::of(&rig.content);
+    let parts = Rig::new([sink("undisturbed")]).run().await.unwrap().deliveries[0].parts;
+    let parts = upload.parts(parts, whole).await.unwrap();
+    upload.commit(&parts.unwrap(), whole).await.unwrap();
+
+    let stopped = rig.run_to(rig.sinks.iter().map(port).collect()).await.unwrap_err();
+    assert_eq!((stopped.failure.code, stopped.resumable), (Code::DestinationIndeterminate, true));
+    assert_eq!((rig.bytes_read(), rig.sinks[1].open_uploads()), (before, 1));
+    let outcome = rig.run().await.unwrap();
+    assert_eq!(outcome.deliveries.len(), 1);
+    assert!(rig.bytes_read() <= before + 6 * MIB, "{} bytes read, {before} before", rig.bytes_read());
+    rig.assert_ended(&[true, true]);
+}
+
+/// The same where somebody has removed the upload: the look costs a run, and then all of it is sent anew.
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_is_removed_before_it_is_published_is_begun_anew() {
+    for sinks in [vec![sink("a")], vec![sink("a"), sink("b")]] {
+        let rig = Rig::new(sinks);
+        rig.kill_publishing().await;
+        rig.sinks[0].lose(false);
+        let stopped = rig.run().await.unwrap_err();
+        assert_eq!((stopped.failure.code, stopped.resumable), (Code::DestinationIndeterminate, true));
+        let outcome = rig.run().await.unwrap();
+        assert_eq!((outcome.resumed_from, outcome.deliveries.len()), (None, rig.sinks.len()));
+        rig.assert_ended(&vec![true; rig.sinks.len()]);
     }
 }
 

@@ -179,6 +179,14 @@ impl Rig {
         tokio::time::sleep(HOUR).await;
     }
 
+    /// Run to all sinks, and drop it while it publishes, before anything is visible.
+    pub(crate) async fn kill_publishing(&self) {
+        let mute =
+            |sink: &MemorySink| Arc::new(Mute { inner: sink.clone(), commit: true, refuses: false }) as _;
+        let publishing = || self.shelf.get().is_some_and(|saved| saved.publishing.is_some());
+        self.kill(self.sinks.iter().map(mute).collect(), publishing).await;
+    }
+
     pub(crate) fn bytes_read(&self) -> u64 {
         self.source.reads().iter().map(|range| range.end - range.start).sum()
     }
