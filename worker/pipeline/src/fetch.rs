@@ -34,6 +34,7 @@ use crate::{
     port::{ErrorKind, ObjectSource, PortError, PortResult},
     progress::Progress,
     retry::{RetryPolicy, draw},
+    rework::Rework,
     stored::Account,
 };
 
@@ -56,8 +57,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) progress: &'a Progress,
     /// What was read and left.
     pub(crate) account: Mutex<Account>,
-    /// How often a place to resume from is marked; `None`: never.
-    pub(crate) marks: Option<Interval>,
+    /// Places to resume from are marked, and read is no more than the checkpoint allows; `None`: there is none.
+    pub(crate) rework: Option<&'a Rework>,
 }
 
 impl<'a> Fetch<'a> {
@@ -70,7 +71,7 @@ impl<'a> Fetch<'a> {
     ) -> Self {
         let account = Mutex::new(Account::new(source.checksum()));
         let (range_bytes, retry) = (WHOLE_RANGE, RetryPolicy::DEFAULT);
-        Self { source, range_bytes, plan: None, window, concurrency, retry, progress, account, marks: None }
+        Self { source, range_bytes, plan: None, window, concurrency, retry, progress, account, rework: None }
     }
 
     /// Read the source from where it was left to its end, into chunks of one range each. Returns the checksum of all of it.
@@ -113,6 +114,9 @@ impl<'a> Fetch<'a> {
                 return None;
             }
             let end = size.min(start + fetch.range_bytes);
+            if let Some(rework) = fetch.rework {
+                rework.admit(end).await;
+            }
             let lease = fetch.window.reserve(end - start).await;
             let job = async move {
                 let mut range = RangeRead::new(start..end);
@@ -122,7 +126,7 @@ impl<'a> Fetch<'a> {
             };
             Some((Ok(job), end))
         });
-        let mut marker = Marker::new(self.marks, self.account().len());
+        let mut marker = Marker::new(self.rework.map(|rework| rework.interval), self.account().len());
         let leaving = |mut chunk: Chunk| {
             let mut account = self.account();
             account.add(&chunk);

@@ -41,6 +41,7 @@ pub mod port;
 pub mod progress;
 pub mod resume;
 pub mod retry;
+mod rework;
 pub mod scanner;
 pub mod secrets;
 pub mod sidecar;

@@ -59,6 +59,11 @@ impl Marks {
         }
     }
 
+    /// Whether there is a mark that waits for nothing but acknowledgements.
+    pub(crate) fn are_coming(&self) -> bool {
+        self.waiting.front().is_some_and(|waiting| waiting.output.is_some())
+    }
+
     /// The last mark that a run could go on from now, if there is a new one.
     pub(crate) fn take_done(&mut self) -> Option<Done> {
         let mut done = None;

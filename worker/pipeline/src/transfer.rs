@@ -48,6 +48,7 @@ use crate::{
     progress::Progress,
     resume::{Saved, Start, can_go_on, revive, start_over, take_up},
     retry::{RetryPolicy, retrying},
+    rework::Rework,
     scan::run_scan,
     serial::{Crew, Resumable, run_rewrite, run_taps},
     split::run_split,
@@ -277,6 +278,7 @@ impl Transfer {
         if let Some(done) = &done {
             self.progress.resumed(done.mark.source.len(), done.output.len(), done.parts);
         }
+        let rework = self.keeper.as_ref().map(|keeper| Rework::new(keeper.interval, account.len()));
         let (downstream, mut upstream) = link(LINK);
         let fetch = Fetch {
             source: self.source.as_ref(),
@@ -287,7 +289,7 @@ impl Transfer {
             retry: self.retry,
             progress: &self.progress,
             account: Mutex::new(account),
-            marks: self.keeper.as_ref().map(|keeper| keeper.interval),
+            rework: rework.as_ref(),
         };
 
         let reports: Vec<_> = (0..plan.steps.len())
@@ -351,6 +353,7 @@ impl Transfer {
             uploads,
             progress: &self.progress,
             keeper: self.keeper.as_ref(),
+            rework: rework.as_ref(),
         };
         let all = async {
             tokio::try_join!(

@@ -47,6 +47,7 @@ use crate::{
     port::{ErrorKind, ObjectSink, Part, PartAck, PortError, PortResult, Upload},
     progress::Progress,
     retry::{RetryPolicy, retrying},
+    rework::Rework,
 };
 
 type Begun = JoinHandle<PortResult<Arc<dyn Upload>>>;
@@ -177,6 +178,8 @@ pub(crate) struct Sending<'a> {
     pub(crate) uploads: &'a Uploads,
     pub(crate) progress: &'a Progress,
     pub(crate) keeper: Option<&'a Keeper>,
+    /// Goes with the keeper.
+    pub(crate) rework: Option<&'a Rework>,
 }
 
 /// A part's answers: one a sink, `None` for a sink that was left out.
@@ -209,6 +212,8 @@ impl Sending<'_> {
         let mut sending = FuturesUnordered::new();
         let mut saving = OptionFuture::<BoxFuture<'_, Result<(), Failure>>>::default();
         let mut is_saving = false;
+        let mut storing = self.rework.map(Rework::storing);
+        let mut marked = None;
         // Where the size is known so is this, and the first part need not wait for the second: there may be memory for one.
         let mut some = false;
         let several = self.plan.output_size().is_some_and(|size| size > self.plan.schedule.first());
@@ -221,6 +226,7 @@ impl Sending<'_> {
                 let given_up: Vec<_> = lanes.iter_mut().filter_map(Lane::take_unsaved).collect();
                 let done = marks.take_done();
                 if done.is_some() || !given_up.is_empty() {
+                    marked = done.as_ref().map(|done| done.mark.source.len());
                     // Together: what is done is done at those sinks that are left.
                     let save = keeper.update(|checkpoint| {
                         checkpoint.done = done.or_else(|| checkpoint.done.take());
@@ -231,6 +237,9 @@ impl Sending<'_> {
                     (saving, is_saving) = (Some(save.boxed()).into(), true);
                 }
             }
+            if let Some(storing) = &mut storing {
+                storing.coming(is_saving || (begun && marks.are_coming()));
+            }
             if packer.is_none() && sending.is_empty() && !is_saving && (parts.is_empty() || !begun) {
                 return Ok(Uploaded { lanes, whole: parts.pop_front(), crc, parts: count });
             }
@@ -239,6 +248,9 @@ impl Sending<'_> {
                 Some(saved) = &mut saving, if is_saving => {
                     is_saving = false;
                     saved?;
+                    if let (Some(storing), Some(at)) = (&mut storing, marked.take()) {
+                        storing.stored(at);
+                    }
                 }
                 Some(sent) = sending.next(), if !sending.is_empty() => {
                     marks.acknowledge(sent.number);

@@ -2,7 +2,10 @@
 
 mod rig;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use eft_domain::Code;
 use eft_fakes::{
@@ -105,6 +108,31 @@ async fn a_crash_between_two_commits_delivers_nothing_twice() {
             rig.assert_ended(&[true, true]);
         }
         assert!(rig.bytes_read() <= SIZE as u64 + 6 * MIB, "{} bytes read", rig.bytes_read());
+    }
+}
+
+/// Behind one part, or one save of the checkpoint, that takes long, no more is read than a crash may cost.
+#[tokio::test(start_paused = true)]
+async fn what_is_slow_to_be_stored_costs_a_crash_no_more_than_the_interval() {
+    for part in [true, false] {
+        let rig = Rig::new([sink("slow")]);
+        let rule = Rule { call: Call::Write, trouble: Trouble::Slow(HOUR / 2), per_mille: 1000, times: 1 };
+        let rules = if part { vec![rule] } else { Vec::new() };
+        let slow = Arc::new(FaultySink { inner: port(&rig.sinks[0]), dice: Dice::new(1, rules) });
+        let minute = tokio::time::Instant::now() + Duration::from_secs(60);
+        let when = || {
+            rig.shelf.stuck.fetch_or(!part && rig.done(), Relaxed);
+            tokio::time::Instant::now() > minute
+        };
+        rig.kill(vec![slow], when).await;
+        let stored = rig.shelf.get().and_then(|saved| saved.done).map_or(0, |done| done.mark.source.len());
+        assert_eq!(stored == 0, part);
+        let lost = rig.bytes_read() - stored;
+        assert!(lost > 4 * MIB && lost <= 6 * MIB, "{lost} bytes read after {stored}");
+
+        rig.shelf.stuck.store(false, Relaxed);
+        assert_eq!(rig.run().await.unwrap().resumed_from.is_none(), part);
+        rig.assert_ended(&[true]);
     }
 }
 
