@@ -42,6 +42,7 @@ pub(crate) const TENANTS: Kind = Kind {
         ("jobs", "/tenant/max_jobs"),
         ("bytes", "/tenant/max_bytes"),
         ("paused", "/tenant/paused"),
+        ("unreadable", "/unreadable"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! The tenants there are, those among them whose row nobody can read: such as one that a newer version wrote. It is an
 //! error of that tenant and stops no other.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use eft_domain::{Tenant, TenantId};
 
@@ -34,12 +34,11 @@ impl Tenants {
         self.0.iter().filter_map(|(id, row)| Some((id, unreadable(id, row.as_ref().err()?))))
     }
 
-    /// All of them, by their ids: for whoever may leave none out.
-    ///
-    /// # Errors
-    /// One cannot be read.
-    pub fn whole(self) -> StoreResult<Vec<Tenant>> {
-        self.0.into_iter().map(|(id, row)| row.map_err(|why| unreadable(&id, &why))).collect()
+    /// All of them behind this one, by their ids, or why one cannot be read.
+    pub fn after(&self, id: Option<&TenantId>) -> impl Iterator<Item = (&TenantId, Result<&Tenant, &str>)> {
+        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.0.range::<TenantId, _>((from, Bound::Unbounded));
+        rows.map(|(id, row)| (id, row.as_ref().map_err(String::as_str)))
     }
 }
 

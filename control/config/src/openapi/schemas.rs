@@ -26,7 +26,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("Simulation", simulation()),
         ("TenantText", tenant_text()),
         ("Tenant", tenant()),
-        ("TenantPage", page("Tenant")),
+        ("TenantRow", tenant_row()),
+        ("TenantPage", page("TenantRow")),
         ("SftpUserText", user_text()),
         ("SftpUser", user()),
         ("SftpUserPage", page("SftpUser")),
@@ -186,6 +187,16 @@ fn tenant() -> Value {
         "tenant": reference("TenantText"),
     });
     object("A tenant as it stands.", properties, &[])
+}
+
+fn tenant_row() -> Value {
+    let properties = json!({
+        "name": { "type": "string", "pattern": NAME },
+        "etag": { "type": "string", "description": "What to send in `If-Match`." },
+        "tenant": reference("TenantText"),
+        "unreadable": { "type": "string", "description": "Why the rest is not shown: its row cannot be read." },
+    });
+    object("A tenant of a list.", properties, &["etag", "tenant", "unreadable"])
 }
 
 fn folder(says: &str) -> Value {

@@ -134,6 +134,10 @@ async fn tenants_are_the_business_of_those_who_run_the_platform() {
     let cursor = first["nextCursor"].as_str().unwrap();
     let second = bed.call(root(), "GET", &format!("/v1/tenants?cursor={cursor}"), &[], "").await.is(200).body;
     assert_eq!((&second["items"][0]["name"], second.get("nextCursor")), (&json!("globex"), None));
+    bed.region.unreadable_tenant(&"acme".parse().unwrap(), Some("no such weight"));
+    let all = bed.call(root(), "GET", "/v1/tenants", &[], "").await.is(200).body;
+    assert_eq!(all["items"][0], json!({ "name": "acme", "unreadable": "no such weight" }));
+    assert_eq!((&all["items"][1], all.get("nextCursor")), (&second["items"][0], None));
     assert_eq!(bed.call(root(), "GET", "/v1/tenants/none", &[], "").await.is(404).code(), "tenant.not_found");
     bed.call(root(), "GET", "/v1/tenants/A", &[], "").await.is(404);
 }
