@@ -7,13 +7,13 @@ mod kit;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use eft_domain::{
-    Command, JobState, Route, Tenant,
+    Command, JobState, Millis, Route, Tenant, TenantId,
     job::Ending,
     message::{Ingest, RunRequest, WorkMessage},
     route::{Executor, Match, Profile, RouteTable},
@@ -21,7 +21,7 @@ use eft_domain::{
 };
 use eft_router::What;
 use eft_store::{
-    Catalog, Dispatch, StoreError, StoreErrorKind, StoreResult,
+    Catalog, Dispatch, Keys, StoreError, StoreErrorKind, StoreResult,
     admission::admit_route,
     faulty::{Call, Event, Fate, Fates, Faulty},
     memory::Region,
@@ -308,6 +308,78 @@ async fn what_could_not_be_sent_leaves_its_place_at_once() {
     world.router.desk.release(&acme).await.unwrap_err();
     world.router.desk.dispatch = all_there;
     assert_eq!(world.router.desk.release(&acme).await, Ok(1));
+}
+
+/// So many files of one tenant that none was released for.
+async fn accepted(world: &World, files: usize) -> [TenantId; 1] {
+    let acme = Tenant { max_jobs: 1000, ..world.tenant("acme").await };
+    world.region.put_tenant(&acme).await.unwrap();
+    world.route(route("a", "acme", "")).await;
+    for at in 0..files {
+        let event = Ingest::Created(world.s3.put(&format!("tenants/acme/{at}"), "v1", 5));
+        world.router.ingest(&event, None).await.unwrap();
+    }
+    [acme.id]
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_dies_takes_a_portion_with_it_and_no_more() {
+    let mut world = two().await;
+    let acme = accepted(&world, 60).await;
+    let all_there = Arc::clone(&world.router.desk.dispatch);
+    world.router.desk.dispatch = Arc::new(Faulty::new(world.region.clone(), Arc::new(Deaf)));
+    timeout(Duration::from_secs(1), world.router.desk.release(&acme)).await.unwrap_err();
+    world.router.desk.dispatch = all_there;
+    assert_eq!(world.router.desk.release(&acme).await, Ok(60 - 25));
+    advance(Duration::from_secs(10)).await;
+    assert_eq!(world.router.desk.release(&acme).await, Ok(25));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_admitted_and_is_not_seen_has_an_end() {
+    let lag = Duration::from_secs(3600);
+    let world = World::with_lag(lag);
+    let acme = accepted(&world, 0).await;
+    for at in 0..200 {
+        let event = world.s3.put(&format!("tenants/acme/{at}"), "v1", 5);
+        world.ingest(event).await;
+    }
+    let sent = || std::iter::from_fn(|| world.region.take_work()).count();
+    assert_eq!(sent(), 150);
+    advance(lag).await;
+    assert_eq!(world.router.desk.release(&acme).await, Ok(50));
+    assert_eq!(sent(), 50);
+}
+
+/// Somebody else, who enters something just before whoever asks does.
+struct Quicker {
+    region: Region,
+    times: AtomicU64,
+}
+
+impl Fates for Quicker {
+    fn draw(&self, call: &Call<'_>) -> Fate {
+        if call.name == "swap" {
+            let book = format!(r#"{{"number":{},"admitted":[]}}"#, self.times.fetch_add(1, Relaxed));
+            let put = self.region.put("admitted#acme", &book, Millis(u64::MAX)).now_or_never();
+            put.expect("memory answers at once").unwrap();
+        }
+        Fate::of(Event::None)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_never_the_first_leaves_it_to_others() {
+    let mut world = two().await;
+    let acme = accepted(&world, 3).await;
+    let quicker = Arc::new(Quicker { region: world.region.clone(), times: AtomicU64::new(0) });
+    let fates: Arc<dyn Fates> = quicker.clone();
+    let keys = Arc::new(Faulty::new(world.region.clone(), fates));
+    let all_there = std::mem::replace(&mut world.router.desk.keys, keys);
+    assert_eq!(world.router.desk.release(&acme).await, Ok(0));
+    assert_eq!((quicker.times.load(Relaxed), world.region.take_work().is_none()), (8, true));
+    world.router.desk.keys = all_there;
+    assert_eq!(world.router.desk.release(&acme).await, Ok(3));
 }
 
 /// A ledger with a row that nobody can read: the one that is read first.
