@@ -58,6 +58,21 @@ struct Known<'a> {
     series: Option<&'a Series>,
 }
 
+/// What is moved, and how.
+struct Moving {
+    plan: Plan,
+    pool: Pool,
+    names: Names,
+    attributes: Attributes,
+}
+
+/// How far it was moved.
+enum Moved {
+    Ended(Ended),
+    /// Before anything was read, what stands at the destinations has to be looked at once more.
+    LookAgain(Box<Kept>),
+}
+
 impl Job {
     /// Carry it out. `started` is given the counters once the size is known, for whoever shows them.
     ///
@@ -94,7 +109,7 @@ impl Job {
         let plan = self.plan(opened.source.size(), &found, pool.threads())?;
         started(opened.source.size(), Arc::clone(&desk.progress));
 
-        let kept = self.kept(&opened, &plan, &identity)?;
+        let mut kept = self.kept(&opened, &plan, &identity)?;
         let names = Names {
             identity: identity.clone(),
             route: self.route.clone(),
@@ -113,42 +128,13 @@ impl Job {
             attributes: attributes.clone(),
         });
         let known = Known { opened: &opened, identity: &identity, series: series.as_ref() };
-        let opening = self
-            .destinations
-            .iter()
-            .map(|goal| desk.open(Delivery::new(goal), &kept, &names, &attributes, series.as_ref()));
-        let mut deliveries = join_all(opening).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        if deliveries.iter().all(|delivery| delivery.live().is_none()) {
-            if deliveries.iter().all(|delivery| delivery.failure().is_none()) {
-                kept.forget().await?;
+        let moving = Moving { plan, pool, names, attributes };
+        loop {
+            match desk.deliver(&known, &moving, kept).await? {
+                Moved::Ended(ended) => return Ok(desk.report(&known, ended)),
+                Moved::LookAgain(now) => kept = *now,
             }
-            return Ok(desk.report(&known, Ended { deliveries, ..Ended::default() }));
         }
-        let begun = kept.has_begun();
-        let keeper = kept.keeper(self.interval_for(&plan)?, &mut deliveries).await?;
-
-        // What was begun by streaming is gone on with by streaming.
-        let copied = match begun {
-            true => None,
-            false => desk.copy_to_all(&opened, &plan, &mut deliveries).await,
-        };
-        if deliveries.iter().all(|delivery| delivery.live().is_none()) {
-            if let Some(keeper) = &keeper {
-                keeper.remove().await?;
-            }
-            // Every copy is of the same source: any will do to tell of it.
-            let (moved, failure) = match copied {
-                Some(Ok(moved)) => (Some(moved), None),
-                Some(Err(failure)) => (None, Some(failure)),
-                None => (None, None),
-            };
-            return Ok(desk.report(&known, Ended { moved, deliveries, failure, ..Ended::default() }));
-        }
-        if let Some(keeper) = keeper.as_ref().filter(|_| copied.is_some()) {
-            kept::note(keeper, &deliveries).await?;
-        }
-        let ended = desk.stream(&known, plan, pool, keeper, deliveries).await;
-        Ok(desk.report(&known, ended))
     }
 
     /// The receipt of a run that ended before it began, because every destination has refused it for its own reason.
@@ -246,6 +232,54 @@ fn is_versioned(opened: &Opened) -> bool {
 }
 
 impl Desk<'_> {
+    /// Move it to every destination that does not have it.
+    async fn deliver(&self, known: &Known<'_>, moving: &Moving, kept: Kept) -> Result<Moved, Failure> {
+        let (job, Moving { plan, names, attributes, .. }) = (self.job, moving);
+        let opening = job
+            .destinations
+            .iter()
+            .map(|goal| self.open(Delivery::new(goal), &kept, names, attributes, known.series));
+        let mut deliveries = join_all(opening).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        if deliveries.iter().all(|delivery| delivery.live().is_none()) {
+            if deliveries.iter().all(|delivery| delivery.failure().is_none()) {
+                kept.forget().await?;
+            }
+            return Ok(Moved::Ended(Ended { deliveries, ..Ended::default() }));
+        }
+        let begun = kept.has_begun();
+        let (pinned, store) = (kept.pinned.clone(), kept.store.clone());
+        let keeper = kept.keeper(job.interval_for(plan)?, &mut deliveries).await?;
+
+        // What was begun by streaming is gone on with by streaming.
+        let copied = match begun {
+            true => None,
+            false => self.copy_to_all(known.opened, plan, &mut deliveries).await,
+        };
+        if deliveries.iter().all(|delivery| delivery.live().is_none()) {
+            if let Some(keeper) = &keeper {
+                keeper.remove().await?;
+            }
+            // Every copy is of the same source: any will do to tell of it.
+            let (moved, failure) = match copied {
+                Some(Ok(moved)) => (Some(moved), None),
+                Some(Err(failure)) => (None, Some(failure)),
+                None => (None, None),
+            };
+            return Ok(Moved::Ended(Ended { moved, deliveries, failure, ..Ended::default() }));
+        }
+        if let Some(keeper) = keeper.as_ref().filter(|_| copied.is_some()) {
+            kept::note(keeper, &deliveries).await?;
+        }
+        if let Some(ended) = self.stream(known, moving, keeper.clone(), deliveries).await {
+            return Ok(Moved::Ended(ended));
+        }
+        let earlier = match keeper {
+            Some(keeper) => Some(keeper.get().await),
+            None => None,
+        };
+        Ok(Moved::LookAgain(Box::new(Kept { pinned, store, earlier })))
+    }
+
     /// Open a destination, unless it is known to have the object.
     async fn open(
         &self,
@@ -345,15 +379,14 @@ impl Desk<'_> {
         copy.run().await
     }
 
-    /// Stream to every destination that is left.
+    /// Stream to every destination that is left; `None`: look again what stands there.
     async fn stream(
         &self,
         known: &Known<'_>,
-        plan: Plan,
-        pool: Pool,
+        moving: &Moving,
         keeper: Option<Keeper>,
         mut deliveries: Vec<Delivery>,
-    ) -> Ended {
+    ) -> Option<Ended> {
         let mut live: Vec<_> = deliveries.iter_mut().filter(|delivery| delivery.live().is_some()).collect();
         let shared = self.job.shared.as_ref();
         let goals = live.iter().map(|delivery| delivery.goal.clone()).collect();
@@ -363,17 +396,17 @@ impl Desk<'_> {
             source: Arc::clone(&known.opened.source),
             sinks: live.iter().filter_map(|delivery| delivery.live()).map(Sink::port).collect(),
             more,
-            budget: shared.map_or_else(|| Budget::new(plan.memory), |shared| shared.budget.clone()),
+            budget: shared.map_or_else(|| Budget::new(moving.plan.memory), |shared| shared.budget.clone()),
             reading: self.window.clone(),
             writing: self.window.clone(),
-            plan,
-            pool,
+            plan: moving.plan.clone(),
+            pool: moving.pool.clone(),
             retry: RetryPolicy::DEFAULT,
             keeper,
             progress: Arc::clone(&self.progress),
             cancel: self.cancel.clone(),
         };
-        match transfer.run().await {
+        Some(match transfer.run().await {
             Ok(moved) => {
                 let sinks = live.len();
                 for (at, delivery) in live.iter_mut().enumerate() {
@@ -383,6 +416,7 @@ impl Desk<'_> {
                 let stages = moved.stages.clone();
                 Ended { moved: Some(moved), stages, deliveries, failure: None }
             }
+            Err(Stopped { look_again: true, .. }) => return None,
             Err(stopped) if self.job.is_heartbeat(&stopped.failure) => {
                 Ended { stages: stopped.stages, ..Ended::default() }
             }
@@ -392,7 +426,7 @@ impl Desk<'_> {
                 live.into_iter().zip(each).for_each(|(delivery, failure)| delivery.end(0, Err(failure)));
                 Ended { moved: None, stages, deliveries, failure: Some(failure).filter(|_| lost.is_empty()) }
             }
-        }
+        })
     }
 
     /// The checksum of what stands at a destination, where the store keeps none.

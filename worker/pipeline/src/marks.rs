@@ -59,9 +59,9 @@ impl Marks {
         }
     }
 
-    /// Whether there is a mark that waits for nothing but acknowledgements.
-    pub(crate) fn are_coming(&self) -> bool {
-        self.waiting.front().is_some_and(|waiting| waiting.output.is_some())
+    /// The byte of the source at the first mark, if that waits for nothing but acknowledgements.
+    pub(crate) fn coming(&self) -> Option<u64> {
+        self.waiting.front().filter(|it| it.output.is_some()).map(|it| it.mark.source.len())
     }
 
     /// The last mark that a run could go on from now, if there is a new one.

@@ -77,29 +77,26 @@ enum Left {
 }
 
 /// Take up what an earlier run has left. Uploads of it that cannot be gone on with are removed, and the run then starts
-/// from the beginning, with all sinks.
-///
-/// # Errors
-/// `destination.indeterminate` where an upload is gone that was being published.
+/// from the beginning, with all sinks. `None`: what stands at the sinks has to be looked at again first.
 pub(crate) async fn take_up(
     sinks: &[Arc<dyn ObjectSink>],
     keeper: &Keeper,
     uploads: &Uploads,
     retry: &RetryPolicy,
-) -> Result<Start, Failure> {
+) -> Result<Option<Start>, Failure> {
     let checkpoint = keeper.get().await;
     if checkpoint.sinks.iter().all(|sink| sink.upload.is_none()) {
         sweep(sinks, &checkpoint, retry).await?;
         if checkpoint.done.is_some() || checkpoint.publishing.is_some() {
-            start_over(keeper).await?;
+            keeper.update(|checkpoint| (checkpoint.done, checkpoint.publishing) = (None, None)).await?;
         }
-        return Ok(Start::afresh(sinks));
+        return Ok(Some(Start::afresh(sinks)));
     }
     let done = checkpoint.done.as_ref();
     let left = join_all(sinks.iter().map(|sink| find(sink, &checkpoint, done, retry))).await;
     let left = left.into_iter().collect::<Result<Vec<_>, _>>()?;
-    if checkpoint.publishing.is_some() {
-        look_again(sinks, &left, &checkpoint, keeper).await?;
+    if forget_published(sinks, &left, &checkpoint, keeper).await? {
+        return Ok(None);
     }
     // A sink that cannot be asked costs the others nothing.
     let some = left.iter().any(|left| matches!(left, Left::Whole(lane) if lane.dead.is_none()));
@@ -123,35 +120,40 @@ pub(crate) async fn take_up(
     }
     if whole {
         lanes.iter().filter_map(|lane| lane.upload.clone()).for_each(|upload| uploads.adopt(upload));
-        return Ok(Start { lanes, done: checkpoint.done });
+        return Ok(Some(Start { lanes, done: checkpoint.done }));
     }
     start_over(keeper).await?;
-    Ok(Start::afresh(sinks))
+    Ok(Some(Start::afresh(sinks)))
 }
 
 /// An upload that was being published is gone. It was looked for after the object was, and whoever was stopped may have
-/// woken up between the two and made the object of it: nothing is read again before somebody has looked there once more.
-/// That is the next run, which begins with it and finds this upload forgotten.
-async fn look_again(
+/// woken up between the two and made the object of it: nothing is read again before somebody has looked there once more,
+/// and by then this upload is forgotten. Returns whether there is such a one.
+async fn forget_published(
     sinks: &[Arc<dyn ObjectSink>],
     left: &[Left],
     checkpoint: &Checkpoint,
     keeper: &Keeper,
-) -> Result<(), Failure> {
-    let gone =
-        sinks.iter().zip(left).filter(|(_, left)| matches!(left, Left::Gone)).map(|(sink, _)| sink.uri());
-    let gone: Vec<_> =
-        gone.filter(|name| checkpoint.sink(name).is_some_and(|saved| saved.upload.is_some())).collect();
-    let Some(first) = gone.first() else { return Ok(()) };
-    let message = format!(
-        "{first}: the upload that an earlier run was publishing is gone, so that the object may stand there by now, or \
-         somebody has removed the upload: the next run looks there again"
-    );
+) -> Result<bool, Failure> {
+    let is_gone = |name: &String, left: &Left| {
+        matches!(left, Left::Gone) && checkpoint.sink(name).is_some_and(|saved| saved.upload.is_some())
+    };
+    let names = sinks.iter().map(|sink| sink.uri()).zip(left);
+    let gone: Vec<_> = names.filter(|(name, left)| is_gone(name, left)).map(|(name, _)| name).collect();
+    if checkpoint.publishing.is_none() || gone.is_empty() {
+        return Ok(false);
+    }
     let forget = |checkpoint: &mut Checkpoint| {
         gone.iter().for_each(|name| checkpoint.note(name, |sink| sink.upload = None));
     };
     keeper.update(forget).await?;
-    Err(Failure::new(Code::DestinationIndeterminate, message))
+    Ok(true)
+}
+
+/// For whoever does not look again.
+pub(crate) fn unseen() -> Failure {
+    let message = "an upload is gone that an earlier run was publishing: look again what stands there";
+    Failure::new(Code::DestinationIndeterminate, message)
 }
 
 /// Forget what was done; the uploads are gone. What stands stands.

@@ -3,6 +3,9 @@
 //! Memory bounds what is in flight, and not what is lost with it: behind one part that is slow, or a checkpoint that is
 //! slow to be stored, others are sent and forgotten. So a range that ends more than the interval behind the stored
 //! mark is not asked for while a better mark is on its way. While none is, only more of the source can bring one.
+//!
+//! Where a stage makes much fewer bytes than it reads, marks are as far apart as what fills a part, and that counts as
+//! well: the interval is then behind the mark on its way, so that the next part can be made while one is sent.
 
 use tokio::sync::watch;
 
@@ -18,22 +21,29 @@ pub(crate) struct Rework {
 struct State {
     /// The source up to here need not be read again.
     stored: u64,
-    /// A mark will be stored without any more of the source.
-    coming: bool,
+    /// A mark at this byte will be stored without any more of the source.
+    coming: Option<u64>,
+}
+
+impl State {
+    fn admits(self, end: u64, interval: u64) -> bool {
+        let Some(coming) = self.coming else { return true };
+        let is_far = coming.saturating_sub(self.stored) > interval / 2;
+        end.saturating_sub(if is_far { coming } else { self.stored }) <= interval
+    }
 }
 
 impl Rework {
     /// For a run that starts at this byte of the source.
     pub(crate) fn new(interval: Interval, from: u64) -> Self {
-        Self { interval, state: watch::Sender::new(State { stored: from, coming: false }) }
+        Self { interval, state: watch::Sender::new(State { stored: from, coming: None }) }
     }
 
     /// Wait until the source may be read up to `end`.
     pub(crate) async fn admit(&self, end: u64) {
-        let may = |state: &State| !state.coming || end.saturating_sub(state.stored) <= self.interval.bytes;
         let mut state = self.state.subscribe();
         // The sender is here: it cannot be gone.
-        drop(state.wait_for(may).await);
+        drop(state.wait_for(|state| state.admits(end, self.interval.bytes)).await);
     }
 
     /// Whoever stores the marks.
@@ -54,8 +64,8 @@ impl Storing<'_> {
         self.set(State { stored: at, ..self.state });
     }
 
-    /// Whether a mark will be stored without any more of the source.
-    pub(crate) fn coming(&mut self, coming: bool) {
+    /// Which mark will be stored without any more of the source.
+    pub(crate) fn coming(&mut self, coming: Option<u64>) {
         self.set(State { coming, ..self.state });
     }
 
@@ -69,6 +79,20 @@ impl Storing<'_> {
 
 impl Drop for Storing<'_> {
     fn drop(&mut self) {
-        self.coming(false);
+        self.coming(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::State;
+
+    #[test]
+    fn reading_is_an_interval_ahead_at_most_while_a_mark_is_coming() {
+        let admits = |coming, end| State { stored: 1000, coming }.admits(end, 100);
+        assert!(admits(None, 9999), "nothing else can bring a mark");
+        assert!(admits(Some(1050), 1100) && !admits(Some(1050), 1101));
+        // What fills a part is more than half an interval: the next is made while it is sent.
+        assert!(admits(Some(1051), 1151) && !admits(Some(1051), 1152));
     }
 }

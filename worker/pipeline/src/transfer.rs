@@ -46,7 +46,7 @@ use crate::{
     pool::Pool,
     port::{Committed, Numbered, ObjectSink, ObjectSource, PortError, Verified},
     progress::Progress,
-    resume::{Saved, Start, can_go_on, revive, start_over, take_up},
+    resume::{Saved, Start, can_go_on, revive, start_over, take_up, unseen},
     retry::{RetryPolicy, retrying},
     rework::Rework,
     scan::run_scan,
@@ -133,6 +133,9 @@ pub struct Stopped {
     pub leftovers: Vec<PortError>,
     /// What was done is kept: a run with the same checkpoint goes on.
     pub resumable: bool,
+    /// Nothing was read: an upload is gone that an earlier run was publishing, and the object may stand by now. A run with
+    /// the same checkpoint goes on, to those sinks at which it still does not.
+    pub look_again: bool,
 }
 
 impl Stopped {
@@ -141,7 +144,7 @@ impl Stopped {
         for left in &leftovers {
             failure.message.push_str(&format!("; an upload is left behind: {}", left.message));
         }
-        Self { failure, stages, lost: Vec::new(), leftovers, resumable: false }
+        Self { failure, stages, lost: Vec::new(), leftovers, resumable: false, look_again: false }
     }
 }
 
@@ -181,7 +184,11 @@ impl Transfer {
             let totals = Mutex::new(Vec::new());
             let uploads = Uploads::default();
             let start = match self.start(&uploads).await {
-                Ok(start) => start,
+                Ok(Some(start)) => start,
+                Ok(None) => {
+                    let stopped = self.stopped(unseen(), Vec::new(), Vec::new(), true);
+                    return Err(Stopped { look_again: true, ..stopped });
+                }
                 // Whatever the reason: only the checkpoint knows of the uploads that an earlier run has left.
                 Err(failure) => return Err(self.stopped(failure, Vec::new(), Vec::new(), true)),
             };
@@ -254,10 +261,10 @@ impl Transfer {
     }
 
     /// Where this run starts.
-    async fn start(&self, uploads: &Uploads) -> Result<Start, Failure> {
+    async fn start(&self, uploads: &Uploads) -> Result<Option<Start>, Failure> {
         match self.keeper.as_ref().filter(|keeper| keeper.resumes()) {
             Some(keeper) => take_up(&self.sinks, keeper, uploads, &self.retry).await,
-            None => Ok(Start::afresh(&self.sinks)),
+            None => Ok(Some(Start::afresh(&self.sinks))),
         }
     }
 

@@ -238,7 +238,7 @@ impl Sending<'_> {
                 }
             }
             if let Some(storing) = &mut storing {
-                storing.coming(is_saving || (begun && marks.are_coming()));
+                storing.coming(marked.or_else(|| marks.coming()).filter(|_| begun));
             }
             if packer.is_none() && sending.is_empty() && !is_saving && (parts.is_empty() || !begun) {
                 return Ok(Uploaded { lanes, whole: parts.pop_front(), crc, parts: count });
@@ -282,6 +282,9 @@ impl Sending<'_> {
                         if is_saving && let Some(saved) = (&mut saving).await {
                             is_saving = false;
                             saved?;
+                            if let (Some(storing), Some(at)) = (&mut storing, marked.take()) {
+                                storing.stored(at);
+                            }
                         }
                         self.begin(&mut lanes).await?;
                         begun = true;

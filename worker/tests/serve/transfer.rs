@@ -71,7 +71,10 @@ impl Runs {
             upload = None;
             if let Some(publishing) = earlier.as_ref().filter(|it| it.publishing.is_some()) {
                 store.save(&without_upload(publishing.clone())).await.map_err(kept)?;
-                return Err((Failure::new(Code::DestinationIndeterminate, "looked for too early"), false));
+                // It may have been made since it was looked for.
+                if asked(|| self.s3.stands(run)).await? {
+                    return Ok(());
+                }
             }
         }
         let resumed = upload.is_some();

@@ -10,22 +10,24 @@ use bytes::Bytes;
 use eft_domain::{
     ByteSize, Code, Failure, Receipt, Route,
     receipt::{DeliveryOutcome, Method, Outcome},
-    route::Profile,
+    route::{OnExisting, Profile},
 };
 use eft_fakes::pattern;
 use eft_pipeline::{
     budget::Budget,
     checkpoint::{Checkpoint, CheckpointStore},
+    checksum::Crc64,
+    concurrency::Concurrency,
     given::Given,
     pool::Pool,
-    port::PortResult,
+    port::{ObjectSink, PortResult},
 };
-use eft_s3::{Action, Config, Fault, Op, Server};
+use eft_s3::{Action, Code as S3, Config, Fault, Op, Server};
 use eft_worker::{
     kept::CheckpointAt,
     place::Goal,
     run::{Done, Job, Shared},
-    s3::Clients,
+    s3::{Attributes, Client, Clients, S3Sink, Target},
 };
 use futures::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
@@ -94,6 +96,26 @@ impl Bed {
 
     async fn run(&self, destinations: &[&str]) -> Result<Done, Failure> {
         self.job(destinations).run(CancellationToken::new(), |_, _| ()).await
+    }
+
+    /// Run to both, and drop it where it stands when the one has the object, which is noted, and the other has not.
+    async fn kill_between_commits(&self) {
+        let never = Action::Latency { ms: 3_600_000 };
+        self.server.set_faults([Fault::on(Op::CompleteMultipartUpload, never).bucket("two")]);
+        let is_noted = || {
+            let saved = self.shelf.get();
+            saved.is_some_and(|saved| saved.sinks.iter().any(|sink| sink.delivered().is_some()))
+        };
+        let moment = async {
+            while self.server.get_object("one", "file").is_none() || !is_noted() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::select! {
+            () = moment => {}
+            done = self.run(&BOTH) => panic!("it ended: {:?}", done.map(|done| done.receipt.outcome)),
+        }
+        self.server.set_faults([]);
     }
 
     fn read(&self) -> u64 {
@@ -203,19 +225,7 @@ async fn a_broken_file_is_nowhere() {
 async fn a_crash_between_two_commits_delivers_nothing_twice() {
     for noted in [true, false] {
         let bed = Bed::new(STAGES);
-        let never = Action::Latency { ms: 3_600_000 };
-        bed.server.set_faults([Fault::on(Op::CompleteMultipartUpload, never).bucket("two")]);
-        let moment = async {
-            let is_noted =
-                || bed.shelf.get().is_some_and(|it| it.sinks.iter().any(|sink| sink.delivered().is_some()));
-            while bed.server.get_object("one", "file").is_none() || !is_noted() {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::select! {
-            () = moment => {}
-            done = bed.run(&BOTH) => panic!("it ended: {:?}", done.map(|done| done.receipt.outcome)),
-        }
+        bed.kill_between_commits().await;
         if !noted {
             // As if it had been killed a moment earlier.
             let mut checkpoint = bed.shelf.get().unwrap();
@@ -223,7 +233,6 @@ async fn a_crash_between_two_commits_delivers_nothing_twice() {
             checkpoint.sinks[0].upload = Some("gone".to_owned());
             *bed.shelf.0.lock().unwrap() = Some(checkpoint);
         }
-        bed.server.set_faults([]);
         let before = bed.read();
         let done = bed.run(&BOTH).await.unwrap();
         assert_eq!((done.receipt.outcome, done.failure), (Outcome::Succeeded, None));
@@ -236,6 +245,45 @@ async fn a_crash_between_two_commits_delivers_nothing_twice() {
         let from = done.receipt.resumed_from.expect("it was resumed").source_offset;
         assert!(from >= 24 << 20, "resumed from {from}");
         assert_eq!(bed.read() - before, SIZE as u64 - from, "not what was left is read");
+        assert!(bed.shelf.get().is_none(), "the checkpoint is kept");
+    }
+}
+
+/// Whoever was stopped while publishing makes the object just after the next run has looked for it; or somebody removes
+/// the upload. Either way that run looks there once more, and is the last.
+#[tokio::test]
+async fn an_upload_that_is_gone_while_it_is_published_is_looked_for_again() {
+    for is_made in [true, false] {
+        let bed = Bed::new(STAGES);
+        bed.kill_between_commits().await;
+        let target = Target {
+            uri: BOTH[1].parse().unwrap(),
+            on_existing: OnExisting::Fail,
+            delivery_id: "not looked at".to_owned(),
+            attributes: Attributes::default(),
+        };
+        let client = Client::for_endpoint(&bed.server.endpoint(), Concurrency::new(1));
+        let sink = S3Sink::unchecked(client, target).unwrap();
+        let [open] = &bed.server.open_uploads()[..] else { panic!("one upload") };
+        let upload = sink.reopen(&open.upload_id).await.unwrap();
+        if is_made {
+            let whole = Crc64::of(&bed.content);
+            let parts = upload.parts(open.parts.len().try_into().unwrap(), whole).await.unwrap();
+            upload.commit(&parts.unwrap(), whole).await.unwrap();
+            let early = Action::Error { code: S3::NoSuchKey };
+            bed.server.set_faults([Fault::on(Op::HeadObject, early).bucket("two").times(1)]);
+        } else {
+            upload.abort().await.unwrap();
+        }
+        let before = bed.read();
+        let done = bed.run(&BOTH).await.unwrap();
+        assert_eq!((done.receipt.outcome, done.failure), (Outcome::Succeeded, None));
+        let again: Vec<_> = done.receipt.deliveries.iter().map(|one| one.already_delivered).collect();
+        assert_eq!(again, [true, is_made]);
+        assert_eq!(bed.read() - before, if is_made { 0 } else { SIZE as u64 });
+        bed.assert_at("one", true);
+        bed.assert_at("two", true);
+        assert_eq!(bed.server.open_uploads().len(), 0);
         assert!(bed.shelf.get().is_none(), "the checkpoint is kept");
     }
 }

@@ -178,7 +178,7 @@ async fn an_object_that_is_made_behind_the_look_for_it_is_looked_for_again() {
     upload.commit(&parts.unwrap(), whole).await.unwrap();
 
     let stopped = rig.run_to(rig.sinks.iter().map(port).collect()).await.unwrap_err();
-    assert_eq!((stopped.failure.code, stopped.resumable), (Code::DestinationIndeterminate, true));
+    assert_eq!((stopped.failure.code, stopped.look_again), (Code::DestinationIndeterminate, true));
     assert_eq!((rig.bytes_read(), rig.sinks[1].open_uploads()), (before, 1));
     let outcome = rig.run().await.unwrap();
     assert_eq!(outcome.deliveries.len(), 1);
@@ -194,7 +194,7 @@ async fn an_upload_that_is_removed_before_it_is_published_is_begun_anew() {
         rig.kill_publishing().await;
         rig.sinks[0].lose(false);
         let stopped = rig.run().await.unwrap_err();
-        assert_eq!((stopped.failure.code, stopped.resumable), (Code::DestinationIndeterminate, true));
+        assert_eq!((stopped.failure.code, stopped.look_again), (Code::DestinationIndeterminate, true));
         let outcome = rig.run().await.unwrap();
         assert_eq!((outcome.resumed_from, outcome.deliveries.len()), (None, rig.sinks.len()));
         rig.assert_ended(&vec![true; rig.sinks.len()]);
