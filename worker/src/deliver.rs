@@ -13,7 +13,7 @@ use std::sync::Arc;
 use eft_domain::{ByteSize, Class, Code, Failure, ObjectUri, Receipt, receipt::Method, route::OnEmpty};
 use eft_pipeline::{
     budget::Budget,
-    checkpoint::{Interval, Keeper, Pinned},
+    checkpoint::{Checkpoint, Interval, Keeper, Pinned},
     checksum::Crc64,
     concurrency::Concurrency,
     error::{interrupted, of_sink, of_source},
@@ -273,10 +273,12 @@ impl Desk<'_> {
         if let Some(ended) = self.stream(known, moving, keeper.clone(), deliveries).await {
             return Ok(Moved::Ended(ended));
         }
-        let earlier = match keeper {
-            Some(keeper) => Some(keeper.get().await),
-            None => None,
-        };
+        let mut earlier = None;
+        if let Some(keeper) = keeper {
+            let now = keeper.get().await;
+            // It is this attempt still.
+            earlier = Some(Checkpoint { attempt: now.attempt - 1, ..now });
+        }
         Ok(Moved::LookAgain(Box::new(Kept { pinned, store, earlier })))
     }
 

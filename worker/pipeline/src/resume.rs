@@ -87,9 +87,13 @@ pub(crate) async fn take_up(
     let checkpoint = keeper.get().await;
     if checkpoint.sinks.iter().all(|sink| sink.upload.is_none()) {
         sweep(sinks, &checkpoint, retry).await?;
-        if checkpoint.done.is_some() || checkpoint.publishing.is_some() {
-            keeper.update(|checkpoint| (checkpoint.done, checkpoint.publishing) = (None, None)).await?;
-        }
+        let names: Vec<_> = sinks.iter().map(|sink| sink.uri()).collect();
+        let begin = |checkpoint: &mut Checkpoint| {
+            (checkpoint.done, checkpoint.publishing) = (None, None);
+            // What an earlier run has given up and this one has not is begun with the others.
+            names.iter().for_each(|name| checkpoint.note(name, |saved| saved.ended = None));
+        };
+        keeper.update(begin).await?;
         return Ok(Some(Start::afresh(sinks)));
     }
     let done = checkpoint.done.as_ref();

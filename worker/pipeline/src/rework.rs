@@ -4,8 +4,9 @@
 //! slow to be stored, others are sent and forgotten. So a range that ends more than the interval behind the stored
 //! mark is not asked for while a better mark is on its way. While none is, only more of the source can bring one.
 //!
-//! Where a stage makes much fewer bytes than it reads, marks are as far apart as what fills a part, and that counts as
-//! well: the interval is then behind the mark on its way, so that the next part can be made while one is sent.
+//! Where a stage makes much fewer bytes than it reads, marks of use are as far apart as what fills a part, and that counts
+//! as well, so that the next part can be made while one is sent: where it is more than half an interval, no more is read
+//! than the interval and what fills a part.
 
 use tokio::sync::watch;
 
@@ -28,8 +29,10 @@ struct State {
 impl State {
     fn admits(self, end: u64, interval: u64) -> bool {
         let Some(coming) = self.coming else { return true };
-        let is_far = coming.saturating_sub(self.stored) > interval / 2;
-        end.saturating_sub(if is_far { coming } else { self.stored }) <= interval
+        // A mark is up to a quarter behind the end of its part: see `Interval::marks`.
+        let quarter = interval / 4;
+        let is_far = coming.saturating_sub(self.stored) > interval - quarter;
+        end.saturating_sub(if is_far { coming - quarter } else { self.stored }) <= interval
     }
 }
 
@@ -91,8 +94,8 @@ mod tests {
     fn reading_is_an_interval_ahead_at_most_while_a_mark_is_coming() {
         let admits = |coming, end| State { stored: 1000, coming }.admits(end, 100);
         assert!(admits(None, 9999), "nothing else can bring a mark");
-        assert!(admits(Some(1050), 1100) && !admits(Some(1050), 1101));
+        assert!(admits(Some(1075), 1100) && !admits(Some(1075), 1101));
         // What fills a part is more than half an interval: the next is made while it is sent.
-        assert!(admits(Some(1051), 1151) && !admits(Some(1051), 1152));
+        assert!(admits(Some(1076), 1151) && !admits(Some(1076), 1152));
     }
 }

@@ -20,7 +20,7 @@ use eft_pipeline::{
     concurrency::Concurrency,
     given::Given,
     pool::Pool,
-    port::{ObjectSink, PortResult},
+    port::{ObjectSink, PortResult, Upload},
 };
 use eft_s3::{Action, Code as S3, Config, Fault, Op, Server};
 use eft_worker::{
@@ -100,14 +100,17 @@ impl Bed {
 
     /// Run to both, and drop it where it stands when the one has the object, which is noted, and the other has not.
     async fn kill_between_commits(&self) {
-        let never = Action::Latency { ms: 3_600_000 };
-        self.server.set_faults([Fault::on(Op::CompleteMultipartUpload, never).bucket("two")]);
-        let is_noted = || {
-            let saved = self.shelf.get();
-            saved.is_some_and(|saved| saved.sinks.iter().any(|sink| sink.delivered().is_some()))
-        };
+        let is_noted = |saved: &Checkpoint| saved.sinks.iter().any(|sink| sink.delivered().is_some());
+        self.kill(&["two"], |saved| self.server.get_object("one", "file").is_some() && is_noted(saved)).await;
+    }
+
+    /// Run to both, of which these never come to publish, and drop it where it stands.
+    async fn kill(&self, never: &[&str], when: impl Fn(&Checkpoint) -> bool) {
+        let action = Action::Latency { ms: 3_600_000 };
+        let fault = |bucket: &&str| Fault::on(Op::CompleteMultipartUpload, action.clone()).bucket(*bucket);
+        self.server.set_faults(never.iter().map(fault));
         let moment = async {
-            while self.server.get_object("one", "file").is_none() || !is_noted() {
+            while !self.shelf.get().is_some_and(|saved| when(&saved)) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
@@ -116,6 +119,29 @@ impl Bed {
             done = self.run(&BOTH) => panic!("it ended: {:?}", done.map(|done| done.receipt.outcome)),
         }
         self.server.set_faults([]);
+    }
+
+    /// What a killed run has begun in a bucket.
+    async fn left(&self, bucket: &str) -> Box<dyn Upload> {
+        let target = Target {
+            uri: format!("s3://{bucket}/file").parse().unwrap(),
+            on_existing: OnExisting::Fail,
+            delivery_id: "not looked at".to_owned(),
+            attributes: Attributes::default(),
+        };
+        let client = Client::for_endpoint(&self.server.endpoint(), Concurrency::new(1));
+        let left = self.server.open_uploads().into_iter().find(|open| open.bucket == bucket).unwrap();
+        S3Sink::unchecked(client, target).unwrap().reopen(&left.upload_id).await.unwrap()
+    }
+
+    /// The killed run wakes up and comes to its end there, just after the next one has looked.
+    async fn wake(&self, bucket: &str) {
+        let left = self.server.open_uploads().into_iter().find(|open| open.bucket == bucket).unwrap();
+        let (upload, whole) = (self.left(bucket).await, Crc64::of(&self.content));
+        let parts = upload.parts(left.parts.len().try_into().unwrap(), whole).await.unwrap();
+        upload.commit(&parts.unwrap(), whole).await.unwrap();
+        let early = Action::Error { code: S3::NoSuchKey };
+        self.server.set_faults([Fault::on(Op::HeadObject, early).bucket(bucket).times(1)]);
     }
 
     fn read(&self) -> u64 {
@@ -256,24 +282,9 @@ async fn an_upload_that_is_gone_while_it_is_published_is_looked_for_again() {
     for is_made in [true, false] {
         let bed = Bed::new(STAGES);
         bed.kill_between_commits().await;
-        let target = Target {
-            uri: BOTH[1].parse().unwrap(),
-            on_existing: OnExisting::Fail,
-            delivery_id: "not looked at".to_owned(),
-            attributes: Attributes::default(),
-        };
-        let client = Client::for_endpoint(&bed.server.endpoint(), Concurrency::new(1));
-        let sink = S3Sink::unchecked(client, target).unwrap();
-        let [open] = &bed.server.open_uploads()[..] else { panic!("one upload") };
-        let upload = sink.reopen(&open.upload_id).await.unwrap();
-        if is_made {
-            let whole = Crc64::of(&bed.content);
-            let parts = upload.parts(open.parts.len().try_into().unwrap(), whole).await.unwrap();
-            upload.commit(&parts.unwrap(), whole).await.unwrap();
-            let early = Action::Error { code: S3::NoSuchKey };
-            bed.server.set_faults([Fault::on(Op::HeadObject, early).bucket("two").times(1)]);
-        } else {
-            upload.abort().await.unwrap();
+        match is_made {
+            true => bed.wake("two").await,
+            false => bed.left("two").await.abort().await.unwrap(),
         }
         let before = bed.read();
         let done = bed.run(&BOTH).await.unwrap();
@@ -286,6 +297,23 @@ async fn an_upload_that_is_gone_while_it_is_published_is_looked_for_again() {
         assert_eq!(bed.server.open_uploads().len(), 0);
         assert!(bed.shelf.get().is_none(), "the checkpoint is kept");
     }
+}
+
+/// The other is gone on with, by the same attempt.
+#[tokio::test]
+async fn one_that_is_made_behind_the_look_does_not_cost_the_other_its_place() {
+    let bed = Bed::new(STAGES);
+    bed.kill(&["one", "two"], |saved| saved.publishing.is_some()).await;
+    bed.wake("one").await;
+    let before = bed.read();
+    let done = bed.run(&BOTH).await.unwrap();
+    assert_eq!((done.receipt.outcome, done.failure), (Outcome::Succeeded, None));
+    let from = done.receipt.resumed_from.expect("it was resumed");
+    assert_eq!((from.attempt, bed.read() - before), (1, SIZE as u64 - from.source_offset));
+    let again: Vec<_> = done.receipt.deliveries.iter().map(|one| one.already_delivered).collect();
+    assert_eq!(again, [true, false]);
+    bed.assert_at("one", true);
+    bed.assert_at("two", true);
 }
 
 #[tokio::test]

@@ -201,6 +201,20 @@ async fn an_upload_that_is_removed_before_it_is_published_is_begun_anew() {
     }
 }
 
+/// What one run has given up and the next begins is the next one's: a third goes on with it as with the others.
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_was_given_up_is_begun_where_all_is_begun_anew() {
+    let rig = Rig::new([sink("a"), sink("b")]);
+    let denied = faulty(&rig.sinks[0], failing(Call::Begin, Trouble::Fails(ErrorKind::Denied)));
+    rig.kill(vec![denied, rig.mute(1)], || rig.is_publishing()).await;
+    rig.sinks[1].lose(false);
+    assert!(rig.run().await.unwrap_err().look_again);
+    rig.kill(rig.sinks.iter().map(port).collect(), || rig.done() && !rig.is_publishing()).await;
+    let outcome = rig.run().await.unwrap();
+    assert!(outcome.resumed_from.is_some());
+    rig.assert_ended(&[true, true]);
+}
+
 /// A sink that cannot even be asked for its upload costs the others nothing.
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_is_down_when_a_run_is_resumed_is_given_up() {

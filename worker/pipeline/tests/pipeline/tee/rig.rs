@@ -188,10 +188,17 @@ impl Rig {
 
     /// Run to all sinks, and drop it while it publishes, before anything is visible.
     pub(crate) async fn kill_publishing(&self) {
-        let mute =
-            |sink: &MemorySink| Arc::new(Mute { inner: sink.clone(), commit: true, refuses: false }) as _;
-        let publishing = || self.shelf.get().is_some_and(|saved| saved.publishing.is_some());
-        self.kill(self.sinks.iter().map(mute).collect(), publishing).await;
+        let mutes = (0..self.sinks.len()).map(|at| self.mute(at));
+        self.kill(mutes.collect(), || self.is_publishing()).await;
+    }
+
+    /// This sink, of which no commit ends.
+    pub(crate) fn mute(&self, at: usize) -> Arc<dyn ObjectSink> {
+        Arc::new(Mute { inner: self.sinks[at].clone(), commit: true, refuses: false })
+    }
+
+    pub(crate) fn is_publishing(&self) -> bool {
+        self.shelf.get().is_some_and(|saved| saved.publishing.is_some())
     }
 
     pub(crate) fn bytes_read(&self) -> u64 {
