@@ -158,6 +158,7 @@ impl What {
             server_copy: !self.no_server_copy,
             checkpoint: self.checkpoint.map(CheckpointAt::File),
             run: None,
+            permit: None,
             shared: None,
             interval: self.checkpoint_interval,
         })

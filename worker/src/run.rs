@@ -1,5 +1,7 @@
 //! One transfer as the user asked for it, and its plan; `deliver.rs` carries it out.
 
+use std::sync::Arc;
+
 use eft_domain::{
     ByteSize, Code, Failure, ObjectUri, Route, RunId,
     receipt::Receipt,
@@ -47,6 +49,8 @@ pub struct Job {
     pub shared: Option<Shared>,
     /// Where to keep what a later run needs to go on, and to find what an earlier one has left.
     pub checkpoint: Option<CheckpointAt>,
+    /// Whom to ask before anything becomes visible; `None`: nobody else has a say.
+    pub permit: Option<Arc<dyn s3::Permit>>,
     /// How much of the source a resumed run may read again; `None`: as the memory asks for.
     pub interval: Option<ByteSize>,
 }
@@ -148,10 +152,11 @@ impl Job {
     }
 
     pub(crate) async fn client(&self, window: Concurrency) -> Client {
-        match &self.shared {
+        let client = match &self.shared {
             Some(shared) => shared.clients.client(window),
             None => Client::from_environment(window).await,
-        }
+        };
+        client.asking(self.permit.clone())
     }
 
     /// Look at the source and plan; no byte is moved.

@@ -9,12 +9,14 @@ use eft_fakes::pattern;
 use eft_pipeline::{
     checksum::Crc64,
     concurrency::Concurrency,
+    port::{ErrorKind, ObjectSink, Part, PortError, PortResult},
     progress::Progress,
     retry::RetryPolicy,
     transfer::{Outcome, Stopped},
 };
 use eft_s3::{Action, Config, Fault, Feature, Op, Profile, Server};
-use eft_worker::s3::{Client, Method, S3Sink, S3Source, ServerCopy, Target};
+use eft_worker::s3::{Attributes, Client, Method, Permit, S3Sink, S3Source, ServerCopy, Target};
+use futures::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 const MIB: usize = 1 << 20;
@@ -23,6 +25,16 @@ struct Bed {
     server: Server,
     bytes: Bytes,
     cancel: CancellationToken,
+    permit: Option<Arc<dyn Permit>>,
+}
+
+/// Nothing may be published any more.
+struct Revoked;
+
+impl Permit for Revoked {
+    fn publish(&self) -> BoxFuture<'_, PortResult<()>> {
+        async { Err(PortError::new(ErrorKind::Permanent, "it is another's now")) }.boxed()
+    }
 }
 
 impl Bed {
@@ -32,7 +44,7 @@ impl Bed {
         let bytes = pattern(1, 12 * MIB + 7);
         server.put_object("files", KEY, bytes.clone());
         server.reset_log();
-        Self { server, bytes, cancel: CancellationToken::new() }
+        Self { server, bytes, cancel: CancellationToken::new(), permit: None }
     }
 
     /// In parts of 5 MiB: three.
@@ -46,6 +58,7 @@ impl Bed {
 
     async fn run_of(&self, keys: &[&str], method: Method) -> Result<Option<Outcome>, Stopped> {
         let client = Client::for_endpoint(&self.server.endpoint(), Concurrency::new(2));
+        let client = client.asking(self.permit.clone());
         let mut sources = Vec::new();
         for key in keys {
             let uri = format!("s3://files/{key}").parse().unwrap();
@@ -187,6 +200,35 @@ async fn a_cancelled_copy_leaves_nothing() {
     let (ended, ()) = tokio::join!(bed.run(bed.parts()), cancel);
     assert_eq!(ended.unwrap_err().failure.code, Code::Interrupted);
     assert_eq!(bed.arrived(), None);
+}
+
+/// Whoever has lost its run, or whose job was cancelled, finds out before anything is visible.
+#[tokio::test]
+async fn nothing_is_published_without_leave() {
+    let mut bed = Bed::new(Profile::default());
+    bed.permit = Some(Arc::new(Revoked));
+    for method in [Method::Whole, bed.parts()] {
+        let stopped = bed.run(method).await.unwrap_err();
+        assert!(stopped.failure.message.contains("another's now"), "{}", stopped.failure);
+    }
+    let client = Client::for_endpoint(&bed.server.endpoint(), Concurrency::new(1));
+    let target = Target {
+        uri: "s3://other/copy".parse().unwrap(),
+        on_existing: OnExisting::Version,
+        delivery_id: "ours".to_owned(),
+        attributes: Attributes::default(),
+    };
+    let sink = S3Sink::unchecked(client.asking(bed.permit.clone()), target).unwrap();
+    let bytes = Bytes::from_static(b"bytes");
+    let crc = Crc64::of(&bytes);
+    let part = Part { number: 1, offset: 0, segments: [bytes].into(), crc, leases: [].into() };
+    let upload = sink.begin().await.unwrap();
+    let ack = upload.write(part.clone()).await.unwrap();
+    assert_eq!(upload.commit(&[ack], crc).await.unwrap_err().kind, ErrorKind::Permanent);
+    upload.abort().await.unwrap();
+    assert_eq!(sink.put(part).await.unwrap_err().kind, ErrorKind::Permanent);
+    let writes = [Op::CopyObject, Op::CompleteMultipartUpload, Op::PutObject].map(|op| bed.server.count(op));
+    assert_eq!((writes, bed.arrived()), ([0; 3], None));
 }
 
 #[tokio::test]

@@ -19,7 +19,12 @@ use aws_types::service_config::ServiceConfigKey;
 use eft_pipeline::concurrency::Concurrency;
 use tokio::time::Instant;
 
-use super::{Timeouts, clock::StoreClock, http::http_client};
+use super::{
+    Timeouts,
+    clock::StoreClock,
+    http::http_client,
+    permit::{Asked, Permit},
+};
 
 /// Attempts of one request by the SDK, the first included; bodies and whole parts are retried above it.
 const SDK_ATTEMPTS: u32 = 4;
@@ -52,6 +57,7 @@ pub struct Client {
     pub(super) is_aws: bool,
     pub(super) timeouts: Timeouts,
     pub(super) clock: Arc<StoreClock>,
+    pub(super) permit: Asked,
     requests: Arc<Requests>,
 }
 
@@ -146,7 +152,14 @@ impl Client {
             )
             .interceptor(Watching { requests: Arc::clone(&requests), clock: Arc::clone(&clock), window })
             .build();
-        Self { sdk: aws_sdk_s3::Client::from_conf(sdk), is_aws: !custom, timeouts, clock, requests }
+        let (sdk, permit) = (aws_sdk_s3::Client::from_conf(sdk), Asked::default());
+        Self { sdk, is_aws: !custom, timeouts, clock, permit, requests }
+    }
+
+    /// The same, which asks before anything becomes visible.
+    #[must_use]
+    pub fn asking(self, permit: Option<Arc<dyn Permit>>) -> Self {
+        Self { permit: Asked::of(permit), ..self }
     }
 
     /// What it has sent.

@@ -193,6 +193,7 @@ impl ServerCopy {
 
     async fn copy_object(&self, whole: Crc64) -> PortResult<Committed> {
         let (source, sink) = (self.source(0), &self.sink);
+        sink.client.permit.publish().await?;
         let what = format!("CopyObject {} to {}", source.version.uri, sink.target.uri);
         let (if_none_match, if_match) = sink.conditions();
         let request = carry!(sink.client.sdk.copy_object(), &sink.target.attributes)

@@ -221,6 +221,7 @@ impl S3Sink {
     }
 
     async fn put_once(&self, part: &Part) -> PortResult<Committed> {
+        self.client.permit.publish().await?;
         let what = format!("PUT {}", self.target.uri);
         let (if_none_match, if_match) = self.conditions();
         let request = carry!(self.client.sdk.put_object(), &self.target.attributes);
@@ -322,6 +323,7 @@ impl S3Upload {
 
     async fn complete(&self, parts: &[PartAck], whole: Crc64) -> PortResult<Committed> {
         let sink = &self.sink;
+        sink.client.permit.publish().await?;
         let what = format!("CompleteMultipartUpload {}", sink.target.uri);
         let crc = sink.knows_crc64();
         let parts = parts.iter().map(|ack| {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::watch::Watched;
+use crate::s3::Permit;
 
 /// A job that is ours, as long as the ledger says so. Writes are made one after the other.
 pub struct Owned {
@@ -124,6 +125,9 @@ pub(super) fn is_loss(error: &ChangeError) -> bool {
     )
 }
 
+/// In place of a checkpoint, of a run that has none to go on from.
+const NOTHING: &str = "{}";
+
 /// What stands in the row: a run has a checkpoint for each pass, one after the other.
 #[derive(Serialize, Deserialize)]
 struct Place {
@@ -153,6 +157,8 @@ pub struct LedgerCheckpoint {
     passed: Vec<Receipt>,
     parts: AtomicU64,
     removed: AtomicBool,
+    /// The ledger has said yes to publishing.
+    permitted: Mutex<bool>,
 }
 
 impl LedgerCheckpoint {
@@ -165,8 +171,8 @@ impl LedgerCheckpoint {
         let place = Place::parse(text).filter(|place| place.at == at);
         let earlier = place.map(|place| place.checkpoint);
         let parts = AtomicU64::new(earlier.as_ref().map_or(0, reached));
-        let removed = AtomicBool::new(false);
-        (Arc::new(Self { owned: Arc::clone(owned), at, passed, parts, removed }), earlier)
+        let (removed, permitted) = (AtomicBool::new(false), Mutex::new(false));
+        (Arc::new(Self { owned: Arc::clone(owned), at, passed, parts, removed, permitted }), earlier)
     }
 
     /// Whether the run has said that nothing is left to go on from.
@@ -200,6 +206,9 @@ impl CheckpointStore for LedgerCheckpoint {
             self.owned.advanced.fetch_or(advanced, Relaxed);
             self.parts.store(parts, Relaxed);
             self.removed.store(false, Relaxed);
+            if checkpoint.publishing.is_some() {
+                *self.permitted.lock().await = true;
+            }
             Ok(())
         }
         .boxed()
@@ -210,6 +219,35 @@ impl CheckpointStore for LedgerCheckpoint {
     fn remove(&self) -> BoxFuture<'_, PortResult<()>> {
         self.removed.store(true, Relaxed);
         async { Ok(()) }.boxed()
+    }
+}
+
+/// A run that is streamed and can be gone on with has asked when it stored that it publishes. One that S3 copies, or whose
+/// objects are made anew after a crash, asks here.
+impl Permit for LedgerCheckpoint {
+    fn publish(&self) -> BoxFuture<'_, PortResult<()>> {
+        async move {
+            // Asked once, whoever comes first.
+            let mut permitted = self.permitted.lock().await;
+            if *permitted {
+                return Ok(());
+            }
+            let stands = self.owned.job().await.checkpoint;
+            let save = Command::Save {
+                fence: self.owned.fence,
+                checkpoint: stands.unwrap_or_else(|| NOTHING.to_owned()),
+                advanced: false,
+                publishing: true,
+            };
+            self.owned.ask(&save).await.map_err(|error| {
+                // Neither is of the destination: asked again, or told by whoever looks at the ledger.
+                let kind = if is_loss(&error) { ErrorKind::Permanent } else { ErrorKind::Transient };
+                PortError { kind, ..port_error(&error) }
+            })?;
+            *permitted = true;
+            Ok(())
+        }
+        .boxed()
     }
 }
 

@@ -86,6 +86,8 @@ impl Engine {
             run: Some(pass.run),
             shared: Some(self.shared.clone()),
             checkpoint: None,
+            // The state machine has asked before it comes to a pass.
+            permit: None,
             interval: None,
         }
     }

@@ -137,6 +137,7 @@ impl Engine {
                 run: Some(if original { archived_by(job) } else { job.run() }),
                 shared: Some(self.shared.clone()),
                 checkpoint: self.keeps(route).then(|| CheckpointAt::Store(store.clone(), Box::new(earlier))),
+                permit: Some(store.clone()),
                 interval: self.interval,
             };
             let mut done = moved(run.clone(), cancel.clone(), owned).await;
@@ -146,11 +147,14 @@ impl Engine {
                 run.checkpoint = Some(CheckpointAt::Store(store.clone(), Box::new(None)));
                 done = moved(run, cancel.clone(), owned).await;
             }
-            nothing_left |= store.is_removed();
             let (receipt, failed) = match done {
                 Ok(done) => (Some(done.receipt), done.failure),
                 Err(failed) => (None, Some(failed)),
             };
+            // What may stand is not to be cancelled.
+            let unclear = failed.as_ref().is_some_and(|failed| failed.code == Code::DestinationIndeterminate);
+            let stands = receipt.as_ref().is_some_and(|receipt| !delivered_by(receipt).is_empty());
+            nothing_left |= !unclear && (store.is_removed() || (!self.keeps(route) && !stands));
             match (&failed, receipt) {
                 (None, Some(receipt)) if passed.len() == at => passed.push(receipt),
                 (_, receipt) => whole = merged(whole, receipt),

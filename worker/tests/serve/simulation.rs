@@ -1,7 +1,9 @@
 //! Seeds: each is another order of kills, stops, losses and doubles, and each ends with every file delivered once.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
@@ -205,14 +207,34 @@ fn slice() -> (u64, u64) {
     (since.as_secs() / 86_400 * SLICE % ALL, SLICE)
 }
 
+thread_local! {
+    /// Panics on this thread, which are those of a seed: all its tasks are run here.
+    static PANICS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What a seed has come to; an error where any of its tasks has panicked, whether or not somebody waits for it.
+fn unpanicked<T>(seed: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    PANICS.set(0);
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(seed));
+    match (ended, PANICS.get()) {
+        (Ok(ended), 0) => ended,
+        (_, panics) => Err(format!("{panics} panics, see above")),
+    }
+}
+
 #[test]
 fn every_file_is_delivered_once_whatever_happens() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        PANICS.set(PANICS.get() + 1);
+        before(info);
+    }));
     let (first, count) = slice();
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let happened = Mutex::new(Happened::new());
     let work = |thread: u64| {
         for seed in (first + thread..first + count).step_by(threads as usize) {
-            match simulated(one(seed)) {
+            match unpanicked(|| simulated(one(seed))) {
                 Ok((_, some)) => {
                     let mut happened = happened.lock().unwrap();
                     for (what, times) in some {

@@ -10,14 +10,14 @@ use std::{
 use bytes::Bytes;
 use eft_domain::{
     Actor, Arrival, ByteSize, Command, Job, JobState, Receipt, Route, Tenant,
-    job::{Arrived, PinnedRoute, Retention, Runner},
+    job::{Arrived, PinnedRoute, Refused, Retention, Runner},
     receipt::{DeliveryOutcome, Outcome, SignedReceipt},
     route::Profile,
 };
 use eft_fakes::pattern;
 use eft_pipeline::{budget::Budget, pool::Pool};
 use eft_s3::{Action, Config, Fault, Op, Server};
-use eft_store::{Catalog, Clock, Desk, StoreResult, memory::Region};
+use eft_store::{Catalog, ChangeError, Clock, Desk, StoreResult, memory::Region};
 use eft_worker::{
     run::Shared,
     s3::Clients,
@@ -26,11 +26,12 @@ use eft_worker::{
         health::Pulse,
         protect::Unprotected,
         queue::{Received, WorkQueue},
-        transfer::Engine,
+        transfer::{Engine, Finished, Task, Transfers},
     },
     sign::SigningKey,
 };
 use futures::{FutureExt, future::BoxFuture};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 const SIZE: usize = 12 << 20;
@@ -59,12 +60,35 @@ impl WorkQueue for Queue {
     }
 }
 
+/// The engine, which begins a run when it is told to.
+struct Gated {
+    engine: Engine,
+    begin: Arc<Semaphore>,
+    ended: Arc<Semaphore>,
+}
+
+impl Transfers for Gated {
+    fn run<'a>(&'a self, task: Task, cancel: CancellationToken) -> BoxFuture<'a, Finished> {
+        async move {
+            self.begin.acquire().await.unwrap().forget();
+            let finished = self.engine.run(task, cancel).await;
+            self.ended.add_permits(1);
+            finished
+        }
+        .boxed()
+    }
+}
+
 struct Bed {
     server: Server,
     content: Bytes,
     desk: Desk,
     job: Job,
     drain: CancellationToken,
+    /// Runs that may begin.
+    begin: Arc<Semaphore>,
+    /// Runs that have ended.
+    ended: Arc<Semaphore>,
     region: Region,
     folder: tempfile::TempDir,
     /// Receipts in the order in which the runs ended.
@@ -116,6 +140,8 @@ impl Bed {
             desk,
             job,
             drain: CancellationToken::new(),
+            begin: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            ended: Arc::new(Semaphore::new(0)),
             region,
             folder,
             told: Mutex::default(),
@@ -140,7 +166,11 @@ impl Bed {
         let worker = Worker {
             desk: self.desk.clone(),
             queue: Arc::new(Queue(self.region.clone())),
-            transfers: Arc::new(engine),
+            transfers: Arc::new(Gated {
+                engine,
+                begin: Arc::clone(&self.begin),
+                ended: Arc::clone(&self.ended),
+            }),
             protection: Arc::new(Unprotected),
             times: Times::DEFAULT,
             name: "worker".to_owned(),
@@ -228,6 +258,52 @@ async fn a_job_goes_to_all_destinations_from_one_pass_and_to_the_archive() {
     }
     assert_eq!(bed.stands("archive").len(), 1);
     assert_eq!((bed.read(), bed.receipt().deliveries.len()), (SIZE as u64, 4), "{:?}", bed.receipt());
+}
+
+/// Whether its bytes are streamed or copied by S3: the ledger is asked before an object is visible.
+#[tokio::test]
+async fn what_is_cancelled_while_it_runs_becomes_visible_nowhere() {
+    for stages in ["{strip_bom: {}}", ""] {
+        let bed = Bed::new(&route(stages, "")).await;
+        bed.begin.forget_permits(Semaphore::MAX_PERMITS);
+        bed.run(JobState::Running).await;
+        let cancel = Command::Cancel { reason: "wrong file".into() };
+        bed.desk.change_and_tell(bed.job.id, &cancel).await.unwrap();
+        bed.begin.add_permits(1);
+        bed.ended.acquire().await.unwrap().forget();
+        for bucket in ["one", "two", "three"] {
+            assert_eq!((bed.stands(bucket).len(), bed.puts(bucket)), (0, 0), "{stages}: {bucket}");
+        }
+        assert_eq!(bed.desk.ledger.get(bed.job.id).await.unwrap().unwrap().state, JobState::Cancelled);
+    }
+}
+
+/// Once an object may be visible nobody is told that none is.
+#[tokio::test]
+async fn what_s3_is_copying_cannot_be_cancelled() {
+    let bed = Bed::new(&route("", "")).await;
+    bed.server.set_faults([Fault::on(Op::CopyObject, Action::Latency { ms: 3_600_000 })]);
+    bed.desk.send(&bed.job).await.unwrap();
+    let is_delivering = async {
+        while bed.desk.ledger.get(bed.job.id).await.unwrap().unwrap().state != JobState::Delivering {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), is_delivering).await.unwrap();
+    let cancel = Command::Cancel { reason: "too late".into() };
+    let refused = bed.desk.change_and_tell(bed.job.id, &cancel).await.unwrap_err();
+    let state = JobState::Delivering;
+    assert_eq!(refused, ChangeError::Refused(Refused::State { command: "cancel", state }));
+}
+
+/// A copy that was refused has published nothing: its job may be cancelled while it waits.
+#[tokio::test]
+async fn what_s3_did_not_copy_can_be_cancelled() {
+    let bed = Bed::new(&route("", "")).await;
+    bed.server.set_faults([Fault::on(Op::CopyObject, Action::Error { code: eft_s3::Code::AccessDenied })]);
+    bed.run(JobState::Held).await;
+    let cancel = Command::Cancel { reason: "wrong file".into() };
+    bed.desk.change_and_tell(bed.job.id, &cancel).await.unwrap();
 }
 
 /// What the first run has archived is not in the way of the second.

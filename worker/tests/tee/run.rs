@@ -86,6 +86,7 @@ impl Bed {
             part_size: Some(ByteSize::mib(5)),
             given: Given::default(),
             server_copy: true,
+            permit: None,
             run: None,
             shared: Some(Shared { budget, pool: Pool::new(NonZeroUsize::MIN), clients }),
             checkpoint: Some(CheckpointAt::Store(Arc::new(self.shelf.clone()), Box::new(self.shelf.get()))),
