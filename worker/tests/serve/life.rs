@@ -46,6 +46,9 @@ pub(crate) struct Life {
     frozen: AtomicBool,
     /// It reaches its queue and nothing else.
     cut_off: AtomicBool,
+    /// It may not hold its messages any longer, and how often it was told.
+    let_go: AtomicBool,
+    told: AtomicU64,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -59,6 +62,8 @@ impl Life {
             dead: CancellationToken::new(),
             frozen: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
+            let_go: AtomicBool::new(false),
+            told: AtomicU64::new(0),
             waker: Mutex::default(),
         })
     }
@@ -84,6 +89,16 @@ impl Life {
     /// The ledger, and all else but the queue, is not reached, until it is again.
     pub(crate) fn cut_off(&self, cut_off: bool) {
         self.cut_off.store(cut_off, Relaxed);
+    }
+
+    /// What it does to keep its messages is refused, until it is not.
+    pub(crate) fn let_go(&self, let_go: bool) {
+        self.let_go.store(let_go, Relaxed);
+    }
+
+    /// How often it was refused that.
+    pub(crate) fn told(&self) -> u64 {
+        self.told.load(Relaxed)
     }
 
     /// SIGSTOP and SIGCONT: nothing of it goes on, and time does.
@@ -124,6 +139,10 @@ impl Fates for Life {
         let number = self.calls.fetch_add(1, Relaxed) + 1;
         let is_of_queue = matches!(call.name, "receive" | "hide" | "delete" | "send");
         match self.death {
+            _ if self.let_go.load(Relaxed) && call.name == "hide" => {
+                self.told.fetch_add(1, Relaxed);
+                Fate::of(Event::Fails(StoreErrorKind::Permanent))
+            }
             _ if self.cut_off.load(Relaxed) && !is_of_queue => {
                 Fate::of(Event::Fails(StoreErrorKind::Unavailable))
             }

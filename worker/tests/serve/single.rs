@@ -94,6 +94,27 @@ fn a_stopped_worker_that_wakes_is_harmless() {
     });
 }
 
+/// Its message may be another's at any moment.
+#[test]
+fn a_worker_that_cannot_keep_its_message_stops_at_once() {
+    simulated(async {
+        let (world, file, worker) = begun(1).await;
+        worker.life.let_go(true);
+        while worker.life.told() == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let read = world.store.read(file.job());
+        assert!(read < PARTS, "it had come to its end by then: the test shows nothing");
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!((world.store.read(file.job()), state(&world, &file).await), (read, JobState::Accepted));
+        worker.life.let_go(false);
+        tokio::time::sleep(Duration::from_secs(1200)).await;
+        assert_eq!((state(&world, &file).await, world.store.published(file.job())), (JobState::Succeeded, 1));
+        assert!(world.store.read(file.job()) <= PARTS + INTERVAL);
+        worker.drained().await;
+    });
+}
+
 #[test]
 fn a_drained_worker_hands_its_job_back_at_once() {
     simulated(async {

@@ -110,14 +110,19 @@ impl Bed {
         let action = Action::Latency { ms: 3_600_000 };
         let fault = |bucket: &&str| Fault::on(Op::CompleteMultipartUpload, action.clone()).bucket(*bucket);
         self.server.set_faults(never.iter().map(fault));
+        let asked = || self.server.stats().in_flight;
         let moment = async {
-            while !self.shelf.get().is_some_and(|saved| when(&saved)) {
+            while !self.shelf.get().is_some_and(|saved| when(&saved)) || asked() < never.len() as u64 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         tokio::select! {
             () = moment => {}
             done = self.run(&BOTH) => panic!("it ended: {:?}", done.map(|done| done.receipt.outcome)),
+        }
+        // What it has asked for is forgotten with its connections.
+        while asked() > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         self.server.set_faults([]);
     }
