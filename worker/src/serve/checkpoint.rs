@@ -5,7 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-use eft_domain::{Code, Command, Failure, Job, Receipt, job::Refused, receipt::SignedReceipt};
+use eft_domain::{
+    Code, Command, Failure, Job, Receipt,
+    job::Refused,
+    receipt::{Delivery, DeliveryOutcome, FailureNote, SignedReceipt},
+};
 use eft_pipeline::{
     checkpoint::{Checkpoint, CheckpointStore},
     port::{ErrorKind, PortError, PortResult},
@@ -16,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::watch::Watched;
-use crate::s3::Permit;
+use crate::{delivery::is_of_destination, s3::Permit};
 
 /// A job that is ours, as long as the ledger says so. Writes are made one after the other.
 pub struct Owned {
@@ -159,6 +163,10 @@ pub struct LedgerCheckpoint {
     removed: AtomicBool,
     /// The ledger has said yes to publishing.
     permitted: Mutex<bool>,
+    /// By [`Permit::publish`]: what was published is not in the checkpoint.
+    asked: AtomicBool,
+    /// The ledger has not answered that.
+    unanswered: AtomicBool,
 }
 
 impl LedgerCheckpoint {
@@ -171,13 +179,41 @@ impl LedgerCheckpoint {
         let place = Place::parse(text).filter(|place| place.at == at);
         let earlier = place.map(|place| place.checkpoint);
         let parts = AtomicU64::new(earlier.as_ref().map_or(0, reached));
-        let (removed, permitted) = (AtomicBool::new(false), Mutex::new(false));
-        (Arc::new(Self { owned: Arc::clone(owned), at, passed, parts, removed, permitted }), earlier)
+        let [removed, asked, unanswered] = [false; 3].map(AtomicBool::new);
+        let (owned, permitted) = (Arc::clone(owned), Mutex::new(false));
+        (Arc::new(Self { owned, at, passed, parts, removed, permitted, asked, unanswered }), earlier)
     }
 
     /// Whether the run has said that nothing is left to go on from.
     pub(super) fn is_removed(&self) -> bool {
         self.removed.load(Relaxed)
+    }
+
+    /// Why the run has failed: a ledger that was not reached is no fault of the destination.
+    pub(super) fn blamed(&self, failure: Failure) -> Failure {
+        match self.unanswered.load(Relaxed) && is_of_destination(failure.code) {
+            true => Failure::new(Code::CheckpointUnavailable, failure.message),
+            false => failure,
+        }
+    }
+
+    /// Whether an object of the pass stands, or may come to.
+    pub(super) fn may_stand(&self, failure: Option<&Failure>, receipt: Option<&Receipt>) -> bool {
+        let is_unclear = |failure: &Failure| match failure.code {
+            Code::DestinationIndeterminate => true,
+            // S3 may come to the end of a copy that nobody waits for any more.
+            Code::DestinationUnavailable => self.asked.load(Relaxed),
+            _ => false,
+        };
+        let may = |one: &Delivery| match one.outcome {
+            DeliveryOutcome::Delivered | DeliveryOutcome::Indeterminate => true,
+            _ => one
+                .failure
+                .as_ref()
+                .and_then(FailureNote::known)
+                .is_some_and(|code| code == Code::DestinationUnavailable && self.asked.load(Relaxed)),
+        };
+        failure.is_some_and(is_unclear) || receipt.is_some_and(|receipt| receipt.deliveries.iter().any(may))
     }
 }
 
@@ -239,11 +275,14 @@ impl Permit for LedgerCheckpoint {
                 advanced: false,
                 publishing: true,
             };
-            self.owned.ask(&save).await.map_err(|error| {
-                // Neither is of the destination: asked again, or told by whoever looks at the ledger.
-                let kind = if is_loss(&error) { ErrorKind::Permanent } else { ErrorKind::Transient };
+            let answer = self.owned.ask(&save).await;
+            let is_answered = answer.as_ref().err().is_none_or(is_loss);
+            self.unanswered.store(!is_answered, Relaxed);
+            answer.map_err(|error| {
+                let kind = if is_answered { ErrorKind::Permanent } else { ErrorKind::Transient };
                 PortError { kind, ..port_error(&error) }
             })?;
+            self.asked.store(true, Relaxed);
             *permitted = true;
             Ok(())
         }

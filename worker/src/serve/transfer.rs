@@ -113,6 +113,8 @@ impl Engine {
         let given = self.given(route).await?;
         let mut passed = passed(job.checkpoint.as_deref());
         let (mut whole, mut failure, mut nothing_left) = (None, None, false);
+        // What stands, or may, must not look as if it could still be cancelled.
+        let mut may_stand = !had.is_empty() || !passed.is_empty();
         for (at, (mut goals, original)) in passes.into_iter().enumerate() {
             goals.retain(missing);
             if at < passed.len() || goals.is_empty() {
@@ -151,10 +153,10 @@ impl Engine {
                 Ok(done) => (Some(done.receipt), done.failure),
                 Err(failed) => (None, Some(failed)),
             };
-            // What may stand is not to be cancelled.
-            let unclear = failed.as_ref().is_some_and(|failed| failed.code == Code::DestinationIndeterminate);
-            let stands = receipt.as_ref().is_some_and(|receipt| !delivered_by(receipt).is_empty());
-            nothing_left |= !unclear && (store.is_removed() || (!self.keeps(route) && !stands));
+            let failed = failed.map(|failed| store.blamed(failed));
+            may_stand |= store.may_stand(failed.as_ref(), receipt.as_ref());
+            // Without a checkpoint nobody knows what an earlier owner has published.
+            nothing_left |= store.is_removed() || (!self.keeps(route) && !job.publishing);
             match (&failed, receipt) {
                 (None, Some(receipt)) if passed.len() == at => passed.push(receipt),
                 (_, receipt) => whole = merged(whole, receipt),
@@ -181,7 +183,7 @@ impl Engine {
         });
         // Where there is nothing to tell, what was told stands.
         let receipt = receipt.transpose()?.or(earlier).map(|signed| signed.to_json());
-        Ok(Finished { failure, receipt, delivered, nothing_left })
+        Ok(Finished { failure, receipt, delivered, nothing_left: nothing_left && !may_stand })
     }
 
     /// Several objects of one source are made anew after a crash: those that stand are found.

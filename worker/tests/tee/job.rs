@@ -296,6 +296,19 @@ async fn what_s3_is_copying_cannot_be_cancelled() {
     assert_eq!(refused, ChangeError::Refused(Refused::State { command: "cancel", state }));
 }
 
+/// It stands at its destinations, and waits for its source to be archived.
+#[tokio::test]
+async fn what_is_delivered_and_not_archived_cannot_be_cancelled() {
+    let bed = Bed::new(&route("{strip_bom: {}}", ARCHIVE)).await;
+    let denied = Action::Error { code: eft_s3::Code::AccessDenied };
+    bed.server.set_faults([Fault::on(Op::HeadObject, denied).bucket("ingest").skip(1)]);
+    let job = bed.run(JobState::Held).await;
+    assert_eq!((job.failure.unwrap().code.as_str(), bed.stands("one").len()), ("source.access", 1));
+    let cancel = Command::Cancel { reason: "wrong file".into() };
+    let refused = bed.desk.change_and_tell(bed.job.id, &cancel).await.unwrap_err();
+    assert_eq!(refused, ChangeError::Refused(Refused::Publishing));
+}
+
 /// A copy that was refused has published nothing: its job may be cancelled while it waits.
 #[tokio::test]
 async fn what_s3_did_not_copy_can_be_cancelled() {
