@@ -260,7 +260,8 @@ async fn a_job_goes_to_all_destinations_from_one_pass_and_to_the_archive() {
     assert_eq!((bed.read(), bed.receipt().deliveries.len()), (SIZE as u64, 4), "{:?}", bed.receipt());
 }
 
-/// Whether its bytes are streamed or copied by S3: the ledger is asked before an object is visible.
+/// Whether its bytes are streamed or copied by S3. It finds out with the first thing it stores; that a copy asks once more
+/// is in `tests/copy.rs`.
 #[tokio::test]
 async fn what_is_cancelled_while_it_runs_becomes_visible_nowhere() {
     for stages in ["{strip_bom: {}}", ""] {
