@@ -97,7 +97,6 @@ export class Functions extends Construct {
         ...desk(platform),
         ...read(buckets.ingest),
         ...outputs.flatMap(write),
-        grants.onBucket(buckets.staging, 'ListBucketVersions'),
         grants.onObjects(buckets.staging, 'DeleteObject', 'DeleteObjectVersion'),
         grants.use(keys.files, true),
       ],
@@ -160,7 +159,7 @@ function read(bucket: s3.IBucket): iam.PolicyStatement[] {
 
 /** To make objects, in parts where they are large, and to look at what stands there; not to remove one. */
 function write(bucket: s3.IBucket): iam.PolicyStatement[] {
-  return [...read(bucket), grants.onBucket(bucket, 'ListBucketMultipartUploads'), grants.onObjects(bucket, 'PutObject', 'PutObjectTagging', 'AbortMultipartUpload', 'ListMultipartUploadParts')];
+  return [...read(bucket), grants.onBucket(bucket, 'ListBucketMultipartUploads', 'ListBucketVersions'), grants.onObjects(bucket, 'PutObject', 'PutObjectTagging', 'AbortMultipartUpload', 'ListMultipartUploadParts')];
 }
 
 /** What every program of the platform reads of its environment: `control/store/src/aws/settings.rs`. */

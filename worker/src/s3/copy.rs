@@ -248,9 +248,7 @@ impl ServerCopy {
             Ok(Stands::Ours(committed)) => Ok(resolve::settled(committed)),
             // An earlier attempt whose answer was lost may have made it.
             Err(looking) => Err(resolve::blind(&error, &looking)),
-            Ok(Stands::Theirs(etag)) if self.sink.replaces.is_none() || etag != self.sink.replaces => {
-                Err(self.sink.taken())
-            }
+            Ok(Stands::Theirs(theirs)) if !self.sink.may_follow(&theirs) => Err(self.sink.taken()),
             _ => Err(source_changed(self.source(0))),
         }
     }

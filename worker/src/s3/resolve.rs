@@ -13,19 +13,86 @@ use super::{crc_from_text, error::port_error, sink::S3Sink, timeouts::within};
 /// The metadata entry that holds the delivery id.
 pub(super) const DELIVERY: &str = "eft-delivery-id";
 
+/// Versions of a name that are looked through for ours, and how old the oldest of them may be, in seconds: a run that is tried
+/// again is given up after a day (`HOLD_CUTOFF`).
+const RECENT: (i32, i64) = (20, 24 * 60 * 60);
+
 /// What stands under the name.
 #[derive(Debug)]
 pub(super) enum Stands {
     /// Our delivery, whole.
     Ours(Committed),
-    /// Something else, with its ETag.
-    Theirs(Option<String>),
-    /// Nothing.
+    /// Something else.
+    Theirs(Other),
+    /// Nothing; where versions are added, also nothing but others' versions.
     Nothing,
 }
 
-/// Look. `whole` is compared where it is known.
+/// An object that is not ours.
+#[derive(Clone, Debug)]
+pub(super) struct Other {
+    pub(super) etag: Option<String>,
+    pub(super) version: Option<String>,
+}
+
+impl Other {
+    /// Whether this is that very object. Equal bytes mostly have equal ETags, so a version says more.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (&self.version, &other.version) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.etag.is_some() && self.etag == other.etag,
+        }
+    }
+}
+
+/// Look. `whole` is compared where it is known. Where versions are added ours may stand under newer ones.
 pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stands> {
+    let theirs = match look_at(sink, whole, None).await? {
+        Stands::Theirs(theirs) if sink.adds_versions() => theirs,
+        stands => return Ok(stands),
+    };
+    if sink.may_follow(&theirs) {
+        return Ok(Stands::Nothing);
+    }
+    match (beneath(sink, whole).await, whole) {
+        (Ok(Some(committed)), _) => Ok(Stands::Ours(committed)),
+        (Ok(None), Some(_)) => Ok(Stands::Nothing),
+        (Ok(None), None) => Ok(Stands::Theirs(theirs)),
+        // Before anything is sent: those who may not look through versions are common.
+        (Err(error), None) if !error.is_retryable() => Ok(Stands::Theirs(theirs)),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Look for ours among the versions that may have come since the run began.
+async fn beneath(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Option<Committed>> {
+    let (most, age) = RECENT;
+    let what = format!("ListObjectVersions {}", sink.target.uri);
+    let page =
+        sink.client.sdk.list_object_versions().bucket(&sink.bucket).prefix(&sink.key).max_keys(most).send();
+    let page = within(sink.client.timeouts.answer, &what, page).await?;
+    let page = page.map_err(|error| port_error(&what, &error))?;
+    let oldest = jiff::Timestamp::now().as_second() - age;
+    // The key itself comes before those that it is a prefix of, and its newest version first.
+    for version in page.versions() {
+        let text = |text: Option<&str>| text.map(ToOwned::to_owned);
+        let other = Other { etag: text(version.e_tag()), version: text(version.version_id()) };
+        let is_older = version.last_modified().is_some_and(|at| at.secs() < oldest);
+        if version.key() != Some(&sink.key) || sink.may_follow(&other) || is_older {
+            return Ok(None);
+        }
+        if let Stands::Ours(committed) = look_at(sink, whole, version.version_id()).await? {
+            return Ok(Some(committed));
+        }
+    }
+    if page.is_truncated() == Some(true) {
+        let message = format!("{what}: more than {most} versions have come in a day");
+        return Err(PortError::new(ErrorKind::Permanent, message));
+    }
+    Ok(None)
+}
+
+async fn look_at(sink: &S3Sink, whole: Option<Crc64>, version: Option<&str>) -> PortResult<Stands> {
     let what = format!("HEAD {}", sink.target.uri);
     let head = sink
         .client
@@ -33,6 +100,7 @@ pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stan
         .head_object()
         .bucket(&sink.bucket)
         .key(&sink.key)
+        .set_version_id(version.map(ToOwned::to_owned))
         .checksum_mode(ChecksumMode::Enabled);
     let head = match within(sink.client.timeouts.answer, &what, head.send()).await? {
         Ok(head) => head,
@@ -57,7 +125,8 @@ pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stan
             resolved: false,
         }));
     }
-    Ok(Stands::Theirs(head.e_tag().map(ToOwned::to_owned)))
+    let text = |text: Option<&str>| text.map(ToOwned::to_owned);
+    Ok(Stands::Theirs(Other { etag: text(head.e_tag()), version: text(head.version_id()) }))
 }
 
 /// The outcome of a commit that did not answer with success.
@@ -77,6 +146,10 @@ pub(super) async fn after(sink: &S3Sink, error: PortError, whole: Crc64) -> Port
         Ok(Stands::Ours(committed)) => Ok(settled(committed)),
         Ok(Stands::Theirs(_)) if error.kind == ErrorKind::Changed => Err(sink.taken()),
         Ok(_) if error.kind == ErrorKind::Changed => Err(PortError::new(ErrorKind::Transient, error.message)),
+        // No condition would find out on the next try.
+        Ok(Stands::Theirs(theirs)) if !sink.is_conditional() && !sink.may_follow(&theirs) => {
+            Err(sink.taken())
+        }
         Ok(_) => Err(error),
         // Without the right to look, but with a condition on the write: doing it again does no harm.
         Err(looking)
@@ -96,8 +169,8 @@ pub(super) async fn after(sink: &S3Sink, error: PortError, whole: Crc64) -> Port
 pub(super) async fn gone(sink: &S3Sink, error: PortError, whole: Crc64) -> PortResult<Committed> {
     match look(sink, Some(whole)).await {
         Ok(Stands::Ours(committed)) => Ok(settled(committed)),
-        Ok(Stands::Theirs(_)) => Err(sink.taken()),
-        Ok(Stands::Nothing) => {
+        Ok(Stands::Theirs(theirs)) if !sink.may_follow(&theirs) => Err(sink.taken()),
+        Ok(_) => {
             let message =
                 format!("{}; somebody has removed it: does a rule abort uploads so early?", error.message);
             Err(PortError::new(ErrorKind::Permanent, message))
@@ -115,7 +188,7 @@ pub(super) async fn gone(sink: &S3Sink, error: PortError, whole: Crc64) -> PortR
 pub(super) async fn conflict(sink: &S3Sink, error: PortError, whole: Crc64) -> PortResult<Committed> {
     match look(sink, Some(whole)).await {
         Ok(Stands::Ours(committed)) => Ok(settled(committed)),
-        Ok(Stands::Theirs(etag)) if sink.is_conditional() && etag != sink.replaces => Err(sink.taken()),
+        Ok(Stands::Theirs(theirs)) if sink.is_conditional() && !sink.may_follow(&theirs) => Err(sink.taken()),
         Ok(_) => Err(PortError::new(ErrorKind::Spent, error.message)),
         // The condition on the next commit does the looking.
         Err(looking) if looking.kind == ErrorKind::Denied && sink.is_conditional() => {

@@ -25,7 +25,7 @@ use super::{
     begin::LostCreates,
     body, crc_from_text, crc_to_text,
     error::{part_error, port_error, speaks_of_checksum},
-    resolve::{self, DELIVERY, Stands},
+    resolve::{self, DELIVERY, Other, Stands},
     timeouts::within,
 };
 
@@ -54,8 +54,8 @@ pub struct S3Sink {
     pub(super) target: Arc<Target>,
     /// An object of this very delivery stood here when the sink was opened: it is known by that, whatever its bytes.
     pub(super) stood: bool,
-    /// ETag of the object that may be replaced.
-    pub(super) replaces: Option<String>,
+    /// What stood here when the sink was opened, and may be replaced or get a newer version.
+    before: Option<Box<Other>>,
     facts: Arc<Facts>,
 }
 
@@ -80,10 +80,9 @@ impl S3Sink {
                 sink.stood = true;
                 return Ok((sink, Some(committed)));
             }
-            Ok(Stands::Theirs(etag)) => match sink.target.on_existing {
+            Ok(Stands::Theirs(theirs)) => match sink.target.on_existing {
                 OnExisting::Fail => return Err(sink.taken()),
-                OnExisting::Replace => sink.replaces = etag,
-                OnExisting::Version => {}
+                OnExisting::Replace | OnExisting::Version => sink.before = Some(Box::new(theirs)),
             },
             // Writers that may not read are common; the condition on the write protects them.
             Ok(Stands::Nothing) | Err(PortError { kind: ErrorKind::Denied, .. }) => {}
@@ -108,7 +107,7 @@ impl S3Sink {
             key,
             target: Arc::new(target),
             stood: false,
-            replaces: None,
+            before: None,
             facts: Arc::default(),
         })
     }
@@ -156,11 +155,11 @@ impl S3Sink {
 
     /// `If-None-Match` and `If-Match` of the commit.
     pub(super) fn conditions(&self) -> (Option<String>, Option<String>) {
-        if !self.knows_conditions() || self.target.on_existing == OnExisting::Version {
+        if !self.knows_conditions() || self.adds_versions() {
             return (None, None);
         }
-        match &self.replaces {
-            Some(etag) => (None, Some(etag.clone())),
+        match self.before.as_ref().and_then(|before| before.etag.clone()) {
+            Some(etag) => (None, Some(etag)),
             None => (Some("*".to_owned()), None),
         }
     }
@@ -168,6 +167,27 @@ impl S3Sink {
     /// The write that publishes carries a condition.
     pub(super) fn is_conditional(&self) -> bool {
         self.conditions() != (None, None)
+    }
+
+    /// Whether ours may come after this object: the one that stood here all the time.
+    pub(super) fn may_follow(&self, other: &Other) -> bool {
+        self.before.as_ref().is_some_and(|before| before.is(other))
+    }
+
+    /// Ours may stand under the name without being the latest.
+    pub(super) fn adds_versions(&self) -> bool {
+        self.target.on_existing == OnExisting::Version
+    }
+
+    /// The version that an earlier run has made. No condition keeps this one from making another.
+    async fn stands_already(&self) -> PortResult<Option<Committed>> {
+        if !self.stood || !self.adds_versions() {
+            return Ok(None);
+        }
+        match resolve::look(self, None).await? {
+            Stands::Ours(committed) => Ok(Some(resolve::stood(committed))),
+            _ => Ok(None),
+        }
     }
 
     /// Settle a failed commit; an endpoint without conditions is asked again without one.
@@ -188,7 +208,7 @@ impl S3Sink {
             self.facts.no_condition.store(true, Relaxed);
             return match resolve::look(self, Some(whole)).await? {
                 Stands::Ours(committed) => Ok(resolve::settled(committed)),
-                Stands::Theirs(_) if self.replaces.is_none() => Err(self.taken()),
+                Stands::Theirs(theirs) if !self.may_follow(&theirs) => Err(self.taken()),
                 _ => Err(PortError::new(ErrorKind::Transient, error.message)),
             };
         }
@@ -221,6 +241,9 @@ impl S3Sink {
     }
 
     async fn put_once(&self, part: &Part) -> PortResult<Committed> {
+        if let Some(committed) = self.stands_already().await? {
+            return Ok(committed);
+        }
         self.client.permit.publish().await?;
         let what = format!("PUT {}", self.target.uri);
         let (if_none_match, if_match) = self.conditions();
@@ -323,6 +346,10 @@ impl S3Upload {
 
     async fn complete(&self, parts: &[PartAck], whole: Crc64) -> PortResult<Committed> {
         let sink = &self.sink;
+        if let Some(committed) = sink.stands_already().await? {
+            self.remove().await?;
+            return Ok(committed);
+        }
         sink.client.permit.publish().await?;
         let what = format!("CompleteMultipartUpload {}", sink.target.uri);
         let crc = sink.knows_crc64();

@@ -8,5 +8,6 @@ mod alone;
 mod begin;
 mod conflict;
 mod rig;
+mod taken;
 mod together;
 mod unseen;

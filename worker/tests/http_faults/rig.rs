@@ -84,12 +84,20 @@ pub(crate) struct Case {
     pub(crate) way: Way,
     pub(crate) faults: Vec<Fault>,
     pub(crate) profile: Profile,
+    /// Another's object stands under the name, unless this is to fail.
+    pub(crate) policy: OnExisting,
     pub(crate) seed: u64,
 }
 
 impl Case {
     pub(crate) fn new(way: Way, faults: impl Into<Vec<Fault>>) -> Self {
-        Self { way, faults: faults.into(), profile: Profile::default(), seed: 1 }
+        let (profile, policy) = (Profile::default(), OnExisting::Fail);
+        Self { way, faults: faults.into(), profile, policy, seed: 1 }
+    }
+
+    /// What stands under the name before.
+    fn theirs(&self) -> Option<Bytes> {
+        (self.policy != OnExisting::Fail).then(|| Bytes::from_static(b"theirs"))
     }
 
     fn hangs(&self, ops: &[Op]) -> bool {
@@ -165,6 +173,9 @@ pub(crate) async fn deliver(case: Case) -> Ended {
     };
     let server = Server::start(config).unwrap();
     server.put_object("source", KEY, case.way.object());
+    if let Some(theirs) = case.theirs() {
+        server.put_object("target", "copy", theirs);
+    }
     tag(&server);
     server.reset_log();
     let mut faults = case.faults.clone();
@@ -196,7 +207,7 @@ async fn run(case: &Case, server: &Server) -> Result<Outcome, Stopped> {
     let source = Arc::new(source.map_err(|error| of_source(&error))?);
     let target = Target {
         uri: "s3://target/copy".parse().unwrap(),
-        on_existing: OnExisting::Fail,
+        on_existing: case.policy,
         delivery_id: "ours".to_owned(),
         attributes: source.attributes().clone(),
     };
@@ -350,13 +361,16 @@ impl Ended {
         let case = &self.case;
         let object = case.way.object();
         // A distinct message beats a diff of megabytes.
-        assert!(self.visible().is_none_or(|visible| visible == object), "{case:?}: other bytes are visible");
-        let versions = self.server.versions("target", "copy");
-        assert!(versions.len() <= 1, "{case:?}: published {} times", versions.len());
+        let (visible, theirs) = (self.visible(), case.theirs());
+        let is_ours = visible.as_ref() == Some(&object);
+        assert!(is_ours || visible == theirs, "{case:?}: other bytes are visible");
+        let versions = self.server.versions("target", "copy").len();
+        let kept = usize::from(theirs.is_some() && !case.profile.without_versions);
+        assert!(versions <= kept.max(1) + usize::from(kept > 0 && is_ours), "{case:?}: {versions} versions");
         match &self.result {
             Ok(outcome) => {
                 let crc = Crc64::of(&object);
-                assert!(self.visible().is_some(), "{case:?}: nothing is visible");
+                assert!(is_ours, "{case:?}: it is not visible");
                 assert_eq!((outcome.source, outcome.output), (crc, crc), "{case:?}");
                 let [delivery] = &outcome.deliveries[..] else { panic!("{case:?}: {outcome:?}") };
                 assert!(
@@ -377,7 +391,7 @@ impl Ended {
             }
             Err(stopped) => {
                 let unclear = stopped.failure.code == Code::DestinationIndeterminate;
-                assert!(self.visible().is_none() || unclear, "{case:?}: visible, but {}", stopped.failure);
+                assert!(!is_ours || unclear, "{case:?}: visible, but {}", stopped.failure);
                 assert!(!stopped.resumable, "{case:?}");
                 let message = &stopped.failure.message;
                 // One each time, or as many as are named.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use eft_domain::Code;
+use eft_domain::{Code, route::OnExisting};
 use eft_fakes::Pattern;
 use eft_s3::{Action, Code as S3, Fault, Op, Profile};
 use futures::{StreamExt, stream};
@@ -94,7 +94,8 @@ fn story(seed: u64) -> Case {
         faults.push(blind.skip(1).times(1 + below(8) as u64));
     }
     let profile = Profile { without_versions: below(4) == 0, ..Profile::default() };
-    Case { way, faults, profile, seed }
+    let policy = [OnExisting::Fail, OnExisting::Replace, OnExisting::Version][below(3)];
+    Case { way, faults, profile, policy, seed }
 }
 
 fn fault(below: &mut impl FnMut(usize) -> usize, (op, bucket): Place) -> Fault {
