@@ -161,6 +161,22 @@ impl ObjectUri {
         }
     }
 
+    /// Whether this is one of the places that a place with `{n}` or `{entry}` in its name stands for, or that place itself.
+    pub fn is_of(&self, pattern: &Self) -> bool {
+        let (Self::S3 { bucket, key, .. }, Self::S3 { bucket: same, key: names, .. }) = (self, pattern)
+        else {
+            return self == pattern;
+        };
+        let middle = |start: &str, end: &str| key.as_str().strip_prefix(start)?.strip_suffix(end);
+        let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let named = match (names.as_str().split_once("{n}"), names.as_str().split_once("{entry}")) {
+            (Some((start, end)), _) => middle(start, end).is_some_and(is_number),
+            (_, Some((start, end))) => middle(start, end).is_some_and(|entry| !entry.is_empty()),
+            (None, None) => false,
+        };
+        bucket == same && (named || key == names)
+    }
+
     /// The last segment of the name: `c.csv` of `s3://b/a/c.csv`. Empty for a key that ends with `/` and for `-`.
     pub fn name(&self) -> &str {
         match self {
@@ -282,6 +298,28 @@ mod tests {
             bucket: bucket.parse().unwrap(),
             key: key.parse().unwrap(),
             version_id: version.map(|version| version.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_place_of_several_objects_knows_its_own() {
+        let uri = |text: &str| text.parse::<ObjectUri>().unwrap();
+        for pattern in ["s3://out/a-{n}.csv", "s3://out/a/{entry}", "s3://out/a.csv"].map(uri) {
+            for number in [1, 99_999, 100_000] {
+                let numbered = pattern.numbered(number).or_else(|| pattern.of_entry("d/e.csv"));
+                assert!(numbered.unwrap_or_else(|| pattern.clone()).is_of(&pattern), "{pattern}");
+            }
+        }
+        for (other, pattern) in [
+            ("s3://out/a-0001.csv", "s3://out/a-{n}.csv"),
+            ("s3://out/a-0000x.csv", "s3://out/a-{n}.csv"),
+            ("s3://out/a-00001.csv.gz", "s3://out/a-{n}.csv"),
+            ("s3://other/a-00001.csv", "s3://out/a-{n}.csv"),
+            ("s3://out/b-00001.csv", "s3://out/a-{n}.csv"),
+            ("s3://out/a/", "s3://out/a/{entry}"),
+            ("s3://out/b.csv", "s3://out/a.csv"),
+        ] {
+            assert!(!uri(other).is_of(&uri(pattern)), "{other} {pattern}");
         }
     }
 

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Charset, Codec, Columns, CompressSpec, CsvSpec, Destination, Limits, Placeholder, Route, StageSpec,
-    ValidateSpec,
+    Charset, Codec, Columns, CompressSpec, CsvSpec, Destination, KeyTemplate, Limits, Placeholder, Route,
+    StageSpec, ValidateSpec,
     decode_stage::level_range,
     errors::{Report, join, quoted},
     stage::{
@@ -384,7 +384,28 @@ fn destinations(route: &Route, report: &mut Report) {
         if route.tenant.is_none() && s3.key.placeholders().any(|used| used == Placeholder::Tenant) {
             report.add(join(&path, "key"), "uses {tenant}, but the route has no `tenant`");
         }
+        if let Some(problem) = several(route, &s3.key) {
+            report.add(join(&path, "key"), problem);
+        }
         storage(&s3.storage, &path, report);
+    }
+}
+
+/// What is wrong with a key of several objects, or with one of a single object.
+fn several(route: &Route, key: &KeyTemplate) -> Option<&'static str> {
+    let uses = |placeholder| key.placeholders().any(|used| used == placeholder);
+    let (splits, unpacks) = (route.splits(), route.unpacks_several());
+    match (uses(Placeholder::Number), uses(Placeholder::Entry)) {
+        (_, true) if splits => Some("uses {entry}, but `split` numbers its objects: use {n}"),
+        (_, true) if !unpacks => {
+            Some("uses {entry}, but the route takes no entries of an archive by `entries`")
+        }
+        (true, true) => Some("uses {n} and {entry}; keep one of them"),
+        (true, false) if !splits && !unpacks => Some("uses {n}, but the route makes one object"),
+        (false, false) if splits && !key.names_each(Placeholder::Number) => {
+            Some("`split` makes several objects: put {n}, their number, into the key")
+        }
+        _ => None,
     }
 }
 

@@ -37,6 +37,10 @@ words! {
         RunId = "run_id",
         /// `{version_id}`: the source's version.
         VersionId = "version_id",
+        /// `{n}`: the number of each object that `split` makes, or of each entry of an archive, `00001`.
+        Number = "n",
+        /// `{entry}`: the name of each entry of an archive, with its folders.
+        Entry = "entry",
     }
 }
 
@@ -122,6 +126,15 @@ impl KeyTemplate {
         })
     }
 
+    /// Whether each of several objects gets a name of its own by this, also where its braces are written as literal ones.
+    pub fn names_each(&self, placeholder: Placeholder) -> bool {
+        let text = format!("{{{placeholder}}}");
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Literal(literal) => literal.contains(&text),
+            Piece::Value(value) => *value == placeholder,
+        })
+    }
+
     /// The key for one run.
     ///
     /// # Errors
@@ -159,6 +172,9 @@ impl<'a> TemplateValues<'a> {
             Placeholder::JobId => self.job_id,
             Placeholder::RunId => self.run_id,
             Placeholder::VersionId => self.version_id,
+            // Of each object, when it is made: what the run has until then is one place for all of them.
+            Placeholder::Number => Some("{n}"),
+            Placeholder::Entry => Some("{entry}"),
         }
     }
 }

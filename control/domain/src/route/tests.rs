@@ -132,6 +132,41 @@ fn globs_match_segments() {
     assert!(!takes(&"a*".repeat(300), &format!("in/{}b", "a".repeat(900).replace('a', "c"))));
 }
 
+/// Names of several objects, for a route that makes several, and for no other.
+#[test]
+fn a_key_has_a_number_where_there_are_several_objects() {
+    let faults = |stages: &str, key: &str| {
+        let text = format!(
+            "{{id: a, tenant: acme, match: {{prefix: tenants/acme/in/}}, stages: [{stages}], \
+             destinations: [{{s3: {{bucket: acme-out, key: \"{key}\"}}}}]}}"
+        );
+        Route::parse_yaml(&text, Profile::Platform).map(drop).map_err(|errors| errors.to_string())
+    };
+    let (split, entries) = ("{split: {after_records: 2}}", "{decompress: {codec: zip, entries: \"*.csv\"}}");
+    for (stages, key) in [
+        (split, "{stem}-{n}"),
+        // Written before it was a placeholder.
+        (split, "{stem}-{{n}}"),
+        ("", "{stem}-{{n}}"),
+        (entries, "{stem}/{entry}"),
+        (entries, "{stem}-{n}"),
+        (entries, "{name}"),
+        ("", "x"),
+    ] {
+        assert_eq!(faults(stages, key), Ok(()), "{stages} {key}");
+    }
+    for (stages, key, says) in [
+        (split, "{name}", "put {n}"),
+        (split, "{name}/{entry}", "use {n}"),
+        (entries, "{entry}-{n}", "keep one"),
+        ("", "{n}", "makes one object"),
+        ("", "{entry}", "takes no entries"),
+    ] {
+        let said = faults(stages, key).unwrap_err();
+        assert!(said.contains("/destinations/0/s3/key") && said.contains(says), "{stages} {key}: {said}");
+    }
+}
+
 #[test]
 fn templates_render() {
     let values = TemplateValues {
@@ -150,6 +185,8 @@ fn templates_render() {
         render("{year}{month}{day}{hour}-{tenant}-{key}"),
         Ok("2026112309-acme-in/acme/day 1/a.tar.gz".into())
     );
+    // Of several objects, whose names come later.
+    assert_eq!(render("{stem}/{n}|{entry}"), Ok("a/{n}|{entry}".into()));
     assert_eq!(render("{job_id}"), Err(RenderError::Missing(Placeholder::JobId)));
     assert!(matches!(render(&"{key}".repeat(60)), Err(RenderError::Key(_))));
     for (text, error) in [
