@@ -104,6 +104,7 @@ impl Service {
             desk,
             queue: Arc::new(Sqs::new(aws_sdk_sqs::Client::new(&config), settings.work_queue.clone())),
             transfers: Arc::new(engine),
+            circuits: Arc::default(),
             protection: protection()?,
             times,
             name: uuid::Uuid::new_v4().to_string(),

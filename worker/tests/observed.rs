@@ -140,6 +140,7 @@ async fn rig(pulse: Pulse, runs: Runs, silent: bool, hides: bool) -> Rig {
         desk,
         queue: Arc::new(Sent { region: region.clone(), silent, hides }),
         transfers: Arc::new(runs),
+        circuits: Arc::default(),
         protection: Arc::new(Unprotected),
         times: Times { poll: Duration::from_millis(20), ..Times::DEFAULT },
         name: "worker".to_owned(),

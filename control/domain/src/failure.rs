@@ -183,6 +183,9 @@ codes! {
     /// The destination may not be written with these credentials or keys.
     DestinationAccess = "destination.access", Held,
         "grant write access to the bucket, prefix and key, then resume the run";
+    /// A place of the route was taken from its tenant after the file was accepted.
+    DestinationWithdrawn = "destination.withdrawn", Held,
+        "give the tenant its place back and resume the run, or cancel it, which can be done as long as nothing may stand there";
     /// The route is not well formed.
     RouteInvalid = "route.invalid", Usage,
         "correct the route at the paths named and save it again";
@@ -204,7 +207,7 @@ codes! {
     /// Worker after worker died on it.
     RunCrashed = "run.crashed", Failed,
         "look into the logs of the workers that died (memory, a defect of ours) and replay the job when it is mended";
-    /// It does not end within the time that a message can be held, and nothing of it is kept for another run.
+    /// It does not end within the time that a message can be held, and another run would come no further.
     RunTooLong = "run.too_long", Failed,
         "give it a larger worker, or a route whose stages can be resumed or that makes one object, and replay the job";
     /// Stopped by its user; nothing is left behind.

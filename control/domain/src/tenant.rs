@@ -101,6 +101,14 @@ impl Tenant {
                 add(format!("/stages/{at}/concat/within"), problem);
             }
         }
+        faults.extend(self.withdrawn(route).into_iter().map(|(_, fault)| fault));
+        faults
+    }
+
+    /// Every destination of a route that is none of the tenant's places, by its number in the route: none when it was saved,
+    /// but places are taken away.
+    pub fn withdrawn(&self, route: &Route) -> Vec<(usize, RouteError)> {
+        let mut withdrawn = Vec::new();
         for (at, destination) in route.destinations.iter().enumerate() {
             let Destination::S3(s3) = destination;
             // Only what stands before the first placeholder is certain; `../` is nothing special in a key.
@@ -113,10 +121,10 @@ impl Tenant {
                     s3.bucket,
                     self.outputs_shown()
                 );
-                add(format!("/destinations/{at}"), problem);
+                withdrawn.push((at, RouteError { path: format!("/destinations/{at}"), line: None, problem }));
             }
         }
-        faults
+        withdrawn
     }
 
     /// Whether a folder of S3, in whatever bucket, is one of those that start with `own`.

@@ -18,7 +18,7 @@ use std::{
 };
 
 use eft_domain::{
-    Actor, Command, Job, JobId,
+    Actor, Code, Command, Failure, Job, JobId,
     job::{Arrived, Refused, Retention, Runner, apply},
     message::{RunRequest, WorkMessage},
     route::Route,
@@ -246,6 +246,29 @@ impl Desk {
     pub async fn route_of(&self, job: &Job) -> StoreResult<Option<Arc<Route>>> {
         let Some(pinned) = &job.route else { return Ok(None) };
         self.catalog.route(&pinned.id, pinned.revision).await
+    }
+
+    /// Destinations, by their number in the route, that a job may not be delivered to any more, and why: its tenant's places
+    /// may have been narrowed since it was accepted, and a job can be run again for as long as its row is kept.
+    ///
+    /// # Errors
+    /// The catalog was not reached.
+    pub async fn withdrawn(&self, job: &Job, route: &Route) -> StoreResult<Vec<(usize, Failure)>> {
+        let Some(owner) = &job.tenant else { return Ok(Vec::new()) };
+        let failure = |problem: String| Failure::new(Code::DestinationWithdrawn, problem);
+        let problem = match self.catalog.tenant(owner).await {
+            Ok(Some(tenant)) => {
+                let withdrawn = tenant.withdrawn(route).into_iter();
+                return Ok(withdrawn.map(|(at, fault)| (at, failure(fault.to_string()))).collect());
+            }
+            Ok(None) => format!("there is no tenant {owner}"),
+            // Somebody has to mend it.
+            Err(error) if error.kind == StoreErrorKind::Permanent => {
+                format!("tenant {owner} cannot be read: {}", error.message)
+            }
+            Err(error) => return Err(error),
+        };
+        Ok((0..route.destinations.len()).map(|at| (at, failure(problem.clone()))).collect())
     }
 }
 

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use eft_domain::{
-    Code, Command, Failure, Job,
+    Code, Command, Failure, Job, Route,
     job::{Ending, Remedy, remedy},
     receipt::FailureNote,
 };
-use eft_store::ChangeError;
+use eft_store::{ChangeError, StoreResult};
 use eft_telemetry::Level;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::delivery::is_of_destination;
 
 use super::{
-    checkpoint::{Owned, is_loss},
+    checkpoint::{Owned, is_loss, passed},
     lease::Stop,
     poll::{Turn, Worker},
     queue::Received,
@@ -38,12 +38,17 @@ impl Worker {
         (since, leased): (Instant, Instant),
     ) -> Turn {
         let owned = Arc::new(Owned::new(self.desk.clone(), job.clone(), watched));
+        // What an owner before us has come to: that we do too is no progress.
+        let before = job.clone();
         let cancel = CancellationToken::new();
         let task = match self.task(&owned, job).await {
             Ok(task) => task,
             Err(Some(failure)) => return self.finish(&owned, Finished::failed(failure), received).await,
             Err(None) => return Turn::Again(Duration::from_secs(30)),
         };
+        if let Err(failure) = self.circuits.admit(&before) {
+            return self.finish(&owned, Finished::failed(failure), received).await;
+        }
         let phase = owned.watched.phase("transfer");
         let mut transfer = self.transfers.run(task, cancel.clone());
         let (finished, stop) = tokio::select! {
@@ -56,9 +61,15 @@ impl Worker {
             }
         };
         drop(phase);
+        if let Some(Finished { failure, delivered, .. }) = &finished {
+            self.circuits.ended(&before, failure.as_ref().map(|failure| failure.code), *delivered);
+        }
+        let now = owned.job().await;
+        let has_passed = passed(now.checkpoint.as_deref()).len() > passed(before.checkpoint.as_deref()).len();
         // What its message waited for before it was claimed is not the run's time.
         let was_short = leased.elapsed() < self.times.held / 2;
-        let goes_on = was_short || owned.has_advanced() || owned.job().await.publishing;
+        let has_advanced = owned.has_advanced() || has_passed || (now.publishing && !before.publishing);
+        let goes_on = was_short || has_advanced;
         match (finished, stop) {
             (_, Some(Stop::Lost)) => Turn::Leave,
             // It came to its end although it was asked to stop.
@@ -66,7 +77,11 @@ impl Worker {
                 self.finish(&owned, finished, received).await
             }
             (_, Some(Stop::Held)) if goes_on => self.go_on_later(&owned).await,
-            // The next owner would not come further either.
+            // The next owner would not come further either; and what may stand is not given up.
+            (_, Some(Stop::Held)) if now.publishing => {
+                let hold = Command::Hold { fence: owned.fence(), failure: self.too_long(), retry_in: None };
+                self.commit(&owned, &hold, received).await
+            }
             (_, Some(Stop::Held)) => self.finish(&owned, Finished::failed(self.too_long()), received).await,
             (_, stop) => self.hand_back(&owned, stop).await,
         }
@@ -74,8 +89,8 @@ impl Worker {
 
     /// What is to be done, as the row and the catalog say; `Err(None)`: the catalog was not reached.
     async fn task(&self, owned: &Arc<Owned>, job: Job) -> Result<Task, Option<Failure>> {
-        match self.desk.route_of(&job).await {
-            Ok(Some(route)) => Ok(Task { owned: Arc::clone(owned), job, route }),
+        match self.pinned(&job).await {
+            Ok(Some((route, withdrawn))) => Ok(Task { owned: Arc::clone(owned), job, route, withdrawn }),
             Ok(None) => Err(Some(Failure::new(
                 Code::RouteInvalid,
                 "the revision of the route that the job is pinned to is not in the catalog",
@@ -86,6 +101,13 @@ impl Worker {
                 Err(None)
             }
         }
+    }
+
+    /// The route that a job is pinned to, and where its tenant may not deliver to any more.
+    async fn pinned(&self, job: &Job) -> StoreResult<Option<(Arc<Route>, Vec<(usize, Failure)>)>> {
+        let Some(route) = self.desk.route_of(job).await? else { return Ok(None) };
+        let withdrawn = self.desk.withdrawn(job, &route).await?;
+        Ok(Some((route, withdrawn)))
     }
 
     /// Write how it ended, tell it, and let the tenant's next jobs in.
@@ -109,8 +131,12 @@ impl Worker {
                 job.settle(fence, failure, receipt, self.desk.clock.now())
             }
         };
+        self.commit(owned, &command, received).await
+    }
+
+    async fn commit(&self, owned: &Owned, command: &Command, received: &Received) -> Turn {
         let phase = owned.watched.phase("commit");
-        let written = self.write(owned, &command).await;
+        let written = self.write(owned, command).await;
         drop(phase);
         match written {
             Ok(job) => self.report(&job, owned, received).await,
@@ -163,7 +189,7 @@ impl Worker {
     /// The run goes on under a new message, because nobody may hold one for more than 12 hours.
     fn too_long(&self) -> Failure {
         let hours = self.times.held.as_secs() / 3600;
-        let message = format!("it did not end within {hours} h, and nothing of it is kept for another run");
+        let message = format!("it did not end within {hours} h, and another run would come no further");
         Failure::new(Code::RunTooLong, message)
     }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Times,
+    circuit::Circuits,
     claim::{Claimed, is_open},
     health::Pulse,
     protect::Protection,
@@ -48,6 +49,8 @@ pub struct Worker {
     pub queue: Arc<dyn WorkQueue>,
     /// What runs a job.
     pub transfers: Arc<dyn Transfers>,
+    /// Which routes' destinations are down.
+    pub circuits: Arc<Circuits>,
     /// Protection from being scaled in.
     pub protection: Arc<dyn Protection>,
     /// How long things may take.

@@ -35,6 +35,8 @@ pub struct Task {
     pub job: Job,
     /// The route that it is pinned to.
     pub route: Arc<Route>,
+    /// Destinations, by their number, that its tenant may not deliver to any more.
+    pub withdrawn: Vec<(usize, Failure)>,
 }
 
 /// How a run ended.
@@ -99,14 +101,18 @@ impl Transfers for Engine {
 
 impl Engine {
     async fn all(&self, task: &Task, cancel: &CancellationToken) -> Result<Finished, Failure> {
-        let Task { owned, job, route } = task;
+        let Task { owned, job, route, withdrawn } = task;
         let source = self.source(job)?;
         let goals = self.goals(job, route)?;
         let archive = self.archive_of(job, route)?;
         let order: Vec<_> = goals.iter().chain(&archive).map(|goal| goal.uri.clone()).collect();
         let earlier = owned.earlier().await?;
-        let had = earlier.as_ref().map_or_else(Vec::new, |earlier| delivered_by(&earlier.receipt));
-        let missing = |goal: &Goal| had.iter().all(|delivery| delivery.uri != goal.uri);
+        let had = earlier.as_ref().map_or_else(Vec::new, |earlier| whole_by(&earlier.receipt, &order));
+        let missing = |goal: &Goal| !had.iter().any(|delivery| delivery.uri.is_of(&goal.uri));
+        // What it has already is nobody's to take away.
+        if let Some((_, why)) = withdrawn.iter().find(|(at, _)| goals.get(*at).is_some_and(missing)) {
+            return Err(why.clone());
+        }
         let mut passes: Vec<_> = passes(route, goals).into_iter().map(|goals| (goals, false)).collect();
         passes.extend(archive.map(|goal| (vec![goal], true)));
 
@@ -294,6 +300,16 @@ fn passes(route: &Route, goals: Vec<Goal>) -> Vec<Vec<Goal>> {
 pub fn delivered_by(receipt: &Receipt) -> Vec<Delivery> {
     let stands = receipt.deliveries.iter().filter(|one| one.outcome == DeliveryOutcome::Delivered);
     stands.map(|one| Delivery { already_delivered: true, ..one.clone() }).collect()
+}
+
+/// The same, of the places that have all of theirs: one of several objects that lacks some gets all of them again.
+fn whole_by(receipt: &Receipt, places: &[ObjectUri]) -> Vec<Delivery> {
+    let stands = |one: &Delivery| one.outcome == DeliveryOutcome::Delivered;
+    let lacks = |place: &ObjectUri| receipt.deliveries.iter().any(|one| one.uri.is_of(place) && !stands(one));
+    let lacking: Vec<_> = places.iter().filter(|place| lacks(place)).collect();
+    let mut had = delivered_by(receipt);
+    had.retain(|one| !lacking.iter().any(|place| one.uri.is_of(place)));
+    had
 }
 
 /// The run as a future of its own: what it borrows are only its own parts.

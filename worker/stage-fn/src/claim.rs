@@ -45,6 +45,7 @@ impl Stages {
         if let Err(failure) = self.recall(&mut owned, &route).await? {
             return Err(self.fail(&mut owned, failure).await);
         }
+        self.refuse_withdrawn(&mut owned, &route).await?;
         if let Err(failure) = self.look(&owned, &route, until).await? {
             return Err(self.fail(&mut owned, failure).await);
         }

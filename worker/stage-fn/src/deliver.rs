@@ -18,6 +18,7 @@ impl Stages {
     pub(crate) async fn deliver(&self, request: &StageRequest, until: Until) -> Result<Job, Error> {
         let mut owned = self.ours(request).await?;
         let route = self.route(&mut owned).await?;
+        self.refuse_withdrawn(&mut owned, &route).await?;
         let goals = match self.engine.goals(&owned.job, &route) {
             Ok(goals) => goals,
             Err(failure) => return Err(self.fail(&mut owned, failure).await),

@@ -5,7 +5,7 @@ use eft_domain::{Code, Command, Failure, Job, job::Ending, message::StageRequest
 
 use crate::{
     Error, Stages,
-    notes::Notes,
+    notes::Copied,
     owned::{Found, Owned},
 };
 
@@ -48,13 +48,19 @@ impl Stages {
         Ok(owned.job.settle(fence, failure, receipt, self.desk.clock.now()))
     }
 
-    /// A run that waits can be cancelled, unless it is not known what stands at a destination.
+    /// A run that waits can be cancelled, unless it is not known what stands at a destination: one that was not looked at since
+    /// it may have been published to, or whose look has told nothing.
     async fn settle_publishing(&self, owned: &mut Owned) -> Result<(), Error> {
-        let is_unclear = |notes: &Notes| {
-            let code = |note: &FailureNote| note.known() == Some(Code::DestinationIndeterminate);
-            notes.copies.values().any(|copied| copied.failure.as_ref().is_some_and(code))
+        if !owned.job.publishing {
+            return Ok(());
+        }
+        let destinations = self.desk.route_of(&owned.job).await?.map_or(0, |route| route.destinations.len());
+        let is_clear = |copied: &Copied| {
+            let code = copied.failure.as_ref().and_then(FailureNote::known);
+            code != Some(Code::DestinationIndeterminate)
         };
-        if !owned.job.publishing || is_unclear(&owned.notes) {
+        let are_clear = (0..destinations).all(|at| owned.notes.copies.get(&at).is_some_and(is_clear));
+        if destinations == 0 || !are_clear {
             return Ok(());
         }
         let forget = Command::Forget { fence: owned.job.fence };

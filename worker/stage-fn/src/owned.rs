@@ -79,6 +79,15 @@ impl Stages {
         }
     }
 
+    /// Refuse a job that would be delivered to where its tenant may not any more; what it has already is nobody's to take away.
+    pub(crate) async fn refuse_withdrawn(&self, owned: &mut Owned, route: &Route) -> Result<(), Error> {
+        let withdrawn = self.desk.withdrawn(&owned.job, route).await?;
+        match withdrawn.into_iter().find(|(at, _)| !owned.notes.is_delivered(*at)) {
+            Some((_, failure)) => Err(self.fail(owned, failure).await),
+            None => Ok(()),
+        }
+    }
+
     /// Keep the notes.
     pub(crate) async fn save(&self, owned: &mut Owned, advanced: bool) -> Result<(), Error> {
         self.save_as(owned, advanced, owned.job.publishing).await

@@ -1,13 +1,17 @@
 //! One thing at a time.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use eft_domain::{Command, JobState};
+use eft_domain::{Code, Command, Job, JobState};
 use eft_store::StoreResult;
-use eft_worker::serve::{Times, protect::Protection};
+use eft_worker::serve::{
+    Times,
+    circuit::{Circuits, FAILURES, PAUSE},
+    protect::Protection,
+};
 use futures::{FutureExt, future::BoxFuture};
 
 use crate::{
@@ -217,6 +221,89 @@ fn a_run_that_gets_nowhere_while_its_message_is_held_ends() {
         worker.drained().await;
         world.tend().await;
         assert_eq!(world.store.open(), 0);
+    });
+}
+
+/// Three runs find out, then one in each half minute; other routes go on, and all are delivered when it is up again.
+#[test]
+fn a_destination_that_is_down_is_left_alone_for_a_while() {
+    const FILES: usize = 40;
+    simulated(async {
+        let mut world = world(&[Expect::Delivered; FILES]).await;
+        world.outage.store(true, Relaxed);
+        let worker = world.start(2, Death::Never);
+        let began = tokio::time::Instant::now();
+        let read = |world: &World| world.files.iter().map(|file| world.store.read(file.job())).sum::<u32>();
+        while began.elapsed() < Duration::from_secs(3600) {
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            world.tend().await;
+            let most = FAILURES + 1 + (began.elapsed().as_secs() / PAUSE.as_secs()) as u32;
+            assert!(read(&world) <= most, "{} runs in {:?}", read(&world), began.elapsed());
+        }
+        assert!(read(&world) > FAILURES, "nobody asks any more");
+        world.outage.store(false, Relaxed);
+        for _ in 0..24 {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            world.tend().await;
+        }
+        for file in &world.files {
+            let job = world.job(file).await.unwrap();
+            assert_eq!((job.state, world.store.published(job.id)), (JobState::Succeeded, 1), "{}", file.key);
+        }
+        worker.drained().await;
+    });
+}
+
+/// What may stand at a destination has to be found out about, whoever finds it down.
+#[test]
+fn a_job_that_may_stand_is_run_although_its_destination_is_down() {
+    simulated(async {
+        let mut world = world(&[Expect::Delivered; 1 + FAILURES as usize]).await;
+        let file = world.files[0].clone();
+        let circuits = Circuits::default();
+        let job = world.job(&file).await.unwrap();
+        (0..FAILURES).for_each(|_| circuits.ended(&job, Some(Code::DestinationUnavailable), 0));
+        assert_eq!(circuits.admit(&job).unwrap_err().code, Code::DestinationUnavailable);
+        let publishing = Job { publishing: true, ..job.clone() };
+        assert_eq!(circuits.admit(&publishing), Ok(()));
+        world.join("globex", "theirs").await;
+        world.arrive(File::of("globex", "theirs/a", "v1", Expect::Delivered), &[Duration::ZERO]);
+        world.tend().await;
+        let theirs = world.job(world.files.last().unwrap()).await.unwrap();
+        assert_eq!(circuits.admit(&theirs), Ok(()), "another's route");
+    });
+}
+
+#[test]
+fn a_circuit_is_closed_by_an_answer_and_tried_once_in_a_pause() {
+    simulated(async {
+        let world = world(&[Expect::Delivered]).await;
+        let job = world.job(&world.files[0]).await.unwrap();
+        let down = Some(Code::DestinationUnavailable);
+        for answer in [None, Some(Code::DestinationAccess)] {
+            let circuits = Circuits::default();
+            for _ in 0..5 {
+                (1..FAILURES).for_each(|_| circuits.ended(&job, down, 0));
+                circuits.ended(&job, answer, 0);
+            }
+            assert_eq!(circuits.admit(&job), Ok(()), "{answer:?}: only failures in a row count");
+        }
+        let circuits = Circuits::default();
+        for silent in [Code::Interrupted, Code::SourceUnavailable, Code::DestinationIndeterminate] {
+            circuits.ended(&job, Some(silent), 0);
+            circuits.ended(&job, down, 1);
+            assert_eq!(circuits.admit(&job), Ok(()), "some have answered");
+            circuits.ended(&job, down, 0);
+        }
+        let refused = circuits.admit(&job).unwrap_err();
+        assert!(refused.message.contains("asked again in 30 s"), "{refused}");
+        tokio::time::sleep(PAUSE).await;
+        assert_eq!(circuits.admit(&job), Ok(()), "one finds out");
+        assert!(circuits.admit(&job).is_err(), "and no other meanwhile");
+        tokio::time::sleep(PAUSE).await;
+        assert_eq!(circuits.admit(&job), Ok(()), "the first may take long");
+        circuits.ended(&job, None, 1);
+        assert!([(); 3].iter().all(|()| circuits.admit(&job).is_ok()), "it is up");
     });
 }
 

@@ -1,7 +1,7 @@
 //! A job of the service, whose run is ended in part and delivered again.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
@@ -13,6 +13,7 @@ use eft_domain::{
     job::{Arrived, PinnedRoute, Refused, Retention, Runner},
     receipt::{DeliveryOutcome, Outcome, SignedReceipt},
     route::Profile,
+    tenant::Output,
 };
 use eft_fakes::pattern;
 use eft_pipeline::{budget::Budget, pool::Pool};
@@ -119,7 +120,7 @@ impl Bed {
             source: "eft/test".to_owned(),
         };
         let route = Route::parse_yaml(route, Profile::Platform).unwrap();
-        region.put_tenant(&Tenant::new("acme".parse().unwrap())).await.unwrap();
+        region.put_tenant(&tenant(&PLACES)).await.unwrap();
         region.put_route(&route, None).await.unwrap();
         let arrived = Arrived {
             arrival: Arrival { bucket: "ingest".into(), key: "a/file".into(), version_id },
@@ -171,6 +172,7 @@ impl Bed {
                 begin: Arc::clone(&self.begin),
                 ended: Arc::clone(&self.ended),
             }),
+            circuits: Arc::default(),
             protection: Arc::new(Unprotected),
             times: Times::DEFAULT,
             name: "worker".to_owned(),
@@ -232,9 +234,18 @@ impl Drop for Bed {
     }
 }
 
+const PLACES: [&str; 3] = ["one", "two", "three"];
+
+/// Whose files they are, who may deliver to these buckets.
+fn tenant(places: &[&str]) -> Tenant {
+    let place = |bucket: &&str| Output { bucket: bucket.parse().unwrap(), prefix: "out/".to_owned() };
+    let outputs = places.iter().map(place).collect();
+    Tenant { outputs, ..Tenant::new("acme".parse().unwrap()) }
+}
+
 fn route(stages: &str, archive: &str) -> String {
     let to = |bucket: &str| format!("{{s3: {{bucket: {bucket}, key: \"out/{{name}}\", on_existing: fail}}}}");
-    let all = ["one", "two", "three"].map(to).join(", ");
+    let all = PLACES.map(to).join(", ");
     format!(
         "{{id: tee, tenant: acme, match: {{prefix: a/}}, executor: worker, stages: [{stages}], destinations: [{all}]{archive}}}"
     )
@@ -277,6 +288,77 @@ async fn what_is_cancelled_while_it_runs_becomes_visible_nowhere() {
         }
         assert_eq!(bed.desk.ledger.get(bed.job.id).await.unwrap().unwrap().state, JobState::Cancelled);
     }
+}
+
+/// It was accepted while its tenant might deliver there. Whether it is run for the first time or once more: it waits, its
+/// tenant gets nothing to where it may not any more, and nothing is lost when it may again.
+#[tokio::test]
+async fn a_place_that_was_taken_away_gets_nothing() {
+    for stages in ["{strip_bom: {}}", ""] {
+        let bed = Bed::new(&route(stages, "")).await;
+        let runs = [None, Some(Command::Replay { reason: "once more".into(), route: None })];
+        for again in runs {
+            bed.region.put_tenant(&tenant(&["one", "three"])).await.unwrap();
+            if let Some(again) = &again {
+                bed.server.reset_log();
+                bed.desk.change_and_tell(bed.job.id, again).await.unwrap();
+            }
+            let failure = bed.run(JobState::Held).await.failure.unwrap();
+            assert_eq!(failure.code, "destination.withdrawn");
+            assert!(failure.message.contains("may not deliver to s3://two/out/"), "{}", failure.message);
+            assert_eq!(PLACES.map(|place| bed.puts(place)), [0; 3], "{stages}");
+            bed.region.put_tenant(&tenant(&PLACES)).await.unwrap();
+            let resume = Command::Resume { reason: "it may again".into() };
+            bed.desk.change_and_tell(bed.job.id, &resume).await.unwrap();
+            if again.is_none() {
+                bed.run(JobState::Succeeded).await;
+                assert_eq!(PLACES.map(|place| bed.stands(place).len()), [1; 3]);
+            }
+        }
+    }
+}
+
+/// Nothing is asked of the place that has it.
+#[tokio::test]
+async fn a_place_that_was_taken_away_after_its_delivery_keeps_no_other_from_theirs() {
+    let bed = Bed::new(&route("{strip_bom: {}}", "")).await;
+    let denied = Action::Error { code: eft_s3::Code::AccessDenied };
+    bed.server.set_faults([Fault::on(Op::UploadPart, denied).bucket("two")]);
+    bed.run(JobState::PartiallyDelivered).await;
+    bed.server.set_faults([]);
+    bed.region.put_tenant(&tenant(&["two", "three"])).await.unwrap();
+    let again = Command::Redeliver { reason: "it may now".into() };
+    bed.desk.change_and_tell(bed.job.id, &again).await.unwrap();
+    bed.run(JobState::Succeeded).await;
+    assert_eq!(delivered(&bed.receipt()), [(true, true), (true, false), (true, true)]);
+}
+
+/// By the names that its route gives them. Asked again, the one that has failed alone is written to.
+#[tokio::test]
+async fn a_job_makes_several_objects_of_one() {
+    let stages = "{split: {after_bytes: 4MiB}}";
+    let bed = Bed::new(&route(stages, "").replace("{name}", "{name}-{n}")).await;
+    let denied = Action::Error { code: eft_s3::Code::AccessDenied };
+    bed.server.set_faults([Fault::on(Op::CompleteMultipartUpload, denied.clone()).bucket("two").skip(1)]);
+    bed.run(JobState::PartiallyDelivered).await;
+    let made = |place: &str| {
+        let keys = bed.server.keys(place);
+        assert_eq!(keys, ["out/file-00001", "out/file-00002", "out/file-00003"], "{place}");
+        let made: Vec<_> = keys.iter().map(|key| bed.server.get_object(place, key).unwrap()).collect();
+        assert!(made.concat() == bed.content, "{place}: other bytes");
+    };
+    made("one");
+    made("three");
+    assert!(bed.server.keys("two").len() < 3);
+    bed.server.set_faults([]);
+    bed.server.reset_log();
+    let again = Command::Redeliver { reason: "it may now".into() };
+    bed.desk.change_and_tell(bed.job.id, &again).await.unwrap();
+    bed.run(JobState::Succeeded).await;
+    made("two");
+    assert_eq!((bed.puts("one"), bed.puts("three")), (0, 0));
+    let uris: BTreeSet<_> = bed.receipt().deliveries.iter().map(|one| one.uri.to_string()).collect();
+    assert_eq!((bed.receipt().deliveries.len(), uris.len()), (9, 9), "each object is told of once");
 }
 
 /// Once an object may be visible nobody is told that none is.

@@ -3,17 +3,17 @@
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use eft_domain::{
-    Command, JobState, Receipt,
+    Command, JobState, Receipt, Tenant,
     receipt::{Delivery, DeliveryOutcome, Outcome, SignedReceipt},
 };
 use eft_s3::{Action, Config, Fault, Op};
-use eft_store::{JobLedger, Runs};
+use eft_store::{Catalog, JobLedger, Runs};
 use eft_worker::sign;
 use serde_json::json;
 
 use crate::{
     machine::Ended,
-    world::{ARCHIVE, OUT, STAGING, World, call},
+    world::{ARCHIVE, Kill, OUT, STAGING, World, call, tenant},
 };
 
 /// Two destinations, something that reads, a digest, and an archive.
@@ -368,9 +368,8 @@ async fn a_ledger_that_is_down_ends_nothing() {
 #[tokio::test]
 async fn an_end_lets_the_tenants_next_job_in() {
     let world = World::new(COPIED, GOOD).await;
-    let mut tenant = eft_domain::Tenant::new("acme".parse().unwrap());
-    tenant.max_jobs = 1;
-    eft_store::Catalog::put_tenant(&world.region, &tenant).await.unwrap();
+    let tenant = Tenant { max_jobs: 1, ..tenant() };
+    Catalog::put_tenant(&world.region, &tenant).await.unwrap();
     let next = world.arrive("two.txt", GOOD).await;
     assert_eq!(world.execute().await, ended("Archive"));
     assert_eq!(world.execute().await, ended("Archive"));
@@ -391,6 +390,59 @@ async fn a_job_that_was_cancelled_is_not_delivered() {
     let end = world.machine.run(world.machine.start(), &name, input, cancelling).await;
     assert_eq!((end, world.row().await.state), (ended("Superseded"), JobState::Cancelled));
     assert_eq!(world.s3.keys(OUT).len(), 0);
+}
+
+/// Before it begins, and between what was made and its delivery: it is not delivered to where its tenant may not any more,
+/// and goes on where it was when the tenant may again.
+#[tokio::test]
+async fn a_place_that_was_taken_away_gets_nothing() {
+    for taken in ["Validate", "Deliver"] {
+        let world = World::new(CHECKED, GOOD).await;
+        let (name, input) = world.started();
+        let taking = async |state: &str, request| {
+            if state == taken {
+                Catalog::put_tenant(&world.region, &Tenant { outputs: Vec::new(), ..tenant() })
+                    .await
+                    .unwrap();
+            }
+            world.call(&request).await
+        };
+        let end = world.machine.run(world.machine.start(), &name, input, taking).await;
+        let row = world.row().await;
+        assert_eq!((end, row.state, row.publishing), (ended("MarkFailed"), JobState::Held, false));
+        assert_eq!(row.failure.unwrap().code, "destination.withdrawn");
+        assert_eq!(world.s3.keys(OUT).len(), 0, "{taken}");
+        Catalog::put_tenant(&world.region, &tenant()).await.unwrap();
+        world.stages.desk.change(row.id, &Command::Resume { reason: "it may again".into() }).await.unwrap();
+        world.stages.desk.release(&["acme".parse().unwrap()]).await.unwrap();
+        assert_eq!(world.execute().await, ended("Archive"));
+        assert_eq!(world.delivered("a/one.txt").as_deref(), Some(MADE));
+    }
+}
+
+/// A function that was about to publish has died: what it has done is not known, and nobody is told that nothing stands.
+#[tokio::test]
+async fn a_place_that_was_taken_away_while_it_was_delivered_to_keeps_the_job() {
+    let world = World::new(CHECKED, GOOD).await;
+    let (name, input) = world.started();
+    let taking = async |state: &str, request| {
+        if state == "Deliver" {
+            // The lease, and that it publishes.
+            assert!(world.killed(&request, Kill::Ledger(2)).await.is_none());
+            Catalog::put_tenant(&world.region, &Tenant { outputs: Vec::new(), ..tenant() }).await.unwrap();
+        }
+        world.call(&request).await
+    };
+    let end = world.machine.run(world.machine.start(), &name, input, taking).await;
+    let row = world.row().await;
+    assert_eq!((end, row.state, row.publishing), (ended("MarkFailed"), JobState::Held, true));
+    let cancel = Command::Cancel { reason: "asked".into() };
+    world.stages.desk.change(world.job, &cancel).await.unwrap_err();
+    Catalog::put_tenant(&world.region, &tenant()).await.unwrap();
+    world.stages.desk.change(row.id, &Command::Resume { reason: "it may again".into() }).await.unwrap();
+    world.stages.desk.release(&["acme".parse().unwrap()]).await.unwrap();
+    assert_eq!(world.execute().await, ended("Archive"));
+    assert_eq!(world.delivered("a/one.txt").as_deref(), Some(MADE));
 }
 
 #[tokio::test]

@@ -158,9 +158,7 @@ impl World {
         let buckets = [INGEST, OUT, STAGING, ARCHIVE].map(ToOwned::to_owned);
         let s3 = Server::start(Config { buckets: buckets.to_vec(), ..config }).unwrap();
         let region = Region::new(Clock::System);
-        let mut tenant = Tenant::new("acme".parse().unwrap());
-        tenant.outputs = vec![Output { bucket: OUT.parse().unwrap(), prefix: String::new() }];
-        region.put_tenant(&tenant).await.unwrap();
+        region.put_tenant(&tenant()).await.unwrap();
         let text = format!("{{id: orders, tenant: acme, match: {{prefix: tenants/acme/in/}}, {route}}}");
         let route = Route::parse_yaml(&text, Profile::Platform).unwrap_or_else(|errors| panic!("{errors}"));
         region.put_route(&route, None).await.unwrap();
@@ -240,6 +238,12 @@ impl World {
     pub(crate) fn is_clean(&self) -> bool {
         self.s3.keys(STAGING).is_empty() && self.s3.open_uploads().is_empty()
     }
+}
+
+/// Whose files they are.
+pub(crate) fn tenant() -> Tenant {
+    let outputs = vec![Output { bucket: OUT.parse().unwrap(), prefix: String::new() }];
+    Tenant { outputs, ..Tenant::new("acme".parse().unwrap()) }
 }
 
 async fn arrive(s3: &Server, desk: &Desk, name: &str, content: &str, route: &Route) -> JobId {
