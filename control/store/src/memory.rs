@@ -34,6 +34,8 @@ use crate::{
 #[derive(Default)]
 struct Strong {
     jobs: BTreeMap<JobId, Job>,
+    /// In the order in which their rows were made.
+    made: Vec<JobId>,
     /// What indexes show of a job: what it was, and from when on they show what it is.
     indexed: BTreeMap<JobId, VecDeque<(Millis, Option<Job>)>>,
     /// Jobs of which some version in `indexed` is live: a release must not look at every job there ever was.
@@ -106,6 +108,11 @@ impl Region {
     /// Every row.
     pub fn jobs(&self) -> Vec<Job> {
         lock(&self.strong).jobs.values().cloned().collect()
+    }
+
+    /// Jobs in the order in which their rows were made.
+    pub fn made(&self) -> Vec<JobId> {
+        lock(&self.strong).made.clone()
     }
 
     /// What was published.
@@ -192,6 +199,7 @@ impl JobLedger for Region {
                 return Ok(Put::Stale);
             }
             strong.jobs.insert(job.id, job.clone());
+            strong.made.push(job.id);
             self.index(&mut strong, job.id, Some(job.clone()));
             Ok(Put::Done)
         }

@@ -23,7 +23,7 @@ pub(crate) fn simulated<T>(course: impl Future<Output = T>) -> T {
     LocalSet::new().block_on(&runtime, course)
 }
 
-/// When a process dies of itself.
+/// When a process dies of itself, or stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Death {
     /// It does not.
@@ -33,6 +33,8 @@ pub(crate) enum Death {
     Before(u64),
     /// Between that call and its answer.
     After(u64),
+    /// It stops at that call, and does what it was about to do when it is woken.
+    Stops(u64),
 }
 
 /// One process.
@@ -44,6 +46,8 @@ pub(crate) struct Life {
     calls: AtomicU64,
     dead: CancellationToken,
     frozen: AtomicBool,
+    /// It has been stopped at some time.
+    stopped: AtomicBool,
     /// It reaches its queue and nothing else.
     cut_off: AtomicBool,
     /// It may not hold its messages any longer, and how often it was told.
@@ -61,6 +65,7 @@ impl Life {
             calls: AtomicU64::new(0),
             dead: CancellationToken::new(),
             frozen: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             let_go: AtomicBool::new(false),
             told: AtomicU64::new(0),
@@ -77,8 +82,17 @@ impl Life {
         matches!(self.death, Death::Before(at) | Death::After(at) if self.calls() >= at)
     }
 
+    pub(crate) fn stopped_at_a_call(&self) -> bool {
+        matches!(self.death, Death::Stops(at) if self.calls() >= at)
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.is_cancelled()
+    }
+
+    /// Somebody may have had to go on with its work.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.is_dead() || self.stopped.load(Relaxed)
     }
 
     /// SIGKILL.
@@ -104,6 +118,7 @@ impl Life {
     /// SIGSTOP and SIGCONT: nothing of it goes on, and time does.
     pub(crate) fn freeze(&self, frozen: bool) {
         self.frozen.store(frozen, Relaxed);
+        self.stopped.fetch_or(frozen, Relaxed);
         if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
             waker.wake();
         }
@@ -148,6 +163,10 @@ impl Fates for Life {
             }
             Death::Before(at) if at == number => Fate::of(Event::DiesBefore),
             Death::After(at) if at == number => Fate::of(Event::DiesAfter),
+            Death::Stops(at) if at == number => {
+                self.freeze(true);
+                self.chance.draw(call)
+            }
             _ if self.calm.load(Relaxed) => Fate::default(),
             _ => self.chance.draw(call),
         }

@@ -13,12 +13,15 @@ use eft_store::faulty::{Chance, Draws};
 
 use crate::{
     life::{Death, Life, simulated},
-    world::{Expect, File, Running, TURNS, World},
+    world::{CANCELLED, Expect, File, Running, TOO_LATE, TURNS, World},
 };
 
 /// What CI runs: a slice of [`ALL`], another one every day. `EFT_SIM_SEEDS=10000` for all, `EFT_SIM_SEED=17` for one.
 const SLICE: u64 = 1_250;
 const ALL: u64 = 10_000;
+
+const ROUTERS: &str = "routers that died at a call";
+const SWEEPS: &str = "sweeps that died at a call";
 
 /// What has happened, by name.
 type Happened = BTreeMap<&'static str, u64>;
@@ -29,6 +32,8 @@ struct Trouble {
     workers: Vec<Running>,
     /// Stopped workers, and the turn in which each wakes.
     sleeping: Vec<(Running, u64)>,
+    /// Routers and sweeps that may stop at a call, and the turn in which each is woken.
+    invoked: Vec<(Arc<Life>, u64)>,
     /// Everybody there was, by part.
     lives: Vec<(&'static str, Arc<Life>)>,
     happened: Happened,
@@ -72,6 +77,7 @@ impl Trouble {
             world,
             workers: Vec::new(),
             sleeping: Vec::new(),
+            invoked: Vec::new(),
             lives: Vec::new(),
             happened: Happened::new(),
         }
@@ -87,6 +93,30 @@ impl Trouble {
             0 => Death::Before(1 + self.draws.below(calls)),
             1 => Death::After(1 + self.draws.below(calls)),
             _ => Death::Never,
+        }
+    }
+
+    /// A router or a sweep, which may also stop at such a call.
+    fn invocation(&mut self, part: &'static str, calls: u64, turn: u64) -> Arc<Life> {
+        let death = match self.draws.below(8) {
+            0 => Death::Stops(1 + self.draws.below(calls)),
+            _ => self.death(calls),
+        };
+        let life = self.world.life(death);
+        self.invoked.push((Arc::clone(&life), turn + 1 + self.draws.below(12)));
+        self.lives.push((part, Arc::clone(&life)));
+        life
+    }
+
+    /// An operator cancels a job, or has one go on that is held; what follows is the same as ever.
+    async fn act(&mut self) {
+        if self.draws.once_in(16) {
+            let cancelled = self.world.cancel(&self.draws).await;
+            self.count(cancelled);
+        }
+        if self.draws.once_in(4) {
+            let resumed = self.world.resume().await;
+            *self.happened.entry("jobs resumed").or_default() += resumed;
         }
     }
 
@@ -114,15 +144,15 @@ impl Trouble {
         tokio::time::sleep(Duration::from_millis(20_000 + self.draws.below(20_000))).await;
         // Tasks of their own: some of them live into the next turn.
         for _ in 0..self.draws.below(3) {
-            let life = self.world.life(self.death(40));
+            let life = self.invocation(ROUTERS, 40, turn);
             drop(self.world.invoke(&life));
-            self.lives.push(("routers that died at a call", life));
         }
         if self.draws.once_in(3) {
-            let life = self.world.life(self.death(120));
+            let life = self.invocation(SWEEPS, 120, turn);
             drop(self.world.sweep(&life));
-            self.lives.push(("sweeps that died at a call", life));
         }
+        self.invoked.iter().filter(|(_, until)| *until <= turn).for_each(|(life, _)| life.freeze(false));
+        self.act().await;
         let dead = self.workers.len();
         self.workers.retain(|worker| !worker.life.is_dead());
         for _ in self.workers.len()..dead {
@@ -174,16 +204,18 @@ async fn one(seed: u64) -> Result<(Vec<Job>, Happened), String> {
         }
         trouble.turn(turn).await;
     }
-    let Trouble { mut world, workers, sleeping, lives, mut happened, .. } = trouble;
-    for (worker, _) in &sleeping {
-        worker.life.freeze(false);
-    }
+    let Trouble { mut world, workers, sleeping, invoked, lives, mut happened, .. } = trouble;
+    sleeping.iter().for_each(|(worker, _)| worker.life.freeze(false));
+    invoked.iter().for_each(|(life, _)| life.freeze(false));
     world
         .recover(workers.into_iter().chain(sleeping.into_iter().map(|(worker, _)| worker)).collect())
         .await?;
     for (what, _) in lives.iter().filter(|(_, life)| life.died_at_a_call()) {
         *happened.entry(what).or_default() += 1;
     }
+    let stopped = invoked.iter().filter(|(life, _)| life.stopped_at_a_call()).count();
+    happened.insert("routers and sweeps stopped at a call", stopped as u64);
+    happened.insert("jobs given up", world.given_up() as u64);
     happened.insert("messages set aside", world.queue.aside().len() as u64);
     happened.insert("events set aside", world.events.aside().into());
     happened.insert("held files that were passed", world.check_order().await?);
@@ -258,11 +290,14 @@ fn every_file_is_delivered_once_whatever_happens() {
     println!("seeds {first} to {}: {happened:?}", first + count - 1);
     // Seeds in which nothing happens prove nothing.
     let each = ["events lost", "events doubled", "workers killed", "workers stopped", "workers drained"];
-    let died = ["routers that died at a call", "workers that died at a call", "sweeps that died at a call"];
-    for what in each.into_iter().chain(died) {
+    let died = [ROUTERS, SWEEPS, "workers that died at a call", "routers and sweeps stopped at a call"];
+    for what in each.into_iter().chain(died).chain([CANCELLED, "jobs resumed"]) {
         let times = happened.get(what).copied().unwrap_or_default();
         assert!(count < 10 || times >= count, "{what}: {times} times in {count} seeds");
     }
+    let given_up = happened.get("jobs given up").copied().unwrap_or_default();
+    assert!(given_up <= 1 + count / 1_000, "{given_up} jobs were given up: five deaths on one are rare");
+    assert!(count < 1_000 || happened.contains_key(TOO_LATE), "no job was too far to be cancelled");
     let passed = happened.get("held files that were passed").copied().unwrap_or_default();
     assert!(count < 100 || passed > 0, "no file of a route with an order was held, and passed by others");
 }

@@ -1,6 +1,13 @@
 //! A run as the ledger and S3 see it: parts in order, a checkpoint after every second, one conditional publishing.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use eft_domain::{Code, Failure, RunId};
 use eft_pipeline::{
@@ -29,6 +36,8 @@ pub(crate) struct Runs {
     pub(crate) bad: BTreeSet<String>,
     /// Once in so many parts the destination is down.
     pub(crate) down: u64,
+    /// It is down all the time.
+    pub(crate) outage: Arc<AtomicBool>,
 }
 
 /// Why a run stops, and whether nothing is left for the next owner.
@@ -103,7 +112,7 @@ impl Runs {
                 () = tokio::time::sleep(time) => {}
             }
             self.s3.store.count(run.job());
-            if self.draws.once_in(self.down) {
+            if self.outage.load(Relaxed) || self.draws.once_in(self.down) {
                 return Err(unavailable());
             }
             if self.bad.contains(key) && part == PARTS / 2 {

@@ -1,7 +1,7 @@
 //! A region with its queues and buckets, and the processes that work in it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -10,15 +10,16 @@ use std::{
 };
 
 use eft_domain::{
-    Actor, Arrival, Job, JobId, JobState, Route, Tenant,
-    job::Retention,
+    Actor, Arrival, Code, Command, Job, JobId, JobState, Route, Tenant,
+    job::{Refused, Retention},
     message::Created,
+    receipt::FailureNote,
     route::{CompleteWhen, HeadOfLine, Ordering, Profile},
     tenant::Output,
 };
 use eft_router::{Buckets, Router};
 use eft_store::{
-    Catalog, Clock, Desk, JobLedger, Put,
+    Catalog, ChangeError, Clock, Desk, JobLedger, Put,
     faulty::{Chance, Draws, Faulty},
     memory::Region,
 };
@@ -61,7 +62,14 @@ pub(crate) enum Expect {
     Unrouted,
     /// Its name is that of no file.
     Nothing,
+    /// An operator has cancelled it.
+    Cancelled,
 }
+
+/// What [`World::cancel`] says of a job that it has cancelled.
+pub(crate) const CANCELLED: &str = "jobs cancelled";
+/// And of one that may stand at its destination.
+pub(crate) const TOO_LATE: &str = "too late to cancel";
 
 /// An object version that arrives.
 #[derive(Clone, Debug)]
@@ -119,11 +127,19 @@ pub(crate) struct World {
     /// Those of the workers that are started.
     pub(crate) times: Times,
     pub(crate) protection: Arc<dyn Protection>,
+    /// All destinations are down.
+    pub(crate) outage: Arc<AtomicBool>,
     /// What befalls calls while there is trouble.
     chance: Chance,
     calm: Arc<AtomicBool>,
     clock: Clock,
-    workers: u32,
+    /// All there have been, by name.
+    workers: BTreeMap<String, Arc<Life>>,
+}
+
+/// Worker after worker died on it.
+pub(crate) fn is_given_up(job: &Job) -> bool {
+    job.failure.as_ref().and_then(FailureNote::known) == Some(Code::RunCrashed)
 }
 
 /// A route of acme's that takes everything in a folder of its name.
@@ -173,10 +189,11 @@ impl World {
             files: Vec::new(),
             times: Times::DEFAULT,
             protection: Arc::new(Unprotected),
+            outage: Arc::default(),
             chance,
             calm: Arc::default(),
             clock,
-            workers: 0,
+            workers: BTreeMap::new(),
             region,
         }
     }
@@ -280,9 +297,9 @@ impl World {
     }
 
     pub(crate) fn start(&mut self, slots: usize, death: Death) -> Running {
-        self.workers += 1;
-        let name = format!("{WORKER}{}", self.workers);
+        let name = format!("{WORKER}{}", self.workers.len() + 1);
         let (life, drain) = (self.life(death), CancellationToken::new());
+        self.workers.insert(name.clone(), Arc::clone(&life));
         let bad = |file: &&File| file.expect == Expect::Rejected;
         let worker = Worker {
             desk: self.desk(&life, &name),
@@ -292,7 +309,9 @@ impl World {
                 draws: Arc::clone(&self.chance.draws),
                 bad: self.files.iter().filter(bad).map(|file| file.key.clone()).collect::<BTreeSet<_>>(),
                 down: if self.chance.throttled > 0 { 4 * self.chance.of } else { u64::MAX },
+                outage: Arc::clone(&self.outage),
             }),
+            circuits: Arc::default(),
             protection: Arc::clone(&self.protection),
             times: self.times,
             name,
@@ -307,6 +326,48 @@ impl World {
     pub(crate) fn own_desk(&self) -> Desk {
         let chance = Chance { of: 1, throttled: 0, lost: 0, done: 0, millis: 0, ..self.chance.clone() };
         self.desk(&Life::new(chance, &self.calm, Death::Never), "operator")
+    }
+
+    /// Cancel one of the jobs that have not ended, if it still can be; what came of it.
+    pub(crate) async fn cancel(&mut self, draws: &Draws) -> &'static str {
+        let live = |id| self.region.jobs().iter().any(|job| job.id == id && !job.state.is_terminal());
+        let of_route = |file: &File| matches!(file.expect, Expect::Delivered | Expect::Rejected);
+        let live: Vec<_> =
+            self.files.iter().filter(|file| of_route(file) && live(file.job())).cloned().collect();
+        let Some(file) = live.get(draws.below(live.len().max(1) as u64) as usize) else {
+            return "nothing to cancel";
+        };
+        let cancel = Command::Cancel { reason: "wrong file".to_owned() };
+        match self.own_desk().change_and_tell(file.job(), &cancel).await {
+            Ok(_) => {
+                let cancelled = self.files.iter_mut().find(|other| other.version == file.version);
+                cancelled.unwrap().expect = Expect::Cancelled;
+                CANCELLED
+            }
+            Err(ChangeError::Refused(Refused::Publishing | Refused::State { .. })) => TOO_LATE,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Whether this worker has died or was stopped.
+    pub(crate) fn has_failed(&self, worker: &str) -> bool {
+        self.workers.get(worker).is_some_and(|life| life.has_failed())
+    }
+
+    /// Jobs that were given up because worker after worker died on them.
+    pub(crate) fn given_up(&self) -> usize {
+        self.region.jobs().iter().filter(|job| is_given_up(job)).count()
+    }
+
+    /// Have all jobs go on that are held; how many.
+    pub(crate) async fn resume(&self) -> u64 {
+        let held = self.region.jobs().into_iter().filter(|job| job.state == JobState::Held);
+        let mut resumed = 0;
+        for job in held {
+            let resume = Command::Resume { reason: "it is up again".to_owned() };
+            resumed += u64::from(self.own_desk().change_and_tell(job.id, &resume).await.is_ok());
+        }
+        resumed
     }
 
     pub(crate) async fn job(&self, file: &File) -> Option<Job> {
