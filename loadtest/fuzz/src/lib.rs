@@ -13,9 +13,11 @@
 //! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
 
 mod archives;
+mod batches;
 mod documents;
 mod ebcdic;
 mod fixed_width;
+mod kept;
 mod messages;
 mod pgp;
 mod records;
@@ -26,9 +28,11 @@ mod stages;
 mod texts;
 
 pub use archives::unzip;
+pub use batches::sqs_batch;
 pub use documents::{edi, jsonl, xml};
 pub use ebcdic::ebcdic;
 pub use fixed_width::fixed_width;
+pub use kept::{checkpoint, notes};
 pub use messages::{identity_request, ingest, stage_request, traceparent, work_message};
 pub use pgp::pgp;
 pub use records::{magic, slices, trailer, unique};
@@ -47,6 +51,7 @@ pub type Target = fn(&[u8]);
 /// Every target, with the name of its binary and of its folder in the corpus.
 pub const TARGETS: &[(&str, Target)] = &[
     ("charset", charset),
+    ("checkpoint", checkpoint),
     ("compress", compress),
     ("csv", csv),
     ("csv_project", csv_project),
@@ -65,12 +70,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("magic", magic),
     ("manifest", manifest),
     ("newline", newline),
+    ("notes", notes),
     ("pgp", pgp),
     ("receipt", receipt),
     ("route_json", route_json),
     ("route_yaml", route_yaml),
     ("sidecar", sidecar),
     ("slices", slices),
+    ("sqs_batch", sqs_batch),
     ("stage_request", stage_request),
     ("strip_bom", strip_bom),
     ("texts", texts),

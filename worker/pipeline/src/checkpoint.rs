@@ -287,7 +287,11 @@ impl Checkpoint {
         let differs: Vec<_> = pairs
             .iter()
             .filter(|(_, was, is)| was != is)
-            .map(|(what, was, is)| format!("the checkpoint is of {what} {was}, this run has {is}"))
+            // Its text may have been written by anybody.
+            .map(|(what, was, is)| {
+                let was = was.escape_debug();
+                format!("the checkpoint is of {what} {was}, this run has {is}")
+            })
             .collect();
         if differs.is_empty() {
             return Ok(());
