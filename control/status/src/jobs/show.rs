@@ -89,7 +89,8 @@ pub(super) fn job(job: &Job) -> Value {
         "owned": job.lease.is_some(),
         "leaseUntil": job.lease.as_ref().map(|lease| rfc3339(lease.until)),
         "strikes": job.strikes,
-        "checkpoint": job.checkpoint.is_some(),
+        // Of a run that has nothing to go on from a worker writes an empty one.
+        "checkpoint": job.checkpoint.as_deref().is_some_and(|text| text != "{}"),
         "failure": job.failure.as_ref().map(failure),
         "hold": hold,
         "reason": job.reason,

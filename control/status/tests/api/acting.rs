@@ -95,7 +95,8 @@ async fn what_the_state_does_not_allow_is_refused_and_changes_nothing() {
         bed.change(&publishing, Command::HandBack { fence: job.fence, reason: "stops".into() }).await;
     assert_eq!(lapsed.state, JobState::Accepted);
     assert_eq!(bed.act(&path(job, "cancel"), "p", &reason()).await.is(409).code(), "job.publishing");
-    assert_eq!(bed.get(&format!("/v1/jobs/{}", job.id)).await.body["acts"], json!([]));
+    let body = bed.get(&format!("/v1/jobs/{}", job.id)).await.body;
+    assert_eq!((&body["acts"], &body["checkpoint"]), (&json!([]), &json!(false)));
     let nobodys = bed.unrouted("tenants/acme/x").await;
     let cancelled = bed.act(&path(&nobodys, "cancel"), "k", &reason()).await.is(200);
     assert_eq!(cancelled.body["acts"], json!([]), "there is nothing to run");
