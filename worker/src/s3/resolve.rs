@@ -13,9 +13,8 @@ use super::{crc_from_text, error::port_error, sink::S3Sink, timeouts::within};
 /// The metadata entry that holds the delivery id.
 pub(super) const DELIVERY: &str = "eft-delivery-id";
 
-/// Versions of a name that are looked through for ours, and how old the oldest of them may be, in seconds: a run that is tried
-/// again is given up after a day (`HOLD_CUTOFF`).
-const RECENT: (i32, i64) = (20, 24 * 60 * 60);
+/// Versions of a name that are looked through for ours, the newest first.
+const NEWEST: i32 = 20;
 
 /// What stands under the name.
 #[derive(Debug)]
@@ -36,6 +35,11 @@ pub(super) struct Other {
 }
 
 impl Other {
+    fn new(etag: Option<&str>, version: Option<&str>) -> Self {
+        let version = version.filter(|id| *id != "null");
+        Self { etag: etag.map(ToOwned::to_owned), version: version.map(ToOwned::to_owned) }
+    }
+
     /// Whether this is that very object. Equal bytes mostly have equal ETags, so a version says more.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (&self.version, &other.version) {
@@ -51,10 +55,9 @@ pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stan
         Stands::Theirs(theirs) if sink.adds_versions() => theirs,
         stands => return Ok(stands),
     };
-    if sink.may_follow(&theirs) {
-        return Ok(Stands::Nothing);
-    }
     match (beneath(sink, whole).await, whole) {
+        // Nothing has come upon what stood there.
+        (Err(error), Some(_)) if !error.is_retryable() && sink.may_follow(&theirs) => Ok(Stands::Nothing),
         (Ok(Some(committed)), _) => Ok(Stands::Ours(committed)),
         (Ok(None), Some(_)) => Ok(Stands::Nothing),
         (Ok(None), None) => Ok(Stands::Theirs(theirs)),
@@ -64,29 +67,28 @@ pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stan
     }
 }
 
-/// Look for ours among the versions that may have come since the run began.
+/// Look for ours among the versions. What stood there before is no end to it: an object of several parts is dated from when
+/// its upload was begun.
 async fn beneath(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Option<Committed>> {
-    let (most, age) = RECENT;
     let what = format!("ListObjectVersions {}", sink.target.uri);
     let page =
-        sink.client.sdk.list_object_versions().bucket(&sink.bucket).prefix(&sink.key).max_keys(most).send();
+        sink.client.sdk.list_object_versions().bucket(&sink.bucket).prefix(&sink.key).max_keys(NEWEST).send();
     let page = within(sink.client.timeouts.answer, &what, page).await?;
     let page = page.map_err(|error| port_error(&what, &error))?;
-    let oldest = jiff::Timestamp::now().as_second() - age;
     // The key itself comes before those that it is a prefix of, and its newest version first.
     for version in page.versions() {
-        let text = |text: Option<&str>| text.map(ToOwned::to_owned);
-        let other = Other { etag: text(version.e_tag()), version: text(version.version_id()) };
-        let is_older = version.last_modified().is_some_and(|at| at.secs() < oldest);
-        if version.key() != Some(&sink.key) || sink.may_follow(&other) || is_older {
+        if version.key() != Some(&sink.key) {
             return Ok(None);
+        }
+        if sink.may_follow(&Other::new(version.e_tag(), version.version_id())) {
+            continue;
         }
         if let Stands::Ours(committed) = look_at(sink, whole, version.version_id()).await? {
             return Ok(Some(committed));
         }
     }
     if page.is_truncated() == Some(true) {
-        let message = format!("{what}: more than {most} versions have come in a day");
+        let message = format!("{what}: ours is none of the newest {NEWEST} versions, and there are more");
         return Err(PortError::new(ErrorKind::Permanent, message));
     }
     Ok(None)
@@ -125,8 +127,7 @@ async fn look_at(sink: &S3Sink, whole: Option<Crc64>, version: Option<&str>) -> 
             resolved: false,
         }));
     }
-    let text = |text: Option<&str>| text.map(ToOwned::to_owned);
-    Ok(Stands::Theirs(Other { etag: text(head.e_tag()), version: text(head.version_id()) }))
+    Ok(Stands::Theirs(Other::new(head.e_tag(), head.version_id())))
 }
 
 /// The outcome of a commit that did not answer with success.

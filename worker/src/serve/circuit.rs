@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use eft_domain::{Code, Failure, Job, RouteId};
+use eft_domain::{Code, Failure, Job, Millis, RouteId, job::HOLD_CUTOFF};
 use tokio::time::Instant;
 
 /// Runs in a row that find the destinations down before they are left alone. Each has spent its tries, so one says much; one
@@ -40,14 +40,16 @@ struct Circuit {
 }
 
 impl Circuits {
-    /// Whether a job may be run now. One that may have published something has to find out, and one that is delivered again has
-    /// some of it delivered.
+    /// Whether a job may be run now. One that may have published something has to find out, one that is delivered again has
+    /// some of it delivered, and one that has been held for as long as any is given up without another try.
     ///
     /// # Errors
     /// `destination.unavailable`: its destinations were down just now.
-    pub fn admit(&self, job: &Job) -> Result<(), Failure> {
+    pub fn admit(&self, job: &Job, now: Millis) -> Result<(), Failure> {
         let is_first = job.receipt.is_none_or(|key| key.generation != job.generation);
-        let Some(route) = job.route.as_ref().filter(|_| is_first && !job.publishing) else { return Ok(()) };
+        let is_last = job.hold.is_some_and(|hold| now.since(hold.since) >= HOLD_CUTOFF);
+        let can_wait = is_first && !is_last && !job.publishing;
+        let Some(route) = job.route.as_ref().filter(|_| can_wait) else { return Ok(()) };
         let mut circuits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let Some(circuit) = circuits.get_mut(&route.id).filter(|circuit| circuit.failures >= FAILURES) else {

@@ -46,7 +46,7 @@ impl Worker {
             Err(Some(failure)) => return self.finish(&owned, Finished::failed(failure), received).await,
             Err(None) => return Turn::Again(Duration::from_secs(30)),
         };
-        if let Err(failure) = self.circuits.admit(&before) {
+        if let Err(failure) = self.circuits.admit(&before, self.desk.clock.now()) {
             return self.finish(&owned, Finished::failed(failure), received).await;
         }
         let phase = owned.watched.phase("transfer");

@@ -14,7 +14,8 @@
 //!
 //! # Failure handling
 //! The state machine says what is done about a failure (`Job::settle`). Where the ledger is not reached nothing is
-//! acknowledged: the message comes back. Destinations that are down are left alone for a while ([`circuit`]). A message that cannot be read, or has no job, is left for the queue to set aside.
+//! acknowledged: the message comes back. Destinations that are down are left alone for a while ([`circuit`]). A message that
+//! cannot be read, or has no job, is left for the queue to set aside.
 //!
 //! # Cancellation
 //! By token ([`Worker::drain`]): no slot takes more work, runs stop at their checkpoint and are handed back.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use eft_domain::{
     ByteSize, Code, Failure, Job, ObjectUri, Receipt, Route, RunId,
     job::Millis,
-    receipt::{Delivery, DeliveryOutcome, Outcome},
+    receipt::{Delivery, DeliveryOutcome, Outcome, SignedReceipt},
     route::{Archive, Destination, OnExisting, S3Destination, StorageOptions, TemplateValues},
 };
 use eft_pipeline::scanner::Scanner;
@@ -107,22 +107,33 @@ impl Engine {
         let archive = self.archive_of(job, route)?;
         let order: Vec<_> = goals.iter().chain(&archive).map(|goal| goal.uri.clone()).collect();
         let earlier = owned.earlier().await?;
-        let had = earlier.as_ref().map_or_else(Vec::new, |earlier| whole_by(&earlier.receipt, &order));
-        let missing = |goal: &Goal| !had.iter().any(|delivery| delivery.uri.is_of(&goal.uri));
+        let had = earlier.as_ref().map_or_else(Vec::new, |earlier| delivered_by(&earlier.receipt));
+        let lacks = |goal: &Goal| {
+            let deliveries = earlier.iter().flat_map(|earlier| &earlier.receipt.deliveries);
+            let mut of = deliveries.filter(|one| one.uri.is_of(&goal.uri)).peekable();
+            // One of several objects that lacks some gets all of them again.
+            of.peek().is_none() || of.any(|one| one.outcome != DeliveryOutcome::Delivered)
+        };
+        let mut passed = passed(job.checkpoint.as_deref());
+        let done = |goal: &Goal| {
+            passed.iter().any(|receipt| receipt.deliveries.iter().any(|one| one.uri.is_of(&goal.uri)))
+        };
         // What it has already is nobody's to take away.
-        if let Some((_, why)) = withdrawn.iter().find(|(at, _)| goals.get(*at).is_some_and(missing)) {
-            return Err(why.clone());
+        let is_to_come = |goal: &Goal| lacks(goal) && !done(goal);
+        if let Some((_, why)) = withdrawn.iter().find(|(at, _)| goals.get(*at).is_some_and(is_to_come)) {
+            let receipt = earlier.as_ref().map(SignedReceipt::to_json);
+            let failure = Some(why.clone());
+            return Ok(Finished { failure, receipt, delivered: had.len(), nothing_left: false });
         }
         let mut passes: Vec<_> = passes(route, goals).into_iter().map(|goals| (goals, false)).collect();
         passes.extend(archive.map(|goal| (vec![goal], true)));
 
         let given = self.given(route).await?;
-        let mut passed = passed(job.checkpoint.as_deref());
         let (mut whole, mut failure, mut nothing_left) = (None, None, false);
         // What stands, or may, must not look as if it could still be cancelled.
         let mut may_stand = !had.is_empty() || !passed.is_empty();
         for (at, (mut goals, original)) in passes.into_iter().enumerate() {
-            goals.retain(missing);
+            goals.retain(lacks);
             if at < passed.len() || goals.is_empty() {
                 continue;
             }
@@ -176,7 +187,9 @@ impl Engine {
         }
         let passed = passed.into_iter().fold(None, |whole, next| merged(whole, Some(next)));
         let whole = merged(passed, whole).map(|receipt| {
-            let mut deliveries = [had.clone(), receipt.deliveries].concat();
+            let mut had = had.clone();
+            had.retain(|one| receipt.deliveries.iter().all(|again| again.uri != one.uri));
+            let mut deliveries = [had, receipt.deliveries].concat();
             deliveries.sort_by_key(|one| order.iter().position(|uri| *uri == one.uri).unwrap_or(order.len()));
             Receipt { deliveries, ..receipt }
         });
@@ -300,16 +313,6 @@ fn passes(route: &Route, goals: Vec<Goal>) -> Vec<Vec<Goal>> {
 pub fn delivered_by(receipt: &Receipt) -> Vec<Delivery> {
     let stands = receipt.deliveries.iter().filter(|one| one.outcome == DeliveryOutcome::Delivered);
     stands.map(|one| Delivery { already_delivered: true, ..one.clone() }).collect()
-}
-
-/// The same, of the places that have all of theirs: one of several objects that lacks some gets all of them again.
-fn whole_by(receipt: &Receipt, places: &[ObjectUri]) -> Vec<Delivery> {
-    let stands = |one: &Delivery| one.outcome == DeliveryOutcome::Delivered;
-    let lacks = |place: &ObjectUri| receipt.deliveries.iter().any(|one| one.uri.is_of(place) && !stands(one));
-    let lacking: Vec<_> = places.iter().filter(|place| lacks(place)).collect();
-    let mut had = delivered_by(receipt);
-    had.retain(|one| !lacking.iter().any(|place| one.uri.is_of(place)));
-    had
 }
 
 /// The run as a future of its own: what it borrows are only its own parts.

@@ -57,7 +57,7 @@ impl Stages {
         let destinations = self.desk.route_of(&owned.job).await?.map_or(0, |route| route.destinations.len());
         let is_clear = |copied: &Copied| {
             let code = copied.failure.as_ref().and_then(FailureNote::known);
-            code != Some(Code::DestinationIndeterminate)
+            !matches!(code, Some(Code::DestinationIndeterminate | Code::DestinationUnavailable))
         };
         let are_clear = (0..destinations).all(|at| owned.notes.copies.get(&at).is_some_and(is_clear));
         if destinations == 0 || !are_clear {

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use eft_domain::{Code, Command, Job, JobState};
+use eft_domain::{
+    Code, Command, Job, JobState,
+    job::{HOLD_CUTOFF, Hold},
+};
 use eft_store::StoreResult;
 use eft_worker::serve::{
     Times,
@@ -262,15 +265,20 @@ fn a_job_that_may_stand_is_run_although_its_destination_is_down() {
         let file = world.files[0].clone();
         let circuits = Circuits::default();
         let job = world.job(&file).await.unwrap();
+        let now = job.arrived_at;
         (0..FAILURES).for_each(|_| circuits.ended(&job, Some(Code::DestinationUnavailable), 0));
-        assert_eq!(circuits.admit(&job).unwrap_err().code, Code::DestinationUnavailable);
+        assert_eq!(circuits.admit(&job, now).unwrap_err().code, Code::DestinationUnavailable);
         let publishing = Job { publishing: true, ..job.clone() };
-        assert_eq!(circuits.admit(&publishing), Ok(()));
+        assert_eq!(circuits.admit(&publishing, now), Ok(()));
+        let hold = |since| Job { hold: Some(Hold { since, tries: 30, retry_at: None }), ..job.clone() };
+        assert!(circuits.admit(&hold(now), now).is_err());
+        let cutoff = now.plus(HOLD_CUTOFF);
+        assert_eq!(circuits.admit(&hold(now), cutoff), Ok(()), "it is not given up untried");
         world.join("globex", "theirs").await;
         world.arrive(File::of("globex", "theirs/a", "v1", Expect::Delivered), &[Duration::ZERO]);
         world.tend().await;
         let theirs = world.job(world.files.last().unwrap()).await.unwrap();
-        assert_eq!(circuits.admit(&theirs), Ok(()), "another's route");
+        assert_eq!(circuits.admit(&theirs, now), Ok(()), "another's route");
     });
 }
 
@@ -279,31 +287,31 @@ fn a_circuit_is_closed_by_an_answer_and_tried_once_in_a_pause() {
     simulated(async {
         let world = world(&[Expect::Delivered]).await;
         let job = world.job(&world.files[0]).await.unwrap();
-        let down = Some(Code::DestinationUnavailable);
+        let (down, now) = (Some(Code::DestinationUnavailable), job.arrived_at);
         for answer in [None, Some(Code::DestinationAccess)] {
             let circuits = Circuits::default();
             for _ in 0..5 {
                 (1..FAILURES).for_each(|_| circuits.ended(&job, down, 0));
                 circuits.ended(&job, answer, 0);
             }
-            assert_eq!(circuits.admit(&job), Ok(()), "{answer:?}: only failures in a row count");
+            assert_eq!(circuits.admit(&job, now), Ok(()), "{answer:?}: only failures in a row count");
         }
         let circuits = Circuits::default();
         for silent in [Code::Interrupted, Code::SourceUnavailable, Code::DestinationIndeterminate] {
             circuits.ended(&job, Some(silent), 0);
             circuits.ended(&job, down, 1);
-            assert_eq!(circuits.admit(&job), Ok(()), "some have answered");
+            assert_eq!(circuits.admit(&job, now), Ok(()), "some have answered");
             circuits.ended(&job, down, 0);
         }
-        let refused = circuits.admit(&job).unwrap_err();
+        let refused = circuits.admit(&job, now).unwrap_err();
         assert!(refused.message.contains("asked again in 30 s"), "{refused}");
         tokio::time::sleep(PAUSE).await;
-        assert_eq!(circuits.admit(&job), Ok(()), "one finds out");
-        assert!(circuits.admit(&job).is_err(), "and no other meanwhile");
+        assert_eq!(circuits.admit(&job, now), Ok(()), "one finds out");
+        assert!(circuits.admit(&job, now).is_err(), "and no other meanwhile");
         tokio::time::sleep(PAUSE).await;
-        assert_eq!(circuits.admit(&job), Ok(()), "the first may take long");
+        assert_eq!(circuits.admit(&job, now), Ok(()), "the first may take long");
         circuits.ended(&job, None, 1);
-        assert!([(); 3].iter().all(|()| circuits.admit(&job).is_ok()), "it is up");
+        assert!([(); 3].iter().all(|()| circuits.admit(&job, now).is_ok()), "it is up");
     });
 }
 

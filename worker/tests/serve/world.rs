@@ -344,7 +344,11 @@ impl World {
                 cancelled.unwrap().expect = Expect::Cancelled;
                 CANCELLED
             }
-            Err(ChangeError::Refused(Refused::Publishing | Refused::State { .. })) => TOO_LATE,
+            Err(ChangeError::Refused(Refused::Publishing | Refused::State { .. })) => {
+                let job = self.job(file).await.unwrap();
+                assert!(job.publishing || job.state.is_terminal(), "it could be cancelled: {job:?}");
+                TOO_LATE
+            }
             Err(other) => panic!("{other}"),
         }
     }

@@ -333,6 +333,22 @@ async fn a_place_that_was_taken_away_after_its_delivery_keeps_no_other_from_thei
     assert_eq!(delivered(&bed.receipt()), [(true, true), (true, false), (true, true)]);
 }
 
+/// The others have it: their job ends without the one, and says why.
+#[tokio::test]
+async fn a_place_that_was_taken_away_before_it_is_delivered_to_again_ends_the_job() {
+    let bed = Bed::new(&route("{strip_bom: {}}", "")).await;
+    let denied = Action::Error { code: eft_s3::Code::AccessDenied };
+    bed.server.set_faults([Fault::on(Op::UploadPart, denied).bucket("two")]);
+    bed.run(JobState::PartiallyDelivered).await;
+    bed.server.set_faults([]);
+    bed.region.put_tenant(&tenant(&["one", "three"])).await.unwrap();
+    let again = Command::Redeliver { reason: "it may now".into() };
+    bed.desk.change_and_tell(bed.job.id, &again).await.unwrap();
+    let job = bed.run(JobState::PartiallyDelivered).await;
+    assert_eq!((job.failure.unwrap().code.as_str(), bed.puts("two")), ("destination.withdrawn", 0));
+    assert_eq!(delivered(&bed.receipt()), [(true, false), (false, false), (true, false)], "as it was told");
+}
+
 /// By the names that its route gives them. Asked again, the one that has failed alone is written to.
 #[tokio::test]
 async fn a_job_makes_several_objects_of_one() {

@@ -395,12 +395,15 @@ fn destinations(route: &Route, report: &mut Report) {
 fn several(route: &Route, key: &KeyTemplate) -> Option<&'static str> {
     let uses = |placeholder| key.placeholders().any(|used| used == placeholder);
     let (splits, unpacks) = (route.splits(), route.unpacks_several());
+    let each = |used: &Placeholder| matches!(used, Placeholder::Number | Placeholder::Entry);
+    if key.placeholders().filter(each).count() > 1 {
+        return Some("uses {n} or {entry} more than once; keep one of them");
+    }
     match (uses(Placeholder::Number), uses(Placeholder::Entry)) {
         (_, true) if splits => Some("uses {entry}, but `split` numbers its objects: use {n}"),
         (_, true) if !unpacks => {
             Some("uses {entry}, but the route takes no entries of an archive by `entries`")
         }
-        (true, true) => Some("uses {n} and {entry}; keep one of them"),
         (true, false) if !splits && !unpacks => Some("uses {n}, but the route makes one object"),
         (false, false) if splits && !key.names_each(Placeholder::Number) => {
             Some("`split` makes several objects: put {n}, their number, into the key")

@@ -159,6 +159,7 @@ fn a_key_has_a_number_where_there_are_several_objects() {
         (split, "{name}", "put {n}"),
         (split, "{name}/{entry}", "use {n}"),
         (entries, "{entry}-{n}", "keep one"),
+        (split, "{n}/{n}", "keep one"),
         ("", "{n}", "makes one object"),
         ("", "{entry}", "takes no entries"),
     ] {
