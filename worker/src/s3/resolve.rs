@@ -40,11 +40,12 @@ impl Other {
         Self { etag: etag.map(ToOwned::to_owned), version: version.map(ToOwned::to_owned) }
     }
 
-    /// Whether this is that very object. Equal bytes mostly have equal ETags, so a version says more.
+    /// Whether this is that very object. Equal bytes mostly have equal ETags, so a version says more where there is one.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (&self.version, &other.version) {
             (Some(one), Some(other)) => one == other,
-            _ => self.etag.is_some() && self.etag == other.etag,
+            (None, None) => self.etag.is_some() && self.etag == other.etag,
+            _ => false,
         }
     }
 }
@@ -55,7 +56,7 @@ pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stan
         Stands::Theirs(theirs) if sink.adds_versions() => theirs,
         stands => return Ok(stands),
     };
-    match (beneath(sink, whole).await, whole) {
+    match (beneath(sink, whole, &theirs).await, whole) {
         // Nothing has come upon what stood there.
         (Err(error), Some(_)) if !error.is_retryable() && sink.may_follow(&theirs) => Ok(Stands::Nothing),
         (Ok(Some(committed)), _) => Ok(Stands::Ours(committed)),
@@ -69,7 +70,7 @@ pub(super) async fn look(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Stan
 
 /// Look for ours among the versions. What stood there before is no end to it: an object of several parts is dated from when
 /// its upload was begun.
-async fn beneath(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Option<Committed>> {
+async fn beneath(sink: &S3Sink, whole: Option<Crc64>, newest: &Other) -> PortResult<Option<Committed>> {
     let what = format!("ListObjectVersions {}", sink.target.uri);
     let page =
         sink.client.sdk.list_object_versions().bucket(&sink.bucket).prefix(&sink.key).max_keys(NEWEST).send();
@@ -80,7 +81,8 @@ async fn beneath(sink: &S3Sink, whole: Option<Crc64>) -> PortResult<Option<Commi
         if version.key() != Some(&sink.key) {
             return Ok(None);
         }
-        if sink.may_follow(&Other::new(version.e_tag(), version.version_id())) {
+        let other = Other::new(version.e_tag(), version.version_id());
+        if newest.is(&other) || sink.may_follow(&other) {
             continue;
         }
         if let Stands::Ours(committed) = look_at(sink, whole, version.version_id()).await? {

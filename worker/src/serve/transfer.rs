@@ -123,7 +123,9 @@ impl Engine {
         if let Some((_, why)) = withdrawn.iter().find(|(at, _)| goals.get(*at).is_some_and(is_to_come)) {
             let receipt = earlier.as_ref().map(SignedReceipt::to_json);
             let failure = Some(why.clone());
-            return Ok(Finished { failure, receipt, delivered: had.len(), nothing_left: false });
+            // Not the end of what may stand since: no receipt tells of that.
+            let delivered = if job.publishing { 0 } else { had.len() };
+            return Ok(Finished { failure, receipt, delivered, nothing_left: false });
         }
         let mut passes: Vec<_> = passes(route, goals).into_iter().map(|goals| (goals, false)).collect();
         passes.extend(archive.map(|goal| (vec![goal], true)));

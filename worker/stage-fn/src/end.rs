@@ -24,8 +24,10 @@ impl Stages {
                 request.run
             )));
         };
-        let command = self.command(&owned, note).await?;
-        if matches!(command, Command::Hold { .. }) {
+        // It was refused before its destinations were looked at.
+        let is_unseen = note.known() == Some(Code::DestinationWithdrawn);
+        let command = self.command(&owned, note, owned.job.publishing && is_unseen).await?;
+        if matches!(command, Command::Hold { .. }) && !is_unseen {
             self.settle_publishing(&mut owned).await?;
         }
         let job = self.desk.change_from(owned.job.clone(), &command).await?;
@@ -33,14 +35,15 @@ impl Stages {
         Ok(job)
     }
 
-    /// What the failure asks for: what some destinations have has ended, everything else as the table of remedies says.
-    async fn command(&self, owned: &Owned, note: FailureNote) -> Result<Command, Error> {
+    /// What the failure asks for: what some destinations have has ended, unless others `may_stand`; everything else as the
+    /// table of remedies says.
+    async fn command(&self, owned: &Owned, note: FailureNote, may_stand: bool) -> Result<Command, Error> {
         let fence = owned.job.fence;
         let (receipt, delivered) = match self.desk.route_of(&owned.job).await? {
             Some(route) => (self.signed(owned, &route)?, owned.notes.delivered(route.destinations.len())),
             None => (None, 0),
         };
-        if delivered > 0 {
+        if delivered > 0 && !may_stand {
             let ending = Ending::Partial(note, receipt.unwrap_or_default());
             return Ok(Command::End { fence, ending });
         }

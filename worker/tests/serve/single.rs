@@ -227,7 +227,7 @@ fn a_run_that_gets_nowhere_while_its_message_is_held_ends() {
     });
 }
 
-/// Three runs find out, then one in each half minute; other routes go on, and all are delivered when it is up again.
+/// Three runs find out, then one in each half minute; all are delivered when it is up again.
 #[test]
 fn a_destination_that_is_down_is_left_alone_for_a_while() {
     const FILES: usize = 40;

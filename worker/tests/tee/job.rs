@@ -347,6 +347,17 @@ async fn a_place_that_was_taken_away_before_it_is_delivered_to_again_ends_the_jo
     let job = bed.run(JobState::PartiallyDelivered).await;
     assert_eq!((job.failure.unwrap().code.as_str(), bed.puts("two")), ("destination.withdrawn", 0));
     assert_eq!(delivered(&bed.receipt()), [(true, false), (false, false), (true, false)], "as it was told");
+
+    // Not one whose owner has died when it was about to publish: that may stand.
+    bed.desk.change_and_tell(bed.job.id, &again).await.unwrap();
+    let lease = Duration::from_secs(60);
+    let claimed = bed.desk.change(bed.job.id, &Command::Claim { owner: "dies".into(), lease }).await.unwrap();
+    let fence = claimed.fence;
+    let save = Command::Save { fence, checkpoint: "{}".into(), advanced: false, publishing: true };
+    bed.desk.change(bed.job.id, &save).await.unwrap();
+    bed.desk.change(bed.job.id, &Command::HandBack { fence, reason: "dies".into() }).await.unwrap();
+    let held = bed.run(JobState::Held).await;
+    assert!(held.publishing && held.failure.unwrap().code == "destination.withdrawn");
 }
 
 /// By the names that its route gives them. Asked again, the one that has failed alone is written to.

@@ -423,26 +423,31 @@ async fn a_place_that_was_taken_away_gets_nothing() {
 /// A function that was about to publish has died: what it has done is not known, and nobody is told that nothing stands.
 #[tokio::test]
 async fn a_place_that_was_taken_away_while_it_was_delivered_to_keeps_the_job() {
-    let world = World::new(CHECKED, GOOD).await;
-    let (name, input) = world.started();
-    let taking = async |state: &str, request| {
-        if state == "Deliver" {
-            // The lease, and that it publishes.
-            assert!(world.killed(&request, Kill::Ledger(2)).await.is_none());
-            Catalog::put_tenant(&world.region, &Tenant { outputs: Vec::new(), ..tenant() }).await.unwrap();
-        }
-        world.call(&request).await
-    };
-    let end = world.machine.run(world.machine.start(), &name, input, taking).await;
-    let row = world.row().await;
-    assert_eq!((end, row.state, row.publishing), (ended("MarkFailed"), JobState::Held, true));
-    let cancel = Command::Cancel { reason: "asked".into() };
-    world.stages.desk.change(world.job, &cancel).await.unwrap_err();
-    Catalog::put_tenant(&world.region, &tenant()).await.unwrap();
-    world.stages.desk.change(row.id, &Command::Resume { reason: "it may again".into() }).await.unwrap();
-    world.stages.desk.release(&["acme".parse().unwrap()]).await.unwrap();
-    assert_eq!(world.execute().await, ended("Archive"));
-    assert_eq!(world.delivered("a/one.txt").as_deref(), Some(MADE));
+    // The lease, that it publishes, and that the first has it.
+    for writes in [2, 3] {
+        let world = World::new(CHECKED, GOOD).await;
+        let (name, input) = world.started();
+        let taking = async |state: &str, request| {
+            if state == "Deliver" {
+                assert!(world.killed(&request, Kill::Ledger(writes)).await.is_none());
+                Catalog::put_tenant(&world.region, &Tenant { outputs: Vec::new(), ..tenant() })
+                    .await
+                    .unwrap();
+            }
+            world.call(&request).await
+        };
+        let end = world.machine.run(world.machine.start(), &name, input, taking).await;
+        let row = world.row().await;
+        assert_eq!((end, row.state, row.publishing), (ended("MarkFailed"), JobState::Held, true));
+        let cancel = Command::Cancel { reason: "asked".into() };
+        world.stages.desk.change(world.job, &cancel).await.unwrap_err();
+        Catalog::put_tenant(&world.region, &tenant()).await.unwrap();
+        world.stages.desk.change(row.id, &Command::Resume { reason: "it may again".into() }).await.unwrap();
+        world.stages.desk.release(&["acme".parse().unwrap()]).await.unwrap();
+        assert_eq!(world.execute().await, ended("Archive"));
+        assert_eq!(world.delivered("a/one.txt").as_deref(), Some(MADE));
+        assert_eq!(world.delivered("b/one.txt").as_deref(), Some(MADE));
+    }
 }
 
 #[tokio::test]
