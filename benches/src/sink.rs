@@ -79,7 +79,7 @@ impl ObjectSink for Discard {
     }
 
     fn limits(&self) -> SinkLimits {
-        SinkLimits::S3
+        SinkLimits { passes: false, ..SinkLimits::S3 }
     }
 
     fn put(&self, part: Part) -> BoxFuture<'_, PortResult<Committed>> {

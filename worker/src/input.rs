@@ -38,6 +38,8 @@ pub(crate) struct Found {
     pub(crate) archive: Option<Unpacked>,
     /// Their names.
     pub(crate) names: Vec<String>,
+    /// The store's checksum of it follows from those of its parts, if it has one: they may be read in any order.
+    pub(crate) passes: bool,
 }
 
 /// Find what the plan needs to know of the source besides its size. An archive's entries, and the objects of a manifest,
@@ -70,7 +72,8 @@ pub(crate) async fn look_around(
         }
         _ => {}
     }
-    Ok(Found { expected, archive, names })
+    let passes = opened.source.checksum().is_none_or(|stored| stored.is_joined());
+    Ok(Found { expected, archive, names, passes })
 }
 
 fn refuse_empty(route: &Route, opened: &Opened) -> Result<(), Failure> {

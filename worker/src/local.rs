@@ -247,7 +247,7 @@ impl ObjectSink for LocalSink {
     }
 
     fn limits(&self) -> SinkLimits {
-        SinkLimits { min_part: 1, ..SinkLimits::S3 }
+        SinkLimits { min_part: 1, passes: false, ..SinkLimits::S3 }
     }
 
     fn put(&self, part: Part) -> BoxFuture<'_, PortResult<Committed>> {

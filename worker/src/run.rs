@@ -92,7 +92,7 @@ impl Job {
             archive: found.archive.as_ref(),
             limits: &self.route.limits,
             sha256: !self.route.digests.is_empty(),
-            sink: self.sink_limits(),
+            sink: SinkLimits { passes: found.passes && self.sink_limits().passes, ..self.sink_limits() },
             memory: self.memory.unwrap_or(DEFAULT_MEMORY),
             concurrency: self.concurrency,
             part_size: self.part_size,
@@ -133,8 +133,8 @@ impl Job {
     fn sink_limits(&self) -> SinkLimits {
         let limits = |uri: &ObjectUri| match uri {
             ObjectUri::S3 { .. } => SinkLimits::S3,
-            ObjectUri::Local(_) => SinkLimits { min_part: 1, ..SinkLimits::S3 },
-            ObjectUri::Std => SinkLimits { min_part: 1, sequential: true, ..SinkLimits::S3 },
+            ObjectUri::Local(_) => SinkLimits { min_part: 1, passes: false, ..SinkLimits::S3 },
+            ObjectUri::Std => SinkLimits { min_part: 1, sequential: true, passes: false, ..SinkLimits::S3 },
         };
         self.uris().map(limits).reduce(SinkLimits::and).unwrap_or(SinkLimits::S3)
     }

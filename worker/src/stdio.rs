@@ -99,7 +99,7 @@ impl ObjectSink for StdoutSink {
     }
 
     fn limits(&self) -> SinkLimits {
-        SinkLimits { min_part: 1, sequential: true, ..SinkLimits::S3 }
+        SinkLimits { min_part: 1, sequential: true, passes: false, ..SinkLimits::S3 }
     }
 
     fn put(&self, part: Part) -> BoxFuture<'_, PortResult<Committed>> {

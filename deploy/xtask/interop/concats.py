@@ -146,7 +146,7 @@ def test_a_joined_run_goes_on(bed):
     pieces = {f"{number}": noise(9 * MIB + number) for number in range(6)}
     manifest = fill(bed, "concat/resumed", pieces)
     checkpoint, target = bed.path(), "s3://out-files/concat/resumed"
-    flags = ["--no-server-copy", "--memory", "32MiB", "--checkpoint", checkpoint, "--checkpoint-interval", "64MiB"]
+    flags = ["--no-server-copy", "--memory", "32MiB", "--part-size", "5MiB", "--checkpoint", checkpoint, "--checkpoint-interval", "64MiB"]
     line = [*flags, manifest, target]
     with bed.faults({"op": "UploadPart", "kind": "error", "code": "AccessDenied", "skip": 4}):
         bed.worker(*line, route=CONCAT, code=eft.FAILED)

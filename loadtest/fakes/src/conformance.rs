@@ -2,15 +2,15 @@
 //!
 //! A check panics with what was expected; it is test code that happens to be shared.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use eft_pipeline::{
     checksum::Crc64,
-    port::{ErrorKind, ObjectSink, ObjectSource, Part},
+    port::{ErrorKind, ObjectSink, ObjectSource, Part, PassingPart, PortError, PortResult},
     stored::Stored,
 };
-use futures::{TryStreamExt, future::BoxFuture};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 
 use crate::pattern;
 
@@ -40,6 +40,7 @@ pub async fn run(place: &dyn Place) {
     small_objects(place).await;
     large_objects_in_any_order(place).await;
     a_part_written_twice(place).await;
+    parts_that_are_still_being_read(place).await;
     abort_leaves_nothing(place).await;
     taken_names(place).await;
     reads(place).await;
@@ -93,6 +94,52 @@ async fn a_part_written_twice(place: &dyn Place) {
     let second = upload.write(part(2, size as u64, &whole.slice(size..))).await.expect("write");
     upload.commit(&[first, second], Crc64::of(&whole)).await.expect("commit");
     assert_eq!(place.visible("twice").await, Some(whole));
+}
+
+async fn parts_that_are_still_being_read(place: &dyn Place) {
+    let sink = place.sink("passing").await;
+    let size = sink.limits().min_part.max(1 << 16) as usize;
+    let whole = pattern(8, 2 * size + 3);
+    let upload = sink.begin().await.expect("begin");
+    assert!(!upload.passes() || sink.limits().passes, "an upload that passes, of a sink that does not");
+    if !upload.passes() {
+        return upload.abort().await.expect("abort");
+    }
+    let slices = [whole.slice(..size), whole.slice(size..2 * size), whole.slice(2 * size..)];
+    let passing = |number: usize, frames: Vec<PortResult<Bytes>>| {
+        let (at, crc) = (number - 1, Arc::<OnceLock<Crc64>>::default());
+        crc.get_or_init(|| Crc64::of(&slices[at]));
+        let (offset, len) = ((at * size) as u64, slices[at].len() as u64);
+        PassingPart { number: number as u32, offset, len, frames: stream::iter(frames).boxed(), crc }
+    };
+    let frames = |bytes: &Bytes| -> Vec<PortResult<Bytes>> {
+        bytes.chunks(70_001).map(|frame| Ok(Bytes::copy_from_slice(frame))).collect()
+    };
+    // Of parts that break, or that have other bytes, there is nothing.
+    let mut broken = frames(&slices[0]);
+    broken.pop();
+    broken.push(Err(PortError::new(ErrorKind::Transient, "the source is gone")));
+    upload.pass(passing(1, broken)).await.expect_err("the part breaks off");
+    let mut other = frames(&slices[0]);
+    other[0] = Ok(pattern(9, 70_001));
+    if size > 70_001 {
+        upload.pass(passing(1, other)).await.expect_err("the part has other bytes than its checksum");
+    }
+    let mut acks = Vec::new();
+    for number in [3, 1, 2] {
+        let ack = match upload.passes() {
+            true => upload.pass(passing(number, frames(&slices[number - 1]))).await.expect("pass"),
+            false => {
+                let part = part(number as u32, ((number - 1) * size) as u64, &slices[number - 1]);
+                upload.write(part).await.expect("write what does not pass any more")
+            }
+        };
+        assert_eq!(ack.crc, Crc64::of(&slices[number - 1]));
+        acks.push(ack);
+    }
+    acks.sort_by_key(|ack| ack.number);
+    upload.commit(&acks, Crc64::of(&whole)).await.expect("commit");
+    assert_eq!(place.visible("passing").await, Some(whole));
 }
 
 async fn abort_leaves_nothing(place: &dyn Place) {

@@ -16,8 +16,8 @@ use eft_pipeline::{
     checkpoint::{Checkpoint, CheckpointStore},
     checksum::Crc64,
     port::{
-        Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult,
-        SinkLimits, Upload,
+        Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PassingPart, PortError,
+        PortResult, SinkLimits, Upload,
     },
     stored::Stored,
 };
@@ -37,6 +37,7 @@ pub enum Call {
     Uploads,
     Parts,
     Write,
+    Pass,
     Commit,
     Abort,
     Save,
@@ -45,7 +46,7 @@ pub enum Call {
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Read,
         Self::Put,
         Self::Begin,
@@ -53,6 +54,7 @@ impl Call {
         Self::Uploads,
         Self::Parts,
         Self::Write,
+        Self::Pass,
         Self::Commit,
         Self::Abort,
         Self::Save,
@@ -371,6 +373,14 @@ impl Upload for FaultyUpload {
 
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
         self.dice.around(Call::Write, part.number.into(), self.inner.write(part)).boxed()
+    }
+
+    fn passes(&self) -> bool {
+        self.inner.passes()
+    }
+
+    fn pass(&self, part: PassingPart) -> BoxFuture<'_, PortResult<PartAck>> {
+        self.dice.around(Call::Pass, part.number.into(), self.inner.pass(part)).boxed()
     }
 
     fn commit<'a>(&'a self, parts: &'a [PartAck], whole: Crc64) -> BoxFuture<'a, PortResult<Committed>> {

@@ -1,8 +1,9 @@
 //! A source and a sink in memory, with faults on demand.
 
+mod source;
+
 use std::{
     collections::{BTreeMap, VecDeque},
-    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -14,12 +15,13 @@ use bytes::Bytes;
 use eft_pipeline::{
     checksum::Crc64,
     port::{
-        Committed, ErrorKind, Frames, ObjectSink, ObjectSource, Part, PartAck, PortError, PortResult,
-        SinkLimits, Upload, Verified,
+        Committed, ErrorKind, ObjectSink, Part, PartAck, PassingPart, PortError, PortResult, SinkLimits,
+        Upload, Verified,
     },
-    stored::Stored,
 };
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use futures::{FutureExt, TryStreamExt, future::BoxFuture};
+
+pub use self::source::{MemorySource, SourceFaults};
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,139 +38,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn error(kind: ErrorKind) -> PortError {
     PortError::new(kind, format!("injected {kind:?}"))
-}
-
-/// Faults of a source: each call to `read` takes the next of each queue.
-#[derive(Debug, Default)]
-pub struct SourceFaults {
-    /// The call itself fails.
-    pub read: VecDeque<Option<ErrorKind>>,
-    /// The body breaks after this many bytes with this error.
-    pub cut: VecDeque<Option<(usize, ErrorKind)>>,
-    /// The body ends after this many bytes, without an error.
-    pub short: VecDeque<Option<usize>>,
-    /// This bit of the body is flipped.
-    pub flip: VecDeque<Option<usize>>,
-    /// Nothing more comes after this many bytes.
-    pub stall: VecDeque<Option<usize>>,
-}
-
-/// An object in memory.
-#[derive(Debug)]
-pub struct MemorySource {
-    bytes: Bytes,
-    stream: bool,
-    crc: Option<u64>,
-    frame: usize,
-    latency: Duration,
-    faults: Mutex<SourceFaults>,
-    reads: Mutex<Vec<Range<u64>>>,
-}
-
-impl MemorySource {
-    /// An object that delivers its bytes in frames of 64 KiB.
-    pub fn new(bytes: impl Into<Bytes>) -> Self {
-        Self {
-            bytes: bytes.into(),
-            stream: false,
-            crc: None,
-            frame: 64 << 10,
-            latency: Duration::ZERO,
-            faults: Mutex::default(),
-            reads: Mutex::default(),
-        }
-    }
-
-    /// Of unknown size, like a pipe.
-    #[must_use]
-    pub fn stream(mut self) -> Self {
-        self.stream = true;
-        self
-    }
-
-    /// With frames of this many bytes.
-    #[must_use]
-    pub fn frame(mut self, bytes: usize) -> Self {
-        self.frame = bytes;
-        self
-    }
-
-    /// With this long to the first byte.
-    #[must_use]
-    pub fn latency(mut self, latency: Duration) -> Self {
-        self.latency = latency;
-        self
-    }
-
-    /// With its true checksum on record.
-    #[must_use]
-    pub fn with_checksum(mut self) -> Self {
-        self.crc = Some(Crc64::of(&self.bytes).value());
-        self
-    }
-
-    /// With these faults.
-    #[must_use]
-    pub fn faults(self, faults: SourceFaults) -> Self {
-        *locked(&self.faults) = faults;
-        self
-    }
-
-    /// The ranges that were asked for.
-    pub fn reads(&self) -> Vec<Range<u64>> {
-        locked(&self.reads).clone()
-    }
-}
-
-impl ObjectSource for MemorySource {
-    fn uri(&self) -> String {
-        "memory:source".to_owned()
-    }
-
-    fn size(&self) -> Option<u64> {
-        (!self.stream).then_some(self.bytes.len() as u64)
-    }
-
-    fn checksum(&self) -> Option<Stored> {
-        self.crc.map(Stored::Crc64)
-    }
-
-    fn read(&self, range: Range<u64>) -> BoxFuture<'_, PortResult<Frames>> {
-        locked(&self.reads).push(range.clone());
-        let mut faults = locked(&self.faults);
-        let failure = faults.read.pop_front().flatten();
-        let cut = faults.cut.pop_front().flatten();
-        let short = faults.short.pop_front().flatten();
-        let flip = faults.flip.pop_front().flatten();
-        let stall = faults.stall.pop_front().flatten();
-        drop(faults);
-        async move {
-            tokio::time::sleep(self.latency).await;
-            if let Some(kind) = failure {
-                return Err(error(kind));
-            }
-            let end = range.end.min(self.bytes.len() as u64) as usize;
-            let mut body = self.bytes.slice((range.start as usize).min(end)..end);
-            if let Some(bit) = flip.filter(|bit| *bit < body.len() * 8) {
-                let mut flipped = body.to_vec();
-                flipped[bit / 8] ^= 1 << (bit % 8);
-                body = flipped.into();
-            }
-            let keep = [cut.map(|(at, _)| at), short, stall].into_iter().flatten().min();
-            let mut body = body.slice(..keep.unwrap_or(body.len()).min(body.len()));
-            let mut frames = Vec::new();
-            while !body.is_empty() {
-                frames.push(Ok(body.split_to(self.frame.min(body.len()))));
-            }
-            frames.extend(cut.map(|(_, kind)| Err(error(kind))));
-            let frames = stream::iter(frames);
-            Ok(match stall {
-                Some(_) => frames.chain(stream::pending()).boxed(),
-                None => frames.boxed(),
-            })
-        }
-        .boxed()
-    }
 }
 
 /// Faults of a sink: each call takes the next of its queue.
@@ -381,6 +250,39 @@ impl Drop for AtOnce {
     }
 }
 
+impl MemoryUpload {
+    /// A part comes: the fault that it meets, unless it is one before any byte.
+    async fn take(&self) -> PortResult<Option<Fault>> {
+        tokio::time::sleep(self.sink.latency).await;
+        match locked(&self.sink.faults).write.pop_front().flatten() {
+            Some(Fault::Fails(kind)) => Err(error(kind)),
+            fault => Ok(fault),
+        }
+    }
+
+    fn keep(
+        &self,
+        number: u32,
+        bytes: Bytes,
+        said: Option<Crc64>,
+        fault: Option<Fault>,
+    ) -> PortResult<PartAck> {
+        let crc = Crc64::of(&bytes);
+        if said != Some(crc) {
+            return Err(PortError::new(ErrorKind::Checksum, "the part does not have its checksum"));
+        }
+        let mut store = locked(&self.sink.store);
+        let Some(upload) = store.uploads.get_mut(&self.id) else {
+            return Err(PortError::new(ErrorKind::NotFound, "no such upload"));
+        };
+        upload.insert(number, bytes);
+        match fault {
+            Some(Fault::DoneButFails(kind)) => Err(error(kind)),
+            _ => Ok(PartAck { number, tag: format!("t{number}"), crc }),
+        }
+    }
+}
+
 impl Upload for MemoryUpload {
     fn id(&self) -> Option<String> {
         Some(self.id.to_string())
@@ -408,24 +310,26 @@ impl Upload for MemoryUpload {
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
         async move {
             let _at_once = AtOnce::new(&self.sink.store);
-            tokio::time::sleep(self.sink.latency).await;
-            let fault = locked(&self.sink.faults).write.pop_front().flatten();
-            if let Some(Fault::Fails(kind)) = fault {
-                return Err(error(kind));
+            let fault = self.take().await?;
+            self.keep(part.number, part.segments.concat().into(), Some(part.crc), fault)
+        }
+        .boxed()
+    }
+
+    fn passes(&self) -> bool {
+        self.sink.limits.passes
+    }
+
+    fn pass(&self, part: PassingPart) -> BoxFuture<'_, PortResult<PartAck>> {
+        async move {
+            let _at_once = AtOnce::new(&self.sink.store);
+            let fault = self.take().await?;
+            let frames: Vec<Bytes> = part.frames.try_collect().await?;
+            let bytes: Bytes = frames.concat().into();
+            if bytes.len() as u64 != part.len {
+                return Err(PortError::new(ErrorKind::Permanent, "the part does not have its length"));
             }
-            let bytes: Bytes = part.segments.concat().into();
-            if Crc64::of(&bytes) != part.crc {
-                return Err(PortError::new(ErrorKind::Checksum, "the part does not have its checksum"));
-            }
-            let mut store = locked(&self.sink.store);
-            let Some(upload) = store.uploads.get_mut(&self.id) else {
-                return Err(PortError::new(ErrorKind::NotFound, "no such upload"));
-            };
-            upload.insert(part.number, bytes);
-            match fault {
-                Some(Fault::DoneButFails(kind)) => Err(error(kind)),
-                _ => Ok(PartAck { number: part.number, tag: format!("t{}", part.number), crc: part.crc }),
-            }
+            self.keep(part.number, bytes, part.crc.get().copied(), fault)
         }
         .boxed()
     }

@@ -38,6 +38,8 @@ pub struct Record {
     pub part_number: Option<u32>,
     /// `uploadId` as sent, or as created.
     pub upload_id: Option<String>,
+    /// The body came in the encoding `aws-chunked`.
+    pub chunked: bool,
     /// Body bytes received, after `aws-chunked` decoding.
     pub bytes_in: u64,
     /// Body bytes the response announces (a cut or stalled body delivers fewer).

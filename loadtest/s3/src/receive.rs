@@ -137,7 +137,7 @@ impl<'a> Upload<'a> {
         }
     }
 
-    fn is_aws_chunked(&self) -> bool {
+    pub(crate) fn is_aws_chunked(&self) -> bool {
         let starts = |name: &str, prefix: &str| {
             self.headers
                 .get(name)

@@ -380,6 +380,7 @@ async fn respond(state: &State, request: Request<Incoming>) -> io::Result<Respon
     let plan = state.faults.plan(&target);
     record.faults = plan.fired.clone();
     let upload = Upload::new(body, &head.headers, &plan);
+    record.chunked = upload.is_aws_chunked();
     let mut call = Call { state, target: &target, headers: &head.headers, body: upload, upload_id: None };
     let result = work(&mut call, &plan).await;
     record.bytes_in = call.body.received;

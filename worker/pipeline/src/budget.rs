@@ -10,7 +10,8 @@
 //! 1. A transfer waits for the process budget only before it holds anything; what it holds afterwards is its own. So no
 //!    transfer can block another but by being admitted first, and admissions are served in order.
 //! 2. Within a transfer each window has one taker, which asks in sequence order (tokio's semaphore is fair). So the
-//!    oldest missing bytes always hold a lease, and younger ones never overtake them.
+//!    oldest missing bytes always hold a lease, and younger ones never overtake them. Where parts pass (`pipe.rs`) each asks
+//!    for itself, and for what it holds alone: whoever has a lease waits for no other.
 //! 3. Each window is at least as large as the largest amount its consumer must hold before it can make progress: a
 //!    range for the input window, a block plus a step between stages, two parts at the output. The planner proves this
 //!    or refuses (see `plan.rs`). The sink is the last consumer and waits for no window; by induction from the sink

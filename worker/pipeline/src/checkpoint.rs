@@ -55,8 +55,8 @@ impl Interval {
     /// The interval for a run that holds `memory` bytes in flight.
     ///
     /// A crash loses what was read since the last mark (a quarter of the interval), and what is in flight behind it or
-    /// waits for its part to be full (less than the memory). Where parts or the checkpoint are slow, reading waits before
-    /// it is more. Where a stage makes much fewer bytes than it reads, a part takes more of the source than that.
+    /// waits for its part to be full (less than the memory, but for parts that pass). Where parts or the checkpoint are
+    /// slow, reading waits before it is more. Where a stage makes much fewer bytes than it reads, a part takes more of the source than that.
     pub fn of(memory: u64) -> Self {
         Self { bytes: Self::LEAST.max(Self::least(memory)), time: Self::TIME }
     }

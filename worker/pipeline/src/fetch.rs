@@ -4,11 +4,6 @@
 //! A range's memory is leased before its request is sent, so a response body never waits for memory and is read as fast
 //! as it comes. The checksum is taken frame by frame, while the frame is in the cache.
 //!
-//! # Failure handling
-//! A body that is cut, stalls for [`RetryPolicy::idle`] or fails is asked for again from the byte after the last one received, so a
-//! bad connection costs the bytes it lost and no more. The attempts of a range start anew whenever it made progress:
-//! a source that is slow but alive is not given up.
-//!
 //! # Cancellation
 //! Dropping the future drops the connections and gives the leases back.
 
@@ -19,21 +14,22 @@ use std::{
 
 use bytes::Bytes;
 use eft_domain::Failure;
-use futures::{StreamExt, stream};
+use futures::stream;
 use tokio::time::Instant;
 
 use crate::{
-    budget::Budget,
+    budget::{Budget, Lease},
     checkpoint::Interval,
-    checksum::{Crc64, RunningCrc64},
+    checksum::Crc64,
     chunk::Chunk,
     concurrency::Concurrency,
     error::of_source,
     ordered::{Downstream, Flowing, downstream_gone, link, ordered_window},
     plan::Plan,
-    port::{ErrorKind, ObjectSource, PortError, PortResult},
+    port::{ObjectSource, PortResult},
     progress::Progress,
-    retry::{RetryPolicy, draw},
+    range::{RangeFrames, Reading},
+    retry::RetryPolicy,
     rework::Rework,
     stored::Account,
 };
@@ -103,6 +99,11 @@ impl<'a> Fetch<'a> {
         Ok(crc)
     }
 
+    fn reading(&self) -> Reading<'_> {
+        let Self { source, concurrency, retry, progress, .. } = self;
+        Reading { source: *source, concurrency, retry: *retry, progress }
+    }
+
     fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,7 +121,7 @@ impl<'a> Fetch<'a> {
             let lease = fetch.window.reserve(end - start).await;
             let job = async move {
                 let mut range = RangeRead::new(start..end);
-                range.read(fetch).await?;
+                range.read(fetch.reading()).await.map_err(|error| of_source(&error))?;
                 fetch.concurrency.succeeded();
                 Ok(range.into_chunk(lease))
             };
@@ -138,14 +139,14 @@ impl<'a> Fetch<'a> {
         ordered_window(jobs, || fetch.concurrency.window(), leaving, downstream).await
     }
 
-    /// A stream has one reader and no second chance: one range after the other, no retry.
+    /// A stream has one reader: one range after the other.
     async fn run_stream(&self, downstream: &Downstream<Chunk>) -> Result<(), Failure> {
         let mut start = 0;
         loop {
             let end = start + self.range_bytes;
             let lease = self.window.reserve(self.range_bytes).await;
             let mut range = RangeRead::new(start..end);
-            range.read_once(self).await.map_err(|error| of_source(&error))?;
+            range.read(self.reading()).await.map_err(|error| of_source(&error))?;
             let chunk = range.into_chunk(lease);
             let ended = chunk.len < self.range_bytes;
             start += chunk.len;
@@ -185,83 +186,33 @@ impl Marker {
     }
 }
 
-/// One range, as far as it was read.
-struct RangeRead {
-    range: Range<u64>,
-    read: u64,
+/// One range, held as far as it was read.
+pub(crate) struct RangeRead {
+    frames: RangeFrames,
     segments: Vec<Bytes>,
     small: Vec<u8>,
-    crc: RunningCrc64,
 }
 
 impl RangeRead {
-    fn new(range: Range<u64>) -> Self {
-        Self { range, read: 0, segments: Vec::new(), small: Vec::new(), crc: RunningCrc64::default() }
+    pub(crate) fn new(range: Range<u64>) -> Self {
+        Self { frames: RangeFrames::new(range), segments: Vec::new(), small: Vec::new() }
     }
 
-    fn len(&self) -> u64 {
-        self.range.end - self.range.start
-    }
-
-    async fn read(&mut self, fetch: &Fetch<'_>) -> Result<(), Failure> {
-        let mut attempt = 0;
-        loop {
-            let before = self.read;
-            let Err(error) = self.read_once(fetch).await else { return Ok(()) };
-            attempt = if self.read > before { 1 } else { attempt + 1 };
-            if error.kind == ErrorKind::Throttled {
-                fetch.concurrency.throttled();
-            }
-            let Some(pause) = fetch.retry.pause(&error, attempt, draw()) else {
-                return Err(of_source(&error));
-            };
-            fetch.progress.retried();
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    /// One request for what is still missing.
-    async fn read_once(&mut self, fetch: &Fetch<'_>) -> PortResult<()> {
-        let (from, idle) = (self.range.start + self.read, fetch.retry.idle);
-        let mut frames = fetch.source.read(from..self.range.end).await?;
-        while self.read < self.len() {
-            let frame = match fetch.source.size() {
-                Some(_) => tokio::time::timeout(idle, frames.next())
-                    .await
-                    .map_err(|_| self.broken(fetch, format_args!("no byte for {idle:?}")))?,
-                // Who writes to a pipe may take all the time it needs.
-                None => frames.next().await,
-            };
-            match frame {
-                Some(frame) => self.take(frame?, fetch)?,
-                None if fetch.source.size().is_none() => break,
-                None => return Err(self.broken(fetch, format_args!("the body ended early"))),
+    /// Read to its end.
+    pub(crate) async fn read(&mut self, from: Reading<'_>) -> PortResult<()> {
+        while let Some(frame) = self.frames.next(from).await? {
+            if frame.len() < SMALL_FRAME {
+                self.small.extend_from_slice(&frame);
+                from.progress.copied(frame.len() as u64);
+                if self.small.len() >= SMALL_FRAME {
+                    self.flush_small();
+                }
+            } else {
+                self.flush_small();
+                self.segments.push(frame);
             }
         }
         self.flush_small();
-        Ok(())
-    }
-
-    fn take(&mut self, frame: Bytes, fetch: &Fetch<'_>) -> PortResult<()> {
-        if frame.len() as u64 > self.len() - self.read {
-            return Err(PortError::new(
-                ErrorKind::Permanent,
-                format!("{}: more bytes than the range {:?} holds", fetch.source.uri(), self.range),
-            ));
-        }
-        self.crc.update(&frame);
-        self.read += frame.len() as u64;
-        fetch.progress.read(frame.len() as u64);
-        if frame.len() < SMALL_FRAME {
-            self.small.extend_from_slice(&frame);
-            fetch.progress.copied(frame.len() as u64);
-            if self.small.len() >= SMALL_FRAME {
-                self.flush_small();
-            }
-        } else {
-            self.flush_small();
-            self.segments.push(frame);
-        }
         Ok(())
     }
 
@@ -271,17 +222,15 @@ impl RangeRead {
         }
     }
 
-    fn broken(&self, fetch: &Fetch<'_>, what: std::fmt::Arguments<'_>) -> PortError {
-        PortError::new(
-            ErrorKind::Transient,
-            format!("{}: {what} at byte {}", fetch.source.uri(), self.range.start + self.read),
-        )
+    fn into_chunk(self, lease: Lease) -> Chunk {
+        let crc = Some(self.frames.crc());
+        Chunk { crc, ..Chunk::new(self.frames.start(), self.segments, lease) }
     }
 
-    fn into_chunk(mut self, lease: crate::budget::Lease) -> Chunk {
-        self.flush_small();
-        let crc = self.crc.finish();
-        Chunk { crc: Some(crc), ..Chunk::new(self.range.start, self.segments, lease) }
+    /// What was read, and its checksum.
+    pub(crate) fn into_segments(self) -> (Vec<Bytes>, Crc64) {
+        let crc = self.frames.crc();
+        (self.segments, crc)
     }
 }
 

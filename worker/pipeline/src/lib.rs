@@ -9,6 +9,7 @@ pub mod schedule;
 
 pub mod fetch;
 mod ordered;
+mod range;
 pub mod stored;
 
 mod blocks;
@@ -21,6 +22,8 @@ pub mod stage;
 
 pub mod pack;
 mod upload;
+
+mod pipe;
 
 mod publish;
 

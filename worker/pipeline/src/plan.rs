@@ -2,7 +2,7 @@
 //!
 //! # Memory
 //! A transfer's memory is divided once. Without stages that make new bytes there is one window: a range that was read
-//! becomes part of a part and keeps its lease until it is uploaded. With them there is an input window (ranges being
+//! becomes part of a part and keeps its lease until it is uploaded, or a part takes little while it passes (`pipe.rs`). With them there is an input window (ranges being
 //! read), a window behind each step that makes new bytes, and the stages' own working sets. Each window holds at least
 //! what its consumer must have before it can make progress (`budget.rs`); what is left goes where it buys throughput.
 

@@ -3,10 +3,17 @@
 //! Adapters (S3, local files, standard streams) live in the worker; fakes in `loadtest/fakes`. All pass one conformance
 //! suite. A port call may be dropped at any await: an adapter leaves nothing behind but what [`Upload::abort`] removes.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
-use futures::{future::BoxFuture, stream::BoxStream};
+use futures::{
+    future::{BoxFuture, ready},
+    stream::BoxStream,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{budget::Lease, checksum::Crc64, stored::Stored};
@@ -110,6 +117,8 @@ pub struct SinkLimits {
     pub max_object: u64,
     /// Parts have to be written one after the other, in order.
     pub sequential: bool,
+    /// Parts may be sent while they are read, where the upload says so as well ([`Upload::passes`]).
+    pub passes: bool,
 }
 
 impl SinkLimits {
@@ -120,6 +129,7 @@ impl SinkLimits {
         max_parts: 10_000,
         max_object: 50_000_000_000_000,
         sequential: false,
+        passes: true,
     };
 
     /// What both can take.
@@ -131,6 +141,8 @@ impl SinkLimits {
             max_parts: self.max_parts.min(other.max_parts),
             max_object: self.max_object.min(other.max_object),
             sequential: self.sequential || other.sequential,
+            // What is read once passes to one sink.
+            passes: false,
         }
     }
 }
@@ -160,6 +172,20 @@ impl Part {
     pub fn is_empty(&self) -> bool {
         self.crc.is_empty()
     }
+}
+
+/// A part that is still being read: it is in no memory, and so it cannot be sent again.
+pub struct PassingPart {
+    /// From 1, without gaps.
+    pub number: u32,
+    /// Offset of its first byte in the object.
+    pub offset: u64,
+    /// How many bytes.
+    pub len: u64,
+    /// The bytes, in order: as many as `len` says, or an error.
+    pub frames: Frames,
+    /// Their checksum: there when the last of them is.
+    pub crc: Arc<OnceLock<Crc64>>,
 }
 
 /// A part that a sink has taken.
@@ -262,6 +288,21 @@ pub trait Upload: Send + Sync {
     /// # Errors
     /// As the sink finds them; a retryable one leaves the upload usable. `Spent` when it is not there any more.
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>>;
+
+    /// It takes parts that are still being read, and proves of each that it has the right bytes. It may turn out that it
+    /// does not.
+    fn passes(&self) -> bool {
+        false
+    }
+
+    /// Write a part while it is read. As [`Upload::write`], but once: the caller can only read it again.
+    ///
+    /// # Errors
+    /// As [`Upload::write`]. Whatever the error, the part may be written again.
+    fn pass(&self, part: PassingPart) -> BoxFuture<'_, PortResult<PartAck>> {
+        let message = format!("part {}: only parts in memory are taken", part.number);
+        Box::pin(ready(Err(PortError::new(ErrorKind::Unsupported, message))))
+    }
 
     /// Publish all parts as one object, atomically.
     ///

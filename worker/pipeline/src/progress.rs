@@ -35,7 +35,7 @@ pub struct Moved {
 pub struct Snapshot {
     /// Bytes read from the source, each counted once.
     pub read: u64,
-    /// Bytes read that had to be read again: they did not have the source's checksum, or what was sent was lost.
+    /// Bytes read that had to be read again: they did not have the source's checksum, or what was sent was lost or refused.
     pub reread: u64,
     /// Bytes acknowledged by the slowest sink.
     pub written: u64,
@@ -81,6 +81,12 @@ impl Progress {
         self.written.store(0, Relaxed);
         self.earlier_written.store(0, Relaxed);
         self.parts.store(0, Relaxed);
+    }
+
+    /// These bytes have to be read again.
+    pub(crate) fn reads_again(&self, bytes: u64) {
+        self.read.fetch_sub(bytes, Relaxed);
+        self.reread.fetch_add(bytes, Relaxed);
     }
 
     /// A part of this many bytes was acknowledged by all sinks.

@@ -64,6 +64,11 @@ impl Stored {
         }
     }
 
+    /// It is made of those of the parts, whichever is read first.
+    pub fn is_joined(&self) -> bool {
+        matches!(self, Self::Crc64(_))
+    }
+
     fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Crc64(value) => value.to_be_bytes().to_vec(),
@@ -146,6 +151,12 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn new(stored: Option<Stored>) -> Self {
         Self { crc: Crc64::default(), second: Second::of(stored.as_ref()), stored }
+    }
+
+    /// Of bytes with this checksum, that were read in pieces and joined; `None` where the store's own is made in their order.
+    pub(crate) fn joined(stored: Option<Stored>, crc: Crc64) -> Option<Self> {
+        let joined = stored.is_none_or(|stored| stored.is_joined());
+        joined.then_some(Self { crc, stored, second: Second::None })
     }
 
     /// Go on behind what an earlier run has read.

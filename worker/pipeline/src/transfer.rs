@@ -2,7 +2,8 @@
 //!
 //! # Overview
 //! `fetch → steps → upload` run as one future, linked by short bounded channels; each waits for the next, so the sink
-//! sets the pace. Only when all of them have ended well, and the source's checksum agrees, is anything published.
+//! sets the pace. Where there are no steps, and one sink, parts go straight through (`pipe.rs`). Only when all of them have
+//! ended well, and the source's checksum agrees, is anything published.
 //!
 //! # Ordering
 //! Bytes flow in order through every step; reads and writes are in flight side by side.
@@ -42,6 +43,7 @@ use crate::{
     fetch::Fetch,
     objects::{Incoming, run_bounds},
     ordered::{Upstream, link},
+    pipe::{Pipe, Piped, Source, at_end_of, size_to_pass},
     plan::{Plan, Step},
     pool::Pool,
     port::{Committed, Numbered, ObjectSink, ObjectSource, PortError, Verified},
@@ -277,6 +279,11 @@ impl Transfer {
     ) -> Result<Streamed, Failure> {
         let plan = &self.plan;
         let Start { lanes, done } = start;
+        let passes = size_to_pass(plan, self.source.as_ref(), &lanes);
+        let done = match passes {
+            Some(_) => done.map(|done| at_end_of(done.parts, done.output)),
+            None => done,
+        };
         let mark = done.as_ref().map(|done| &done.mark);
         let account = match mark {
             Some(mark) => Account::resumed(self.source.checksum(), mark)?,
@@ -363,11 +370,16 @@ impl Transfer {
             rework: rework.as_ref(),
         };
         let all = async {
-            tokio::try_join!(
-                fetch.run(downstream),
-                try_join_all(steps),
-                self.send(&sending, lanes, done, upstream)
-            )
+            let lanes = match passes {
+                Some(size) => match self.pipe(&sending, size).run(lanes, done.as_ref()).await? {
+                    Piped::Sent(source, uploaded) => return Ok((source, vec![uploaded])),
+                    Piped::Refused(lanes) => lanes,
+                },
+                None => lanes,
+            };
+            let send = self.send(&sending, lanes, done, upstream);
+            let (source, _, uploaded) = tokio::try_join!(fetch.run(downstream), try_join_all(steps), send)?;
+            Ok((source, uploaded))
         };
         let ended = tokio::select! {
             biased;
@@ -375,9 +387,15 @@ impl Transfer {
             ended = all => ended,
         };
         match ended {
-            Ok((source, _, uploaded)) => Ok(Streamed { source, resumed_from, uploaded }),
+            Ok((source, uploaded)) => Ok(Streamed { source, resumed_from, uploaded }),
             Err(failure) => Err(self.blame(&fetch, failure).await),
         }
+    }
+
+    /// Nothing is between the source, of this size, and its sink.
+    fn pipe<'a>(&self, sending: &'a Sending<'a>, size: u64) -> Pipe<'a> {
+        let (source, progress) = (Arc::clone(&self.source), Arc::clone(&self.progress));
+        Pipe::new(sending, Source::new(source, self.reading.clone(), self.retry, progress), size)
     }
 
     /// Send all objects. How many there are says something of the content, and so does what goes wrong with one of them.

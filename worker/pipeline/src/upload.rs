@@ -312,7 +312,7 @@ impl Sending<'_> {
         Ok(())
     }
 
-    async fn begin(&self, lanes: &mut [Lane]) -> Result<(), Failure> {
+    pub(crate) async fn begin(&self, lanes: &mut [Lane]) -> Result<(), Failure> {
         join_all(lanes.iter_mut().filter(|lane| lane.dead.is_none()).map(|lane| async {
             let on_retry = |_: &PortError| self.progress.retried();
             match retrying(&self.retry, on_retry, || self.uploads.begin(Arc::clone(&lane.sink))).await {

@@ -100,6 +100,9 @@ impl S3Sink {
             .config_override(aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled()));
         let answer = within(self.client.timeouts.answer, &what, request.send()).await?;
         let created = answer.map_err(|error| port_error(&what, &error))?;
+        if created.checksum_algorithm() == Some(&ChecksumAlgorithm::Crc64Nvme) {
+            self.keeps_crc64();
+        }
         match created.upload_id() {
             Some(id) => Ok(S3Upload { sink: self.clone(), id: id.to_owned() }),
             None => Err(PortError::new(ErrorKind::Transient, format!("{what}: no upload id"))),

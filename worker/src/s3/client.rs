@@ -29,8 +29,9 @@ use super::{
 /// Attempts of one request by the SDK, the first included; bodies and whole parts are retried above it.
 const SDK_ATTEMPTS: u32 = 4;
 
-/// Grace of the SDK's stalled-stream protection for uploads. It counts time in which the socket takes no byte; the
-/// default of 5 s ends healthy uploads on a busy small task, and S3 itself gives up at about 20 s.
+/// Grace of the SDK's stalled-stream protection for uploads. It counts time in which the socket takes no byte, or a body that
+/// is still being read has none; the default of 5 s ends healthy uploads on a busy small task, and S3 itself gives up at
+/// about 20 s.
 const UPLOAD_GRACE: Duration = Duration::from_secs(20);
 
 /// Requests by operation, and throttled answers.
@@ -143,7 +144,7 @@ impl Client {
             // second pass for nothing.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            // Downloads have a watchdog of their own, which resumes from the last good byte (`fetch.rs`).
+            // Downloads have a watchdog of their own, which resumes from the last good byte (`range.rs`).
             .stalled_stream_protection(
                 StalledStreamProtectionConfig::enabled()
                     .download_enabled(false)

@@ -7,7 +7,7 @@
 //!
 //! # Failure handling
 //! A kept connection that the other side closed before it answered is replaced once by a new one: nothing was received,
-//! and a GET may be sent twice. Everything else is an error for the SDK or, within a body, for `fetch.rs`.
+//! and a GET may be sent twice. Everything else is an error for the SDK or, within a body, for `range.rs`.
 //!
 //! # Cancellation
 //! Dropping a body that was not read to its end closes its connection.
@@ -53,7 +53,8 @@ const HEADERS: usize = 100;
 
 type Origin = (Scheme, Authority);
 
-/// Slabs to use again, those of one body together: its slices go to one part and are gone when that is acknowledged.
+/// Slabs to use again, those of one body together: its slices go to one part and are gone when that is acknowledged. Of a
+/// body that is sent while it is received they are gone earlier: the oldest is asked for first.
 ///
 /// An allocator gives large blocks back to the kernel, which zeroes them before it hands them out again: a fifth of the
 /// CPU time of a transfer. A handle to a full slab takes the whole slab back once it is the only one left
@@ -64,14 +65,14 @@ type Pool = Mutex<VecDeque<Vec<BytesMut>>>;
 struct Slabs {
     pool: Arc<Pool>,
     free: Vec<BytesMut>,
-    full: Vec<BytesMut>,
+    full: VecDeque<BytesMut>,
     /// What is filled is the small end of the body, and not a slab.
     ending: bool,
 }
 
 impl Slabs {
     fn new(pool: &Arc<Pool>) -> Self {
-        Self { pool: Arc::clone(pool), free: Vec::new(), full: Vec::new(), ending: false }
+        Self { pool: Arc::clone(pool), free: Vec::new(), full: VecDeque::new(), ending: false }
     }
 
     /// A slab, or room for `missing` bytes if that is much less: the last bytes of a range must not hold a whole one.
@@ -79,6 +80,11 @@ impl Slabs {
         if missing < SLAB / 2 {
             self.ending = true;
             return BytesMut::with_capacity(missing.max(LEAST));
+        }
+        if self.full.front_mut().is_some_and(|slab| slab.try_reclaim(SLAB))
+            && let Some(slab) = self.full.pop_front()
+        {
+            return slab;
         }
         while let Some(mut slab) = self.free.pop() {
             if slab.try_reclaim(SLAB) {
@@ -102,7 +108,7 @@ impl Slabs {
     /// Keep a handle to a slab whose slices are on their way.
     fn leave(&mut self, slab: BytesMut) {
         if !self.ending {
-            self.full.push(slab);
+            self.full.push_back(slab);
         }
     }
 }
@@ -112,7 +118,7 @@ impl Drop for Slabs {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         // Left over ones are for the next body that asks; kept with the others they would be counted twice.
         pool.push_front(std::mem::take(&mut self.free));
-        pool.push_back(std::mem::take(&mut self.full));
+        pool.push_back(std::mem::take(&mut self.full).into());
     }
 }
 

@@ -9,6 +9,7 @@ mod copy;
 mod download;
 mod error;
 mod http;
+mod passing;
 mod permit;
 mod remove;
 mod resolve;

@@ -1,6 +1,6 @@
 //! What an earlier run has left in S3: uploads under a name, and the parts of one of them.
 
-use aws_sdk_s3::types::{MultipartUpload, Part as Listed};
+use aws_sdk_s3::types::{ChecksumAlgorithm, MultipartUpload, Part as Listed};
 use eft_pipeline::{
     checksum::Crc64,
     port::{ErrorKind, PartAck, PortError, PortResult},
@@ -50,6 +50,9 @@ impl S3Upload {
             let request = request.set_part_number_marker(marker.take());
             let page = within(sink.client.timeouts.answer, &what, request.send()).await?;
             let page = page.map_err(|error| port_error(&what, &error))?;
+            if page.checksum_algorithm() == Some(&ChecksumAlgorithm::Crc64Nvme) {
+                sink.keeps_crc64();
+            }
             found.extend(page.parts().iter().cloned());
             marker = page.next_part_number_marker().map(ToOwned::to_owned);
             let more = page.is_truncated() == Some(true) && marker.is_some() && found.len() < count as usize;

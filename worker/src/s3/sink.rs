@@ -14,7 +14,8 @@ use eft_domain::{ObjectUri, receipt::WriteCapability, route::OnExisting};
 use eft_pipeline::{
     checksum::Crc64,
     port::{
-        Committed, ErrorKind, ObjectSink, Part, PartAck, PortError, PortResult, SinkLimits, Upload, Verified,
+        Committed, ErrorKind, ObjectSink, Part, PartAck, PassingPart, PortError, PortResult, SinkLimits,
+        Upload, Verified,
     },
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -64,6 +65,10 @@ pub struct S3Sink {
 struct Facts {
     no_crc64: AtomicBool,
     no_condition: AtomicBool,
+    /// It keeps a CRC-64 of each part.
+    keeps_crc64: AtomicBool,
+    /// It has not taken a part that was sent while it was read.
+    passes_no_more: AtomicBool,
     lost_creates: LostCreates,
     lost_commit: AtomicBool,
 }
@@ -129,6 +134,16 @@ impl S3Sink {
     /// The endpoint does not compare our checksum.
     pub(super) fn forget_crc64(&self) {
         self.facts.no_crc64.store(true, Relaxed);
+    }
+
+    /// The endpoint has said that it keeps a CRC-64 of each part.
+    pub(super) fn keeps_crc64(&self) {
+        self.facts.keeps_crc64.store(self.knows_crc64(), Relaxed);
+    }
+
+    /// Parts are sent from memory from now on.
+    pub(super) fn passes_no_more(&self) {
+        self.facts.passes_no_more.store(true, Relaxed);
     }
 
     pub(super) fn lost_creates(&self) -> &LostCreates {
@@ -448,6 +463,15 @@ impl Upload for S3Upload {
 
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
         self.upload_part(part).boxed()
+    }
+
+    fn passes(&self) -> bool {
+        let facts = &self.sink.facts;
+        facts.keeps_crc64.load(Relaxed) && !facts.passes_no_more.load(Relaxed)
+    }
+
+    fn pass(&self, part: PassingPart) -> BoxFuture<'_, PortResult<PartAck>> {
+        self.pass_part(part).boxed()
     }
 
     fn commit<'a>(&'a self, parts: &'a [PartAck], whole: Crc64) -> BoxFuture<'a, PortResult<Committed>> {

@@ -152,7 +152,8 @@ fn writes(rows: &mut Rows) {
     rows.add(part, [Action::Close, error(S3::RequestTimeout), error(S3::OperationAborted)], RIGHT, down);
     rows.add(part, lost(), RIGHT, down);
     rows.add(part, [Action::CorruptUpload], RIGHT, damaged);
-    rows.add(part, denied(), refused, refused);
+    // Once it may have been about how the part was sent.
+    rows.add(part, denied(), RIGHT, refused);
     rows.add(part, [error(S3::NoSuchBucket)], Err(Code::DestinationMissing), Err(Code::DestinationMissing));
     // All of it goes into a new one.
     rows.add(part, [error(S3::NoSuchUpload)], RIGHT, down);

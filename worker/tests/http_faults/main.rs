@@ -7,6 +7,7 @@
 mod alone;
 mod begin;
 mod conflict;
+mod passing;
 mod rig;
 mod taken;
 mod together;

@@ -11,6 +11,7 @@ use super::{Blocks, DEFAULT_PART, MIB, Plan, Request, Serial, Step, build};
 use crate::{
     chain::{BETWEEN, ROOM},
     given::Given,
+    pipe::PASSING,
     scan,
     schedule::PartSchedule,
     stage::{BlockCompressor, Kind, ResumeClass, Splitter, Stage, StageInfo},
@@ -176,17 +177,19 @@ impl<'a> Draft<'a> {
                 ByteSize(sink.max_object)
             )));
         }
-        self.passing()
+        self.unchanged()
     }
 
-    /// No new bytes: ranges become parts.
-    fn passing(self) -> Result<Plan, Failure> {
+    /// No new bytes: ranges become parts. Where they are sent while they are read (`pipe.rs`) memory is for those that are
+    /// not taken so, and two of them are enough.
+    fn unchanged(self) -> Result<Plan, Failure> {
         let Request { size, sink, concurrency, .. } = *self.request;
         // Where an object ends is not known before it is read, whatever the size of all of them.
         let known = size.filter(|_| !splits(&self.groups));
         let working = self.serial_memory();
         let window = self.request.memory.bytes().saturating_sub(working);
-        let floor = self.part_floor(window / 6);
+        let pipes = known.is_some() && self.groups.is_empty() && sink.passes;
+        let floor = self.part_floor(if pipes { window / 2 } else { window / 6 });
         let (schedule, range) = match known {
             Some(size) => {
                 let schedule = PartSchedule::known(size, floor, &sink);
@@ -204,7 +207,8 @@ impl<'a> Draft<'a> {
         let least = if known.is_some() { schedule.first() } else { floor + 2 * range };
         let spared = window.saturating_sub(allocator_keeps(self.request.memory.bytes()));
         let input_window = spared.max(least).min(window);
-        let in_flight = usize::try_from(input_window / schedule.first().max(1)).unwrap_or(usize::MAX).max(1);
+        let each = if pipes { PASSING } else { schedule.first().max(1) };
+        let in_flight = usize::try_from(input_window / each).unwrap_or(usize::MAX).max(1);
         let flight = concurrency.min(in_flight);
         let infos = self.infos();
         Ok(Plan {

@@ -27,6 +27,7 @@ mod newline;
 mod pgp_decrypt;
 mod pgp_encrypt;
 mod pgp_support;
+mod pipe;
 mod records_support;
 mod resume;
 mod resume_support;

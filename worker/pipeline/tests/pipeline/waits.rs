@@ -76,11 +76,15 @@ fn rule(call: Call, trouble: Trouble, times: u64) -> Rule {
     Rule { call, trouble, per_mille: 1000, times }
 }
 
-/// A transfer of so many bytes between ports that fail as these rules say.
+/// A transfer of so many bytes between ports that fail as these rules say; parts are sent from memory.
 fn between(bytes: usize, rules: Vec<Rule>) -> (Transfer, Arc<Dice>) {
+    to_sink_of(SinkLimits { passes: false, ..LIMITS }, bytes, rules)
+}
+
+fn to_sink_of(limits: SinkLimits, bytes: usize, rules: Vec<Rule>) -> (Transfer, Arc<Dice>) {
     let dice = Dice::new(1, rules);
     let source: Arc<dyn ObjectSource> = Arc::new(MemorySource::new(pattern(1, bytes)));
-    let sink: Arc<dyn ObjectSink> = Arc::new(MemorySink::default().limits(LIMITS));
+    let sink: Arc<dyn ObjectSink> = Arc::new(MemorySink::default().limits(limits));
     let source = Arc::new(FaultySource { inner: source, dice: Arc::clone(&dice) });
     let sink = Arc::new(FaultySink { inner: sink, dice: Arc::clone(&dice) });
     (transfer(source, sink, 8), dice)
@@ -181,6 +185,25 @@ async fn what_cannot_help_is_not_waited_for() {
     }
 }
 
+/// A part that is refused while it is read is sent again from memory, and all its attempts together are as many as ever.
+#[tokio::test(start_paused = true)]
+async fn attempts_of_a_part_are_counted_whichever_way_it_is_sent() {
+    let fails = |call| rule(call, Trouble::Fails(ErrorKind::Transient), u64::MAX);
+    let (transfer, dice) = to_sink_of(LIMITS, SEVERAL, vec![fails(Call::Pass), fails(Call::Write)]);
+    let stopped = transfer.run().await.unwrap_err();
+    assert_eq!(stopped.failure.code, Code::DestinationUnavailable);
+    let most = |call| dice.times(call).values().map(Vec::len).max();
+    assert_eq!((most(Call::Pass), most(Call::Write)), (Some(1), Some(7)));
+
+    // Whoever is not allowed to send so may be allowed to otherwise, and is not waited for.
+    let denied = |call| rule(call, Trouble::Fails(ErrorKind::Denied), u64::MAX);
+    let (transfer, dice) = to_sink_of(LIMITS, SEVERAL, vec![denied(Call::Pass), denied(Call::Write)]);
+    let start = Instant::now();
+    assert_eq!(transfer.run().await.unwrap_err().failure.code, Code::DestinationAccess);
+    assert!(dice.times(Call::Write).values().all(|made| made.len() == 1));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
 /// The attempts of a range start anew with every byte, and so do its pauses.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_cut_again_and_again_is_read_on_quickly() {
@@ -276,8 +299,10 @@ async fn a_slow_body_is_not_a_stalled_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_throttled_request_halves_what_is_in_flight() {
-    for call in [Call::Read, Call::Write] {
-        let (transfer, _) = between(SEVERAL, vec![rule(call, Trouble::Fails(ErrorKind::Throttled), 1)]);
+    for (call, passes) in [(Call::Read, false), (Call::Read, true), (Call::Write, false), (Call::Pass, true)]
+    {
+        let rules = vec![rule(call, Trouble::Fails(ErrorKind::Throttled), 1)];
+        let (transfer, _) = to_sink_of(SinkLimits { passes, ..LIMITS }, SEVERAL, rules);
         let window = if call == Call::Read { &transfer.reading } else { &transfer.writing };
         let before = window.window();
         assert!(before >= 8, "{call:?}: {before}");

@@ -14,10 +14,10 @@ use eft_fakes::{
 };
 use eft_pipeline::{
     checksum::Crc64,
-    port::{ErrorKind, ObjectSink},
+    port::{ErrorKind, ObjectSink, SinkLimits},
 };
 
-use rig::{HOUR, MIB, Mute, Rig, SIZE, failing, faulty, port, sink};
+use rig::{HOUR, LIMITS, MIB, Mute, Rig, SIZE, failing, faulty, port, sink};
 
 #[tokio::test(start_paused = true)]
 async fn all_get_the_object_from_one_pass() {
@@ -114,9 +114,10 @@ async fn a_crash_between_two_commits_delivers_nothing_twice() {
 /// Behind one part, or one save of the checkpoint, that takes long, no more is read than a crash may cost.
 #[tokio::test(start_paused = true)]
 async fn what_is_slow_to_be_stored_costs_a_crash_no_more_than_the_interval() {
-    for part in [true, false] {
-        let rig = Rig::new([sink("slow")]);
-        let rule = Rule { call: Call::Write, trouble: Trouble::Slow(HOUR / 2), per_mille: 1000, times: 1 };
+    for (part, passes) in [(true, false), (false, false), (true, true), (false, true)] {
+        let rig = Rig::new([sink("slow").limits(SinkLimits { passes, ..LIMITS })]);
+        let call = if passes { Call::Pass } else { Call::Write };
+        let rule = Rule { call, trouble: Trouble::Slow(HOUR / 2), per_mille: 1000, times: 1 };
         let rules = if part { vec![rule] } else { Vec::new() };
         let slow = Arc::new(FaultySink { inner: port(&rig.sinks[0]), dice: Dice::new(1, rules) });
         let minute = tokio::time::Instant::now() + Duration::from_secs(60);
