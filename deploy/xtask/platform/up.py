@@ -8,6 +8,8 @@ import time
 
 import eft
 from botocore.exceptions import ClientError
+from issuer import PEOPLE
+from portal_server import portal
 from sftp import sftp
 from stand import FOLDER, holder, stand
 
@@ -22,10 +24,11 @@ def tokens(it):
     return it.token("olga", "platform", "admin"), it.token("ann", "acme", "config:write jobs:write")
 
 
-def say(it, server):
+def say(it, server, page):
     olga, ann = tokens(it)
     print(f"""
-The platform stands. In another terminal:
+The platform stands. The portal: {page}
+sign in there as one of {", ".join(PEOPLE)}; they are of the tenant acme, olga runs the platform. In another terminal:
 
   export EFT_API={it.api.url}
   export EFT_TOKEN_FILE={olga}    # runs the platform; {ann.name} beside it: somebody of the tenant acme
@@ -67,8 +70,8 @@ def turn(it, server, known):
 
 def main():
     eft.end_cleanly()
-    with stand() as it, it.worker(), sftp(it.endpoint, it.outputs) as server:
-        say(it, server)
+    with stand() as it, it.worker(), sftp(it.endpoint, it.outputs) as server, portal(it) as page:
+        say(it, server, page)
         known = {}
         while True:
             known = turn(it, server, known)

@@ -1,0 +1,210 @@
+"""Chromium without a window, driven over the DevTools protocol by a pair of pipes: nobody else can reach it.
+
+What is looked for is looked for by its role and name in the tree that assistive technology gets; what is pressed is pressed
+with the mouse or a key where it is seen.
+"""
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+
+from ministack import end, end_with_parent
+
+PROGRAM = "chromium"
+WITHIN = 30
+# The protocol is spoken on file descriptors 3 and 4 of the browser.
+LAUNCH = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execvp(sys.argv[3], sys.argv[3:])"
+FLAGS = (
+    "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check", "--disable-gpu", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--no-proxy-server", "--hide-scrollbars", "--password-store=basic",
+)  # fmt: skip
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32}
+
+
+class Browser:
+    """One page. What the page complains of in its console is kept in `complaints`."""
+
+    def __init__(self, read, write):
+        self._read, self._write, self._buffer, self._number = read, write, b"", 0
+        self._session, self._loads, self.complaints = None, 0, []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "DOM", "Accessibility"):
+            self.call(f"{domain}.enable")
+        self.size(1280, 800)
+
+    def call(self, method, **params):
+        self._number += 1
+        asked = {"id": self._number, "method": method, "params": params}
+        if self._session:
+            asked["sessionId"] = self._session
+        os.write(self._write, json.dumps(asked).encode() + b"\0")
+        deadline = time.monotonic() + WITHIN
+        while True:
+            said = self._next(deadline, method)
+            if said.get("id") == self._number:
+                if "error" in said:
+                    raise LookupError(f"{method}: {said['error']['message']}")
+                return said["result"]
+            self._event(said)
+
+    def _next(self, deadline, method):
+        while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._read], [], [], max(0, deadline - time.monotonic()))
+            got = os.read(self._read, 1 << 16) if ready else b""
+            if not got:
+                raise SystemExit(f"the browser {'has ended' if ready else 'does not answer'}: {method}")
+            self._buffer += got
+        said, _, self._buffer = self._buffer.partition(b"\0")
+        return json.loads(said)
+
+    def _event(self, said):
+        params = said.get("params", {})
+        match said.get("method"):
+            case "Runtime.exceptionThrown":
+                details = params["exceptionDetails"]
+                self.complaints.append(details.get("exception", {}).get("description", details["text"]))
+            case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning", "assert"):
+                self.complaints.append(" ".join(str(one.get("value", one.get("description"))) for one in params["args"]))
+            # What an API refuses is told by the page itself.
+            case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning") and params["entry"]["source"] != "network":
+                self.complaints.append(params["entry"]["text"])
+            case "Page.javascriptDialogOpening":
+                self._number += 1
+                asked = {"id": self._number, "method": "Page.handleJavaScriptDialog", "params": {"accept": True}, "sessionId": self._session}
+                os.write(self._write, json.dumps(asked).encode() + b"\0")
+
+    def size(self, width, height, dark=False):
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+
+    def go(self, url):
+        self.call("Page.navigate", url=url)
+
+    def run(self, script):
+        """What a script gives, as a document."""
+        done = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True)
+        if "exceptionDetails" in done:
+            raise SystemExit(f"{script}: {done['exceptionDetails']}")
+        return done["result"].get("value")
+
+    def until(self, what, look, within=WITHIN):
+        """What `look` gives as soon as it is something; a page that is just being left says nothing."""
+        deadline = time.monotonic() + within
+        while True:
+            with contextlib.suppress(LookupError):
+                if found := look():
+                    return found
+            if time.monotonic() > deadline:
+                raise SystemExit(f"not seen within {within} s: {what}\n{self.run('location.href')}\n{self.text()}\n{self.complaints}")
+            time.sleep(0.05)
+
+    def text(self):
+        return self.run("document.body?.innerText") or ""
+
+    def sees(self, words, within=WITHIN):
+        """Waits until the page says so."""
+        self.until(words, lambda: words in self.text(), within)
+
+    def all(self, role, name=None):
+        """The nodes of a role, and of a name."""
+        root = self.call("DOM.getDocument", depth=0)["root"]["backendNodeId"]
+        wanted = {"role": role} if name is None else {"role": role, "accessibleName": name}
+        nodes = self.call("Accessibility.queryAXTree", backendNodeId=root, **wanted)["nodes"]
+        return [node["backendDOMNodeId"] for node in nodes if not node["ignored"]]
+
+    def has(self, role, name=None):
+        return bool(self.all(role, name))
+
+    def the(self, role, name):
+        """Waits for a node; of several that say the same, the first."""
+        return self.until(f"a {role} called {name!r}", lambda: self.all(role, name))[0]
+
+    def press(self, role, name):
+        """Presses it with the mouse, in its middle, as soon as it may be pressed."""
+        self.until(f"a {role} called {name!r} that can be pressed", lambda: self._pressed(self.the(role, name)))
+
+    def _pressed(self, node):
+        if not self._on(node, "function() { return !this.disabled }"):
+            return False
+        self.call("DOM.scrollIntoViewIfNeeded", backendNodeId=node)
+        quads = self.call("DOM.getContentQuads", backendNodeId=node)["quads"]
+        if not quads:
+            return False
+        quad = quads[0]
+        x, y = sum(quad[0::2]) / 4, sum(quad[1::2]) / 4
+        # Something may lie over it, such as a page that is fading; then it is not pressed either.
+        if not self._on(node, "function(x, y) { const at = document.elementFromPoint(x, y); return this.contains(at) || at?.contains(this) }", x, y):
+            return False
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        return True
+
+    def _on(self, node, function, *args):
+        """What a function gives that is called on a node."""
+        it = self.call("DOM.resolveNode", backendNodeId=node)["object"]["objectId"]
+        values = [{"value": value} for value in args]
+        done = self.call("Runtime.callFunctionOn", objectId=it, functionDeclaration=function, arguments=values, returnByValue=True)
+        return done["result"].get("value")
+
+    def value(self, role, name):
+        return self._on(self.the(role, name), "function() { return this.value }")
+
+    def fill(self, name, text):
+        """Types into a field in place of what stands there."""
+        node = self.the("textbox", name)
+        self.call("DOM.focus", backendNodeId=node)
+        self._on(node, "function() { this.select() }")
+        self.call("Input.insertText", text=text)
+
+    def choose(self, name, option):
+        """Chooses of a list, as the keyboard does: by the first letters."""
+        self.call("DOM.focus", backendNodeId=self.the("combobox", name))
+        for letter in option:
+            self.call("Input.dispatchKeyEvent", type="char", text=letter)
+
+    def key(self, name, shift=False):
+        code = KEYS[name]
+        keyed = {"key": " " if name == "Space" else name, "code": name, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+        text = {"text": "\r"} if name == "Enter" else {"text": " "} if name == "Space" else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **keyed, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **keyed)
+
+    def too_wide(self):
+        """By how many pixels the page is wider than its window."""
+        return self.run("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    def picture(self, path):
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]))
+
+
+@contextlib.contextmanager
+def browser(folder):
+    """One whose files are in this folder; it is ended, by its id, whatever happens."""
+    ours, theirs = os.pipe(), os.pipe()
+    # Above those that it is to have, so that neither is overwritten.
+    given = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (ours[0], theirs[1])]
+    # Chromium's sandbox is for users: whoever is root of a container has none.
+    flags = [*FLAGS, f"--user-data-dir={folder / 'chromium'}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    log = (folder / "chromium.log").open("w")
+    process = None
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", LAUNCH, *map(str, given), PROGRAM, *flags, "about:blank"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, pass_fds=given, preexec_fn=end_with_parent,
+        )  # fmt: skip
+        for fd in (*given, ours[0], theirs[1]):
+            os.close(fd)
+        yield Browser(theirs[0], ours[1])
+    finally:
+        if process is not None:
+            end(process)
+        os.close(theirs[0])
+        os.close(ours[1])
+        log.close()
