@@ -1,7 +1,7 @@
 """Chromium without a window, driven over the DevTools protocol by a pair of pipes: nobody else can reach it.
 
-What is looked for is looked for by its role and name in the tree that assistive technology gets; what is pressed is pressed
-with the mouse or a key where it is seen.
+What is looked for is looked for by its role and name, as assistive technology gets them; what is pressed is pressed with the
+mouse or a key, where it is seen.
 """
 
 import base64
@@ -18,12 +18,29 @@ from ministack import end, end_with_parent
 
 PROGRAM = "chromium"
 WITHIN = 30
+ANSWERS_WITHIN = 5
 # The protocol is spoken on file descriptors 3 and 4 of the browser.
 LAUNCH = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execvp(sys.argv[3], sys.argv[3:])"
 FLAGS = (
     "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check", "--disable-gpu", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--no-proxy-server", "--hide-scrollbars", "--password-store=basic",
+    "--enable-blink-features=ComputedAccessibilityInfo",
 )  # fmt: skip
+# The roles of what people use.
+USED = ("textbox", "combobox", "button", "link", "radio", "table")
+# Role and name are those that assistive technology gets. (The protocol's own `Accessibility.queryAXTree` ends Chromium 156 where a
+# page is left meanwhile.)
+FIND = """(role, name) => [...document.querySelectorAll("a, button, dialog, figure, input, select, table, textarea, th")]
+  .filter((one) => one.computedRole === role && one.computedName === name && one.checkVisibility())"""
+PRESSABLE = """(all) => {
+  for (const one of all.filter((one) => !one.disabled)) {
+    one.scrollIntoView({ block: "nearest" });
+    const { x, y, width, height } = one.getClientRects()[0] ?? one.getBoundingClientRect();
+    const middle = [x + width / 2, y + height / 2];
+    const at = document.elementFromPoint(...middle);
+    if (at && (one.contains(at) || at.contains(one))) return middle;
+  }
+}"""
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32}
 
 
@@ -32,20 +49,21 @@ class Browser:
 
     def __init__(self, read, write):
         self._read, self._write, self._buffer, self._number = read, write, b"", 0
-        self._session, self._loads, self.complaints = None, 0, []
+        self._session, self.complaints = None, []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "DOM", "Accessibility"):
+        for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
         self.size(1280, 800)
 
     def call(self, method, **params):
+        """What it answers. A page that is left while it is asked may never answer: then, and where it refuses, a LookupError."""
         self._number += 1
         asked = {"id": self._number, "method": method, "params": params}
         if self._session:
             asked["sessionId"] = self._session
         os.write(self._write, json.dumps(asked).encode() + b"\0")
-        deadline = time.monotonic() + WITHIN
+        deadline = time.monotonic() + ANSWERS_WITHIN
         while True:
             said = self._next(deadline, method)
             if said.get("id") == self._number:
@@ -57,9 +75,11 @@ class Browser:
     def _next(self, deadline, method):
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._read], [], [], max(0, deadline - time.monotonic()))
-            got = os.read(self._read, 1 << 16) if ready else b""
+            if not ready:
+                raise LookupError(f"{method}: no answer")
+            got = os.read(self._read, 1 << 16)
             if not got:
-                raise SystemExit(f"the browser {'has ended' if ready else 'does not answer'}: {method}")
+                raise SystemExit(f"the browser has ended: {method}")
             self._buffer += got
         said, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(said)
@@ -91,11 +111,11 @@ class Browser:
         """What a script gives, as a document."""
         done = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True)
         if "exceptionDetails" in done:
-            raise SystemExit(f"{script}: {done['exceptionDetails']}")
+            raise LookupError(f"{script}: {done['exceptionDetails']}")
         return done["result"].get("value")
 
     def until(self, what, look, within=WITHIN):
-        """What `look` gives as soon as it is something; a page that is just being left says nothing."""
+        """What `look` gives as soon as it is something; a page that is just being left gives nothing."""
         deadline = time.monotonic() + within
         while True:
             with contextlib.suppress(LookupError):
@@ -112,62 +132,35 @@ class Browser:
         """Waits until the page says so."""
         self.until(words, lambda: words in self.text(), within)
 
-    def all(self, role, name=None):
-        """The nodes of a role, and of a name."""
-        root = self.call("DOM.getDocument", depth=0)["root"]["backendNodeId"]
-        wanted = {"role": role} if name is None else {"role": role, "accessibleName": name}
-        nodes = self.call("Accessibility.queryAXTree", backendNodeId=root, **wanted)["nodes"]
-        return [node["backendDOMNodeId"] for node in nodes if not node["ignored"]]
+    def found(self, role, name, then, *args):
+        """What a function gives of all that is seen of a role and a name."""
+        return self.run(f"({then})(({FIND})({json.dumps(role)}, {json.dumps(name)}), ...{json.dumps(args)})")
 
-    def has(self, role, name=None):
-        return bool(self.all(role, name))
+    def has(self, role, name):
+        return self.found(role, name, "all => all.length > 0")
 
     def the(self, role, name):
-        """Waits for a node; of several that say the same, the first."""
-        return self.until(f"a {role} called {name!r}", lambda: self.all(role, name))[0]
+        self.until(f"a {role} called {name!r}", lambda: self.has(role, name))
 
     def press(self, role, name):
-        """Presses it with the mouse, in its middle, as soon as it may be pressed."""
-        self.until(f"a {role} called {name!r} that can be pressed", lambda: self._pressed(self.the(role, name)))
-
-    def _pressed(self, node):
-        if not self._on(node, "function() { return !this.disabled }"):
-            return False
-        self.call("DOM.scrollIntoViewIfNeeded", backendNodeId=node)
-        quads = self.call("DOM.getContentQuads", backendNodeId=node)["quads"]
-        if not quads:
-            return False
-        quad = quads[0]
-        x, y = sum(quad[0::2]) / 4, sum(quad[1::2]) / 4
-        # Something may lie over it, such as a page that is fading; then it is not pressed either.
-        if not self._on(node, "function(x, y) { const at = document.elementFromPoint(x, y); return this.contains(at) || at?.contains(this) }", x, y):
-            return False
+        """Presses it with the mouse, in its middle, as soon as it may be pressed and nothing lies over it."""
+        x, y = self.until(f"a {role} called {name!r} that can be pressed", lambda: self.found(role, name, PRESSABLE))
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-        return True
 
-    def _on(self, node, function, *args):
-        """What a function gives that is called on a node."""
-        it = self.call("DOM.resolveNode", backendNodeId=node)["object"]["objectId"]
-        values = [{"value": value} for value in args]
-        done = self.call("Runtime.callFunctionOn", objectId=it, functionDeclaration=function, arguments=values, returnByValue=True)
-        return done["result"].get("value")
-
-    def value(self, role, name):
-        return self._on(self.the(role, name), "function() { return this.value }")
+    def value(self, name):
+        self.the("textbox", name)
+        return self.found("textbox", name, "([one]) => one.value")
 
     def fill(self, name, text):
         """Types into a field in place of what stands there."""
-        node = self.the("textbox", name)
-        self.call("DOM.focus", backendNodeId=node)
-        self._on(node, "function() { this.select() }")
+        self.the("textbox", name)
+        self.found("textbox", name, "([one]) => { one.focus(); one.select() }")
         self.call("Input.insertText", text=text)
 
-    def choose(self, name, option):
-        """Chooses of a list, as the keyboard does: by the first letters."""
-        self.call("DOM.focus", backendNodeId=self.the("combobox", name))
-        for letter in option:
-            self.call("Input.dispatchKeyEvent", type="char", text=letter)
+    def nameless(self):
+        """What can be used, and has no name for whoever does not see it."""
+        return [role for role in USED if self.has(role, "")]
 
     def key(self, name, shift=False):
         code = KEYS[name]

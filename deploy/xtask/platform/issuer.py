@@ -64,6 +64,8 @@ class Issuer:
     def __init__(self):
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.url = None
+        # Of tokens that are signed from now on, in seconds.
+        self.life = LIFE
         # Of each client, where it may have people sent back to.
         self._clients = {}
         self._codes, self._lock = {}, threading.Lock()
@@ -99,7 +101,7 @@ class Issuer:
     def _signed(self, claims):
         now = int(time.time())
         header = {"alg": "RS256", "typ": "JWT", "kid": KEY_ID}
-        body = {"iss": self.url, "iat": now, "exp": now + LIFE, **claims}
+        body = {"iss": self.url, "iat": now, "exp": now + self.life, **claims}
         signed = ".".join(base64url(json.dumps(part).encode()) for part in (header, body))
         signature = self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{signed}.{base64url(signature)}"
@@ -144,7 +146,7 @@ class Issuer:
             "access_token": self.token(person.tenant, scope, person.subject),
             "id_token": self._signed({**known, **nonce}),
             "token_type": "Bearer",
-            "expires_in": LIFE,
+            "expires_in": self.life,
             "scope": scope,
         }
 

@@ -44,6 +44,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     files, api, safe = {}, None, {}
 
+    def handle(self):
+        # A page that was left does not wait for what it has asked.
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
     def answer(self, status, kind, body, **headers):
         self.send_response(status)
         sent = {"content-type": kind, "content-length": str(len(body)), "cache-control": "no-store", **self.safe, **headers}

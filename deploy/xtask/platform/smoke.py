@@ -9,6 +9,7 @@ import time
 
 import eft
 import executors
+import portal
 from api import Api
 from checks import ENDED, check, invoke, jobs_of, until
 from contract import contract
@@ -216,6 +217,7 @@ def main():
                 executed(endpoint, outputs)
                 followed(endpoint, outputs, it.tokens)
                 executors.compared(it, mia)
+                portal.seen(table)
             table.show()
 
         partner(endpoint, outputs, ann, meanwhile)

@@ -2,8 +2,8 @@
 
 import type { Fault } from "./types";
 
-/** What `PUT /v1/routes/{name}` takes for a name. */
-export const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+/** What `PUT /v1/routes/{name}` takes for a name; written so that it is one with the flag `v` as well, as in `pattern` of a field. */
+export const NAME = /^[a-z0-9][a-z0-9._\-]{0,63}$/;
 
 /** A route to begin with. */
 export function template(tenant: string | undefined): string {

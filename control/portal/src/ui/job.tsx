@@ -58,7 +58,7 @@ function Told({ job, etag, run, again }: { job: Job; etag: string | undefined; r
           ["Turn", job.turn],
           ["Arrived", <Time key="arrived" at={job.arrivedAt} />],
           ["Changed", <Time key="changed" at={job.changedAt} />],
-          ["Sent", job.sentAt && <span key="sent"><Time at={job.sentAt} /> ({job.sends} times in all)</span>],
+          ["Sent", job.sentAt && <span key="sent"><Time at={job.sentAt} /> ({job.sends === 1 ? "once" : `${job.sends} times in all`})</span>],
           ["Lease until", job.leaseUntil && <Time key="lease" at={job.leaseUntil} />],
           ["Owners that died", job.strikes > 0 && job.strikes],
         ]}
@@ -83,7 +83,7 @@ function Matter({ job }: { job: Job }) {
   const { failure, hold } = job;
   const waits = hold && (
     <p>
-      It has waited since <Time at={hold.since} />, and was tried {hold.tries} times.{" "}
+      It has waited since <Time at={hold.since} />, and was tried {hold.tries === 1 ? "once" : `${hold.tries} times`}.{" "}
       {hold.retryAt ? <>It is tried again at <Time at={hold.retryAt} />.</> : "It goes on when somebody resumes it."}
     </p>
   );
@@ -276,7 +276,7 @@ function Report({ job, run }: { job: string; run: number }) {
   if (asked.problem?.code === "report.not_found") return <Empty>No record broke a rule: the file as a whole was rejected.</Empty>;
   return (
     <Part name="Reject report" asked={asked}>
-      {report && <Table caption={`${report.errors} records broke a rule${report.truncated ? "; these are the first" : ""}`} columns={REJECTS} items={report.items} id={(one) => `${one.record} ${one.offset} ${one.column} ${one.reason}`} />}
+      {report && <Table caption={`${report.errors} ${report.errors === 1 ? "record" : "records"} broke a rule${report.truncated ? "; these are the first" : ""}`} columns={REJECTS} items={report.items} id={(one) => `${one.record} ${one.offset} ${one.column} ${one.reason}`} />}
     </Part>
   );
 }

@@ -46,7 +46,7 @@ function Compare({ name, items, from, to }: { name: string; items: readonly Revi
     location.hash = link(["routes", name, "revisions"], query);
   };
   const choice = (label: string, value: string, choose: (one: string) => void) => (
-    <div>
+    <div className="wide">
       <label htmlFor={`${field}-${label}`}>{label}</label>
       <select id={`${field}-${label}`} value={value} onChange={(event) => choose(event.target.value)}>
         {!items.some((one) => id(one) === value) && <option value={value}>change {value}</option>}

@@ -1,7 +1,7 @@
 /** What would become of a file that has not arrived. */
 
 import { type FormEvent, useEffect, useId, useState } from "react";
-import { parseSize, size as sizeText } from "../lib/format";
+import { parseSize } from "../lib/format";
 import { link } from "../lib/place";
 import { type Shown, of } from "../lib/problem";
 import type { Simulation } from "../lib/types";
@@ -11,7 +11,7 @@ import { type Column, Facts, Loading, NotAllowed, Problem, Size, State, Table, T
 export function Simulate({ name: begun, size: sized }: { name: string | undefined; size: string | undefined }) {
   const { api, may } = usePortal();
   const [name, setName] = useState(begun ?? "");
-  const [size, setSize] = useState(sized ? sizeText(Number(sized)) : "1 MiB");
+  const [size, setSize] = useState(sized ?? "1 MiB");
   const [found, setFound] = useState<Simulation>();
   const [problem, setProblem] = useState<Shown>();
   const [busy, setBusy] = useState(false);
@@ -51,10 +51,10 @@ export function Simulate({ name: begun, size: sized }: { name: string | undefine
         </div>
         <div>
           <label htmlFor={`${field}-size`}>Size</label>
-          <input id={`${field}-size`} required value={size} aria-invalid={bytes === undefined} aria-describedby={`${field}-bytes`} onChange={(event) => setSize(event.target.value)} />
-          <span className="fine block" id={`${field}-bytes`}>
+          <span className="fine aside" id={`${field}-bytes`}>
             {bytes === undefined ? "such as 12, 1.5 GiB or 2 GB" : `${bytes.toLocaleString("en")} bytes`}
           </span>
+          <input id={`${field}-size`} required value={size} aria-invalid={bytes === undefined} aria-describedby={`${field}-bytes`} onChange={(event) => setSize(event.target.value)} />
         </div>
         <button type="submit" className="primary" disabled={busy || bytes === undefined}>
           Simulate
