@@ -2,20 +2,21 @@
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+// Its other form leaves a process that outlives this one for a moment.
+import { buildSync } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const common = { absWorkingDir: root, bundle: true, format: "esm", logLevel: "warning", target: "es2022" };
 
-async function tests() {
+function tests() {
   rmSync(`${root}dist/test`, { recursive: true, force: true });
   const entryPoints = readdirSync(`${root}test`).map((name) => `test/${name}`);
-  await build({ ...common, entryPoints, outdir: "dist/test", outExtension: { ".js": ".mjs" }, platform: "node" });
+  buildSync({ ...common, entryPoints, outdir: "dist/test", outExtension: { ".js": ".mjs" }, platform: "node" });
 }
 
-async function site() {
+function site() {
   rmSync(`${root}dist/site`, { recursive: true, force: true });
-  const { metafile } = await build({
+  const { metafile } = buildSync({
     ...common,
     entryPoints: ["src/main.tsx", "src/style.css"],
     // A name that says what is in the file, so that it can be kept for ever and a new one is asked for at once.
@@ -40,4 +41,4 @@ async function site() {
   console.log(`the portal: ${Object.keys(metafile.outputs).length + 1} files, ${Math.round(bytes / 1024)} KiB, in dist/site`);
 }
 
-await (process.argv.includes("--tests") ? tests() : site());
+process.argv.includes("--tests") ? tests() : site();

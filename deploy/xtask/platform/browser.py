@@ -25,6 +25,8 @@ FLAGS = (
     "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check", "--disable-gpu", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--no-proxy-server", "--hide-scrollbars", "--password-store=basic",
     "--enable-blink-features=ComputedAccessibilityInfo",
+    # It loads pages of this machine only, and containers give a sandbox not the rights that it needs.
+    "--no-sandbox",
 )  # fmt: skip
 # The roles of what people use.
 USED = ("textbox", "combobox", "button", "link", "radio", "table")
@@ -183,8 +185,7 @@ def browser(folder):
     ours, theirs = os.pipe(), os.pipe()
     # Above those that it is to have, so that neither is overwritten.
     given = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (ours[0], theirs[1])]
-    # Chromium's sandbox is for users: whoever is root of a container has none.
-    flags = [*FLAGS, f"--user-data-dir={folder / 'chromium'}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    flags = [*FLAGS, f"--user-data-dir={folder / 'chromium'}"]
     log = (folder / "chromium.log").open("w")
     process = None
     try:

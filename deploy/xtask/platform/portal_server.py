@@ -22,9 +22,13 @@ MOST_BODY = 10 << 20
 WITHIN = 35
 
 
+def is_built():
+    return (SITE / "index.html").exists()
+
+
 def built():
     """The files by the paths under which they are served."""
-    if not (SITE / "index.html").exists():
+    if not is_built():
         raise SystemExit(f"{SITE} is not there: `npm ci && npm run build` in control/portal makes it")
     files = {f"/{path.relative_to(SITE)}": path for path in SITE.rglob("*") if path.suffix in KINDS}
     return {path: (KINDS[file.suffix], file.read_bytes()) for path, file in files.items()}

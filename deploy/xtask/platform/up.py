@@ -1,5 +1,6 @@
 """The platform, until Ctrl-C or `cargo xtask down`: it says where everything is, and calls the sweep as its schedule does."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 import eft
 from botocore.exceptions import ClientError
 from issuer import PEOPLE
-from portal_server import portal
+from portal_server import is_built, portal
 from sftp import sftp
 from stand import FOLDER, holder, stand
 
@@ -26,9 +27,11 @@ def tokens(it):
 
 def say(it, server, page):
     olga, ann = tokens(it)
+    if page:
+        people = "".join(f"\n  {person.name:<17} {person.what}" for person in PEOPLE.values())
+        print(f"\nThe portal: {page}\nwhere people sign in as one of{people}")
     print(f"""
-The platform stands. The portal: {page}
-sign in there as one of {", ".join(PEOPLE)}; they are of the tenant acme, olga runs the platform. In another terminal:
+The platform stands. In another terminal:
 
   export EFT_API={it.api.url}
   export EFT_TOKEN_FILE={olga}    # runs the platform; {ann.name} beside it: somebody of the tenant acme
@@ -70,7 +73,7 @@ def turn(it, server, known):
 
 def main():
     eft.end_cleanly()
-    with stand() as it, it.worker(), sftp(it.endpoint, it.outputs) as server, portal(it) as page:
+    with stand() as it, it.worker(), sftp(it.endpoint, it.outputs) as server, portal(it) if is_built() else contextlib.nullcontext() as page:
         say(it, server, page)
         known = {}
         while True:

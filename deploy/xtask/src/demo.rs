@@ -2,6 +2,7 @@
 //! `cargo xtask up` and `down`: that platform, for as long as somebody wants it.
 
 use crate::{
+    portal,
     run::{Outcome, Stop, step},
     tools::{self, Places},
 };
@@ -16,6 +17,7 @@ pub(crate) fn demo(args: &[String]) -> Outcome {
 }
 
 pub(crate) fn up() -> Outcome {
+    step("build the portal", || portal::build(&Places::find()?))?;
     platform("platform/up.py")
 }
 

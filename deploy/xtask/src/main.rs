@@ -13,7 +13,9 @@ mod demo;
 mod deploy;
 mod guards;
 mod interop;
+mod node;
 mod platform;
+mod portal;
 mod run;
 mod state_machine;
 mod test;
@@ -29,7 +31,7 @@ usage: cargo xtask COMMAND
   demo                  a partner's files through the whole platform on this machine, each outcome checked
   demo thousand         so many small files at once (or EFT_FILES), and what each costs in requests
   demo engine           one file through the worker alone and back, checked, then a broken one
-  up                    that platform, until Ctrl-C
+  up                    that platform and its portal, until Ctrl-C
   down                  ends the platform that is up
   ministack PROGRAM ... a program with AWS's emulator beside it, such as `cargo test` of what needs it
   test                  everything CI runs, cheap checks first

@@ -17,10 +17,11 @@ const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12",
 /// OpenSSH's client; with `ssh` come `sftp` and `ssh-keygen`.
 const SSH: (&str, &str) = ("ssh", "openssh-client");
 
-/// Programs that check what the worker makes, that it is measured beside, and that send files over SFTP,
-/// each with its package.
-const PROGRAMS: [(&str, &str); 10] = [
+/// Programs that check what the worker makes, that it is measured beside, that send files over SFTP, and that the portal
+/// is looked at with, each with its package.
+const PROGRAMS: [(&str, &str); 11] = [
     ("bzip2", "bzip2"),
+    ("chromium", "chromium"),
     ("clamd", "clamav-daemon"),
     ("gpg", "gpg"),
     ("gpg-agent", "gpg-agent"),
