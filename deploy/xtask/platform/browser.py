@@ -18,13 +18,13 @@ from ministack import end, end_with_parent
 
 PROGRAM = "chromium"
 WITHIN = 30
-ANSWERS_WITHIN = 5
+ANSWERS_WITHIN = 15
 # The protocol is spoken on file descriptors 3 and 4 of the browser.
 LAUNCH = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execvp(sys.argv[3], sys.argv[3:])"
 FLAGS = (
     "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check", "--disable-gpu", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--no-proxy-server", "--hide-scrollbars", "--password-store=basic",
-    "--enable-blink-features=ComputedAccessibilityInfo",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--no-proxy-server", "--hide-scrollbars",
+    "--password-store=basic", "--enable-blink-features=ComputedAccessibilityInfo",
     # It loads pages of this machine only, and containers give a sandbox not the rights that it needs.
     "--no-sandbox",
 )  # fmt: skip
@@ -47,14 +47,14 @@ KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32}
 
 
 class Browser:
-    """One page. What the page complains of in its console is kept in `complaints`."""
+    """One page. What it has complained of in its console is kept in `complaints`, what it has asked for in `requests`."""
 
     def __init__(self, read, write):
         self._read, self._write, self._buffer, self._number = read, write, b"", 0
-        self._session, self.complaints = None, []
+        self._session, self.complaints, self.requests = None, [], []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
         self.size(1280, 800)
 
@@ -97,7 +97,10 @@ class Browser:
             # What an API refuses is told by the page itself.
             case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning") and params["entry"]["source"] != "network":
                 self.complaints.append(params["entry"]["text"])
+            case "Network.requestWillBeSent":
+                self.requests.append(params["request"])
             case "Page.javascriptDialogOpening":
+                # Whoever is asked whether to go on goes on.
                 self._number += 1
                 asked = {"id": self._number, "method": "Page.handleJavaScriptDialog", "params": {"accept": True}, "sessionId": self._session}
                 os.write(self._write, json.dumps(asked).encode() + b"\0")
@@ -195,7 +198,16 @@ def browser(folder):
         )  # fmt: skip
         for fd in (*given, ours[0], theirs[1]):
             os.close(fd)
-        yield Browser(theirs[0], ours[1])
+        page = Browser(theirs[0], ours[1])
+        try:
+            yield page
+        except (SystemExit, LookupError) as end_of_all:
+            # For whoever reads of a failure; to be asked to end is none.
+            if not isinstance(getattr(end_of_all, "code", None), int):
+                with contextlib.suppress(LookupError):
+                    page.picture(folder / "chromium.png")
+                    print(f"what the browser showed: {folder / 'chromium.png'}", flush=True)
+            raise
     finally:
         if process is not None:
             end(process)

@@ -18,9 +18,9 @@ from stand import FOLDER
 
 ROUTE = "portal"
 WIDE, NARROW = 1280, 400
-# A page of a list, where nobody says how many it is to hold (`control/api/src/cursor.rs`).
+# A page of a list, where nobody says how many it is to hold (`limit` of `control/api/src/call.rs`).
 PAGE = 50
-# The page ends a session 5 s before its token.
+# In seconds; the page ends a session 5 s before its token.
 SHORT_LIFE = 7
 
 
@@ -137,6 +137,7 @@ def rejected(people, table):
     table.shows("UI", f"a rejected file says what to do, and which record broke a rule: {why}", why.startswith("not an integer"))
     people.at("jobs/00000000-0000-0000-0000-000000000000", "There is no such job", "job.not_found", "What to do: look the job up")
     people.at("arrivals?state=UNROUTED", "none.pdf")
+    people.at("arrivals?state=INCOMPLETE", "They are not known to be whole yet")
 
 
 def acted(people, table, api):
@@ -156,6 +157,9 @@ def acted(people, table, api):
     row = until("the replay has ended", lambda: (read := api.ask("GET", f"/v1/jobs/{job}").body)["state"] in ENDED and read)
     events = [(event["actor"], event["reason"]) for event in api.ask("GET", f"/v1/jobs/{job}/events").body["items"] if event.get("reason") == why]
     holds = (row["generation"], events) == (before + 1, [("principal:ada", why)])
+    [sent] = [request["headers"] for request in page.requests if request["url"].endswith(f"{job}:replay")]
+    names = {name.lower() for name in sent}
+    check("it is asked for of the job as it was read, and once", names >= {"if-match", "idempotency-key"})
     table.shows("UI -->|routes/jobs| APIGW", f"a replay with a reason: run {row['generation']}, by ada in the job's history", holds)
     page.until("the page follows the job to its end", lambda: page.has("link", str(before + 1)) and "Succeeded" in page.text())
 
@@ -227,9 +231,10 @@ def expired(people, it):
     """Whose session ends is told so, and is back where they were when they have signed in again."""
     page = people.page
     people.sign_out()
+    page.run("location.hash = '#/jobs?route=overview'")
     it.tokens.life = SHORT_LIFE
-    people.sign_in("Otto Operator")
-    people.at("jobs?route=overview")
+    page.press("button", "Sign in")
+    page.press("button", "Otto Operator")
     page.sees("Your session has expired")
     check("a session ends with its token, and says so", not page.has("link", "Jobs"))
     it.tokens.life = 600

@@ -12,7 +12,7 @@ import eft
 SITE = eft.OWN.parent.parent / "control/portal/dist/site"
 CLIENT = "eft-portal"
 SCOPE = "openid profile config:read config:write jobs:read jobs:write admin"
-KINDS = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+KINDS = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".txt": "text/plain; charset=utf-8"}
 # What of a request the API is asked, and of its answer the page is given. Everything else is of one connection, or of nobody.
 ASKED = ("accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match")
 GIVEN = ("allow", "content-type", "etag", "idempotency-replayed", "location", "retry-after", "www-authenticate")

@@ -1,7 +1,5 @@
 //! The portal: checked, and built into `control/portal/dist/site`.
 
-use std::path::PathBuf;
-
 use crate::{
     node,
     run::{Outcome, Run},
@@ -27,7 +25,7 @@ pub(crate) fn build(places: &Places) -> Outcome {
 }
 
 fn npm(places: &Places, script: &str) -> Outcome {
-    let portal: PathBuf = places.root.join("control/portal");
+    let portal = places.root.join("control/portal");
     node::packages(&portal, PACKAGES)?;
     Run::new(&portal, "npm").args(["run", "--silent", script]).run()
 }

@@ -247,12 +247,20 @@ function Conflict({ name, base, mine, theirs, goOn }: { name: string; base: Rout
   );
 }
 
-/** Has the browser ask before a text is left that is not saved. */
+/** Has the browser ask before a text is left that is not saved: for another page, and for another place of this one. */
 function useUnsaved(unsaved: boolean) {
   useEffect(() => {
     if (!unsaved) return undefined;
-    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
-    addEventListener("beforeunload", ask);
-    return () => removeEventListener("beforeunload", ask);
+    const unload = (event: BeforeUnloadEvent) => event.preventDefault();
+    const follow = (event: MouseEvent) => {
+      const link = event.target instanceof Element ? event.target.closest('a[href^="#/"]') : null;
+      if (link && !confirm("What you have written is not saved. Leave it?")) event.preventDefault();
+    };
+    addEventListener("beforeunload", unload);
+    document.addEventListener("click", follow, { capture: true });
+    return () => {
+      removeEventListener("beforeunload", unload);
+      document.removeEventListener("click", follow, { capture: true });
+    };
   }, [unsaved]);
 }

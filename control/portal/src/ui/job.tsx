@@ -22,7 +22,7 @@ export function JobPage({ id, run }: { id: string; run: string | undefined }) {
   if (job && MOVING.has(job.state) !== moving) setMoving(MOVING.has(job.state));
   return (
     <>
-      <Title title={job ? fileName(job.key) : "Job"}>
+      <Title title={job ? fileName(job.key) : "Job"} actions={job && <button type="button" onClick={asked.again}>Refresh</button>}>
         {job ? (
           <>
             {fileName(job.key)} <State of={job.state} />
