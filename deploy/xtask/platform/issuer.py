@@ -171,9 +171,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, status, body=b"", kind="application/json", **headers):
         body = body if isinstance(body, bytes) else json.dumps(body).encode() if kind == "application/json" else body.encode()
         self.send_response(status)
-        # A page of another origin asks for the documents, and for tokens; there are no cookies that it could use.
-        sent = {"content-type": kind, "content-length": str(len(body)), "cache-control": "no-store", "access-control-allow-origin": "*"}
-        for name, value in {**sent, **headers}.items():
+        sent = {"content-type": kind, "content-length": str(len(body)), "cache-control": "no-store"}
+        # Pages of other origins ask for the documents and for tokens, and for nothing else.
+        shared = {"access-control-allow-origin": "*"} if kind == "application/json" else {}
+        for name, value in {**sent, **shared, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

@@ -234,7 +234,8 @@ function Left({ job, run }: { job: Job; run: number }) {
       const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
       const anchor = Object.assign(document.createElement("a"), { href: url, download: `receipt-${job.job}.${run}.json` });
       anchor.click();
-      URL.revokeObjectURL(url);
+      // Some browsers read it only after this.
+      setTimeout(() => URL.revokeObjectURL(url), 10_000);
     } catch (thrown) {
       setProblem(of(thrown));
     }
