@@ -56,6 +56,8 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        # Or keys would go to no page, as in a window that lies behind another.
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
         self.size(1280, 800)
 
     def call(self, method, **params):
