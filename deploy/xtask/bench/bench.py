@@ -21,6 +21,7 @@ import stages
 
 GIB = 1 << 30
 PEERS = eft.OWN / "bench" / "peers"
+BUILT_PEERS = eft.HOME / "peers" / "release"
 CHUNKS = ["--concurrency", "8", "--part-size", "16"]
 
 
@@ -47,6 +48,9 @@ def identity(server, size):
         Program("raw relay (the limit)", lambda to: [[*relay, "--src", path(source), "--dst", path(to)]]),
         Program("`eft-worker transfer`", lambda to: [[*worker, source, to]]),
         Program("`eft-worker transfer --memory 32MiB`", lambda to: [[*worker, "--memory", "32MiB", source, to]]),
+        Program("`object_store` 0.14, a GET into `WriteMultipart`", lambda to: [[BUILT_PEERS / "with_object_store", source, to]]),
+        Program("`aws-sdk-s3`, each range collected", lambda to: [[BUILT_PEERS / "with_sdk", source, to]]),
+        Program("`aws-sdk-s3-transfer-manager` 0.3, a download into an upload", lambda to: [[BUILT_PEERS / "with_transfer_manager", source, to]]),
         Program("rclone `copyto`", lambda to: [[eft.TOOLS / "rclone", *rclone, "eft:" + path(source), "eft:" + path(to)]]),
         Program("s5cmd `cat` into `pipe`", lambda to: [s5cmd_cat(source), s5cmd_pipe(to)]),
         Program("aws `s3 cp` into `s3 cp`", lambda to: [[*aws, source, "-"], [*aws, "-", to, "--expected-size", str(size_of(size))]]),

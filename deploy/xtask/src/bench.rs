@@ -18,5 +18,9 @@ pub(crate) fn bench(args: &[String]) -> Outcome {
     step("other programs", || tools::programs(&places))?;
     step("Python environment", || tools::python_environment(&places))?;
     step("other clients", || tools::peers(&places))?;
+    let work = args.iter().position(|arg| arg == "--work").and_then(|at| args.get(at + 1));
+    if work.is_none_or(|work| work == "identity") {
+        step("programs over other libraries", || tools::peers_in_rust(&places))?;
+    }
     places.python("bench/bench.py", "release").args(args).run()
 }

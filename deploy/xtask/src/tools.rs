@@ -110,6 +110,15 @@ pub(crate) fn peers(places: &Places) -> Outcome {
     pip(places, "bench/peers/requirements.txt")
 }
 
+/// Builds the programs over other libraries into `.eft/peers`.
+pub(crate) fn peers_in_rust(places: &Places) -> Outcome {
+    let peers = places.own("bench/peers");
+    let target = places.eft.join("peers");
+    Run::cargo(&peers, ["build", "--release", "--quiet", "--locked", "--bins"])
+        .env("CARGO_TARGET_DIR", target)
+        .run()
+}
+
 fn pip(places: &Places, requirements: &str) -> Outcome {
     Run::new(&places.root, places.eft.join("venv/bin/python"))
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
