@@ -2,8 +2,10 @@
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-// Its other form leaves a process that outlives this one for a moment.
-import { buildSync } from "esbuild";
+
+// Its other forms leave a process that outlives this one for a moment, and `cargo xtask` wants none to.
+process.env.ESBUILD_WORKER_THREADS = "0";
+const { buildSync } = await import("esbuild");
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const common = { absWorkingDir: root, bundle: true, format: "esm", logLevel: "warning", target: "es2022" };
