@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Api, address, segment } from "../src/lib/api";
-import { ProblemError, type Shown } from "../src/lib/problem";
+import { ProblemError, type Shown, refused as isRefused } from "../src/lib/problem";
 
 type Sent = { url: string; init: RequestInit };
 
@@ -103,4 +103,13 @@ test("addresses hold what people type", () => {
   assert.equal(address("/v1/jobs", { state: "FAILED", cursor: undefined, route: "" }), "/v1/jobs?state=FAILED");
   assert.equal(address("/v1/jobs", { cursor: "a+b/=" }), "/v1/jobs?cursor=a%2Bb%2F%3D");
   assert.equal(segment("a/b?c"), "a%2Fb%3Fc");
+});
+
+test("what may have been done is the same request when it is sent again", () => {
+  const said = { title: "", detail: "", code: "job.state", status: 409, retryable: false, faults: [] };
+  assert.ok(isRefused(said));
+  assert.ok(!isRefused({ ...said, retryable: true }), "to try again is to send the same");
+  assert.ok(!isRefused({ ...said, status: 500 }), "a fault of the server");
+  assert.ok(!isRefused({ ...said, status: 0 }), "no answer");
+  assert.ok(!isRefused({ ...said, status: 422, code: "idempotency.mismatch" }), "it says nothing of the first request");
 });

@@ -228,7 +228,7 @@ def saved(people, table, api, route):
     table.shows("UI -->|routes/jobs| APIGW", "and paused", api.ask("GET", path).body["state"] == "paused")
     page.the("button", "Activate")
     people.at(f"routes/{ROUTE}/revisions?from=1&to=3", "From change 1 to change 3", '"small": 4096', "these are all")
-    people.at(f"routes/{ROUTE}/revisions/1", "Change", PREFIX.split("/")[1])
+    people.at(f"routes/{ROUTE}/revisions/1", f"Route {ROUTE} at 1", "Changed by", "\"match\"")
     people.at(f"simulate?name=overview/new.csv&size={1 << 20}", "Accepted", "Run by", "a worker", "Where it would go")
 
 
@@ -236,7 +236,8 @@ def listed(people, api):
     """Everything else has a page, and lists are paged through."""
     page = people.page
     people.at("routes", ROUTE)
-    people.at("partners", "Partner")
+    partners = api.ask("GET", "/v1/partners").body["items"]
+    people.at("partners", "Partners, by name" if partners else "There are no partners yet")
     people.at("users", "acme-overview")
     count = len(api.ask("GET", "/v1/audit?limit=200").body["items"])
     # Enough for a second page, whatever was done before.

@@ -44,6 +44,14 @@ export function unreadable(status: number): Shown {
   return problem("portal.answer", "The answer cannot be read", `the answer with status ${status} is not what was asked for`, status, true);
 }
 
+/**
+ * Whether it was surely not done, and is another request when it is sent again. A key that was used for something else says of
+ * the first request nothing; nor does a fault of the server.
+ */
+export function refused({ status, code, retryable }: Shown): boolean {
+  return status >= 400 && status < 500 && !retryable && code !== "idempotency.mismatch";
+}
+
 export function of(thrown: unknown): Shown {
   if (thrown instanceof ProblemError) return thrown.problem;
   const detail = thrown instanceof Error ? thrown.message : String(thrown);

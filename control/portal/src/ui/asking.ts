@@ -19,6 +19,7 @@ export function useAsk<T>(path: string, query?: Query, every?: number): Asked<T>
   const [state, setState] = useState<Omit<Asked<T>, "again">>({ answer: undefined, problem: undefined, loading: true });
   const [turn, setTurn] = useState(0);
   const known = useRef<Answer<T> | undefined>(undefined);
+  const asking = useRef(false);
   const words = JSON.stringify(query ?? {});
   useEffect(() => {
     known.current = undefined;
@@ -27,13 +28,17 @@ export function useAsk<T>(path: string, query?: Query, every?: number): Asked<T>
   useEffect(() => {
     const ended = new AbortController();
     setState((before) => ({ ...before, loading: true }));
+    asking.current = true;
     api.ask<T>(path, { query: JSON.parse(words) as Query, ifNoneMatch: known.current?.etag, signal: ended.signal }).then(
       (answer) => {
+        asking.current = false;
         if (answer.status !== 304) known.current = answer;
         setState({ answer: known.current, problem: undefined, loading: false });
       },
       (thrown: unknown) => {
-        if (!ended.signal.aborted) setState({ answer: known.current, problem: of(thrown), loading: false });
+        if (ended.signal.aborted) return;
+        asking.current = false;
+        setState({ answer: known.current, problem: of(thrown), loading: false });
       },
     );
     return () => ended.abort();
@@ -41,7 +46,8 @@ export function useAsk<T>(path: string, query?: Query, every?: number): Asked<T>
   const again = useCallback(() => setTurn((now) => now + 1), []);
   useEffect(() => {
     if (every === undefined) return undefined;
-    const timer = setInterval(() => document.visibilityState === "visible" && again(), every);
+    // An answer that takes longer is waited for: asked anew it would never come.
+    const timer = setInterval(() => document.visibilityState === "visible" && !asking.current && again(), every);
     return () => clearInterval(timer);
   }, [every, again]);
   return { ...state, again };
@@ -53,6 +59,8 @@ export interface List<T> {
   readonly loading: boolean;
   readonly more: () => void;
   readonly again: () => void;
+  /** What was asked last, once more. */
+  readonly retry: () => void;
 }
 
 /** Asks for a list, a page at a time. */
@@ -61,11 +69,13 @@ export function useList<T>(path: string, query: Query, id: (item: T) => string):
   const [state, setState] = useState<Pick<List<T>, "listed" | "problem" | "loading">>({ listed: undefined, problem: undefined, loading: true });
   const words = JSON.stringify(query);
   const running = useRef<AbortController | undefined>(undefined);
+  const last = useRef<Listed<T> | undefined>(undefined);
   const go = useCallback(
     (before: Listed<T> | undefined) => {
       running.current?.abort();
       const ended = new AbortController();
       running.current = ended;
+      last.current = before;
       setState((now) => ({ ...now, loading: true, problem: undefined }));
       more(pages<T>(api, path, JSON.parse(words) as Query, ended.signal), id, before).then(
         (listed) => setState({ listed, problem: undefined, loading: false }),
@@ -82,7 +92,7 @@ export function useList<T>(path: string, query: Query, id: (item: T) => string):
     go(undefined);
     return () => running.current?.abort();
   }, [go]);
-  return { ...state, more: () => go(state.listed), again: () => go(undefined) };
+  return { ...state, more: () => go(state.listed), again: () => go(undefined), retry: () => go(last.current) };
 }
 
 function pages<T>(api: Api, path: string, query: Query, signal: AbortSignal) {

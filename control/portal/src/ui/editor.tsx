@@ -4,7 +4,7 @@ import { type ChangeEvent, useEffect, useId, useRef, useState } from "react";
 import { segment } from "../lib/api";
 import { canonical } from "../lib/diff";
 import { link } from "../lib/place";
-import { type Shown, of } from "../lib/problem";
+import { type Shown, of, refused } from "../lib/problem";
 import { NAME, draft, lineOf, template } from "../lib/route";
 import type { Fault, Route, Validation } from "../lib/types";
 import { useAsk } from "./asking";
@@ -64,6 +64,8 @@ function Editor({ name, read }: { name: string; read: Route | undefined }) {
   const [theirs, setTheirs] = useState<{ route: Route; problem: Shown }>();
   const [busy, setBusy] = useState(false);
   const area = useRef<HTMLTextAreaElement>(null);
+  // A save of which nobody knows whether it was done.
+  const unclear = useRef(false);
   const field = useId();
   const named = NAME.test(name);
   useUnsaved(text !== begun);
@@ -92,6 +94,13 @@ function Editor({ name, read }: { name: string; read: Route | undefined }) {
       setChecked(said.valid ? { kind: "valid", revision: said.revision } : { kind: "faults", faults: said.errors });
     });
 
+  /** It is what an earlier save of this page has made. */
+  const isOurs = async (route: Route, body: unknown) => {
+    if (route.changedBy !== session.subject) return false;
+    const { body: said } = await api.ask<Validation>("/v1/routes:validate", { method: "POST", body });
+    return said.valid && said.revision === route.revision;
+  };
+
   const save = () =>
     withDraft(async (body) => {
       const path = `/v1/routes/${segment(name)}`;
@@ -100,9 +109,10 @@ function Editor({ name, read }: { name: string; read: Route | undefined }) {
         await api.ask<Route>(path, { method: "PUT", body, ifMatch: condition["if-match"], ifNoneMatch: condition["if-none-match"] });
       } catch (thrown) {
         const problem = of(thrown);
+        unclear.current ||= !refused(problem);
         if (problem.code !== "precondition.failed") throw thrown;
         const now = await api.ask<Route>(path);
-        return setTheirs({ route: now.body, problem });
+        if (!unclear.current || !(await isOurs(now.body, body))) return setTheirs({ route: now.body, problem });
       }
       say(`${name} is saved`);
       location.hash = link(["routes", name]);

@@ -133,7 +133,8 @@ function Acts({ job, etag, again }: { job: Job; etag: string | undefined; again:
   const { api, may, say } = usePortal();
   const [chosen, setChosen] = useState<{ act: Act; etag: string | undefined }>();
   const [route, setRoute] = useState<"same" | "current">("same");
-  if (!may("jobs:write") || job.acts.length === 0) return null;
+  // A question that is open stays, with what was written, whatever becomes of the job meanwhile.
+  if (!may("jobs:write") || (job.acts.length === 0 && !chosen)) return null;
 
   const deed = (act: Act, read: string | undefined): Deed => ({
     ...ACTS[act],
@@ -152,8 +153,10 @@ function Acts({ job, etag, again }: { job: Job; etag: string | undefined; again:
     ),
     act: async (reason, key) => {
       const body = act === "replay" && job.route ? { reason, route } : { reason };
-      // Of the job as it was read: whoever has acted meanwhile is not acted over.
-      await api.ask(`/v1/jobs/${segment(job.job)}:${act}`, { method: "POST", body, ifMatch: read, idempotencyKey: key });
+      // Of the job as it was read: whoever has acted meanwhile is not acted over. A job that runs changes with every part, and
+      // to cancel it is the same whatever it has come to.
+      const ifMatch = act === "cancel" ? undefined : read;
+      await api.ask(`/v1/jobs/${segment(job.job)}:${act}`, { method: "POST", body, ifMatch, idempotencyKey: key });
       say(`${ACTS[act].verb}: done`);
       again();
     },

@@ -1,6 +1,6 @@
 /** Jobs, and what has arrived and is not run. */
 
-import { useId, useState } from "react";
+import { useEffect, useId, useState } from "react";
 import { fileName, words } from "../lib/format";
 import { link } from "../lib/place";
 import { NAME } from "../lib/route";
@@ -43,7 +43,7 @@ export function Jobs({ state, route }: { state: string | undefined; route: strin
   return (
     <>
       <Title title="Jobs" />
-      {may("jobs:read") ? <JobList key={`${state} ${route}`} state={state} route={route} /> : <NotAllowed scope="jobs:read" />}
+      {may("jobs:read") ? <JobList state={state} route={route} /> : <NotAllowed scope="jobs:read" />}
     </>
   );
 }
@@ -52,6 +52,7 @@ export function Jobs({ state, route }: { state: string | undefined; route: strin
 function JobList({ state, route }: { state: string | undefined; route: string | undefined }) {
   const list = useList<JobHead>("/v1/jobs", { state, route }, id);
   const [name, setName] = useState(route ?? "");
+  useEffect(() => setName(route ?? ""), [route]);
   const field = useId();
   const go = (query: Readonly<Record<string, string>>) => {
     location.hash = link(["jobs"], query);

@@ -172,7 +172,7 @@ export function Listing<T>({ list, what, empty, caption, columns, id }: { list: 
   return (
     <div aria-busy={loading}>
       {listed && listed.items.length > 0 && <Table caption={caption} columns={columns} items={listed.items} id={id} />}
-      {problem && <Problem problem={problem} again={listed ? list.more : list.again} />}
+      {problem && <Problem problem={problem} again={list.retry} />}
       {loading && <Loading what={what} />}
       {!loading && !problem && listed?.items.length === 0 && listed.cursor === undefined && <Empty>{empty}</Empty>}
       {!loading && !problem && listed && (

@@ -32,7 +32,7 @@ export function Revisions({ name, from, to }: { name: string; from: string | und
     <>
       <Title title={`Revisions of ${name}`} />
       <RouteTabs name={name} at="revisions" />
-      {latest && before && <Compare key={`${from} ${to}`} name={name} items={items} from={from ?? id(before)} to={to ?? id(latest)} />}
+      {latest && before && <Compare name={name} items={items} from={from ?? id(before)} to={to ?? id(latest)} />}
       <Listing list={list} what="revisions" empty="It has no revisions." caption="Each save, pause and activation, the latest first" columns={columns} id={id} />
     </>
   );
