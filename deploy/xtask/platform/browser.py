@@ -43,6 +43,11 @@ PRESSABLE = """(all) => {
     if (at && (one.contains(at) || at.contains(one))) return middle;
   }
 }"""
+WATCH = """{
+  globalThis.wasPressed = false;
+  const watch = ({ target }) => { globalThis.wasPressed = (%s)(%s, %s).some((one) => one.contains(target)); };
+  document.addEventListener("click", watch, { capture: true, once: true });
+}"""
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32}
 
 
@@ -150,10 +155,23 @@ class Browser:
         self.until(f"a {role} called {name!r}", lambda: self.has(role, name))
 
     def press(self, role, name):
-        """Presses it with the mouse, in its middle, as soon as it may be pressed and nothing lies over it."""
-        x, y = self.until(f"a {role} called {name!r} that can be pressed", lambda: self.found(role, name, PRESSABLE))
+        """Presses it with the mouse, in its middle, once it may be pressed, nothing lies over it and it stays where it is."""
+        self.until(f"a {role} called {name!r} that can be pressed", lambda: self.pressed(role, name))
+
+    def pressed(self, role, name):
+        """Whether it was there to be pressed, and was hit: what comes in above it may have moved it away."""
+        place = self.found(role, name, PRESSABLE)
+        time.sleep(0.1)
+        if not place or place != self.found(role, name, PRESSABLE):
+            return False
+        self.run(WATCH % (FIND, json.dumps(role), json.dumps(name)))
         for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+            self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
+        try:
+            # Whoever has left the page was hit on the way.
+            return self.run("globalThis.wasPressed ?? true")
+        except LookupError:
+            return True
 
     def value(self, name):
         self.the("textbox", name)
