@@ -85,8 +85,10 @@ impl Progress {
 
     /// These bytes have to be read again.
     pub(crate) fn reads_again(&self, bytes: u64) {
-        self.read.fetch_sub(bytes, Relaxed);
-        self.reread.fetch_add(bytes, Relaxed);
+        // The source may have been begun anew meanwhile, and all of them counted so.
+        let before = self.read.load(Relaxed);
+        self.read.fetch_sub(bytes.min(before), Relaxed);
+        self.reread.fetch_add(bytes.min(before), Relaxed);
     }
 
     /// A part of this many bytes was acknowledged by all sinks.
