@@ -205,6 +205,16 @@ class Bed:
         finally:
             self.server.ask("/_faults", "POST", [])
 
+    def held(self, act):
+        """To be passed as `during`: acts while a fault of the kind `hold` holds a request, and lets it go."""
+
+        def wait(process):
+            until("a request is held", lambda: self.server.ask("/_stats")["held"])
+            act(process)
+            self.server.ask("/_release", "POST")
+
+        return wait
+
     @contextlib.contextmanager
     def beside(self, *flags, start=eft.server):
         """A test bed with a server of its own."""

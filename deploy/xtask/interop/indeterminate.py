@@ -4,7 +4,7 @@ It took effect or it did not, and meanwhile nothing happened or somebody else wa
 looking fails as well.
 """
 
-from bed import noise, same, until
+from bed import noise, same
 from refusals_faults import delivered_once
 from refusals_places import STREAM
 
@@ -15,7 +15,7 @@ COMPLETE = {"op": "CompleteMultipartUpload", "bucket": "out-files"}
 LOST = {**COMPLETE, "kind": "done_then_close", "times": 1}
 CLOSED = {**COMPLETE, "kind": "close", "times": 1}
 # Time for somebody else between the commit and the look at what it did.
-SLOW_LOOK = {"op": "HeadObject", "bucket": "out-files", "kind": "latency", "ms": 4000, "skip": 1, "times": 1}
+HELD_LOOK = {"op": "HeadObject", "bucket": "out-files", "kind": "hold", "skip": 1, "times": 1}
 
 
 def commits(bed, key):
@@ -23,16 +23,6 @@ def commits(bed, key):
     log = [(record["op"], record["status"]) for record in bed.server.ask("/_log") if record["key"] == key]
     first = next(number for number, (op, _) in enumerate(log) if op == "CompleteMultipartUpload")
     return log[first:]
-
-
-def between(bed, act):
-    """Acts once a commit was answered by nothing, before anybody looks."""
-
-    def wait(_):
-        until("a commit is lost", lambda: any(ask["op"] == "CompleteMultipartUpload" for ask in bed.server.ask("/_log")))
-        act()
-
-    return wait
 
 
 def test_done_and_ours(bed):
@@ -63,8 +53,8 @@ def test_done_and_replaced(bed):
     """It took effect, and somebody wrote over it: theirs stays, and the run does not claim it."""
     key, theirs = "indeterminate/replaced", noise(1000)
     bed.put(key, DATA)
-    with bed.faults(LOST, SLOW_LOOK):
-        put = between(bed, lambda: bed.s3.put_object(Bucket="out-files", Key=key, Body=theirs))
+    with bed.faults(LOST, HELD_LOOK):
+        put = bed.held(lambda _: bed.s3.put_object(Bucket="out-files", Key=key, Body=theirs))
         bed.refused("destination.exists", *STREAM, f"s3://in-files/{key}", f"s3://out-files/{key}", during=put, visible=True)
         log = commits(bed, key)
     same(key, bed.get(key), theirs)
@@ -79,13 +69,13 @@ def test_not_done_and_gone(bed):
     key = "indeterminate/gone"
     bed.put(key, DATA)
 
-    def remove():
+    def remove(_):
         (upload,) = bed.server.ask("/_uploads")
         bed.s3.abort_multipart_upload(Bucket=upload["bucket"], Key=upload["key"], UploadId=upload["upload_id"])
 
-    with bed.faults(CLOSED, SLOW_LOOK):
+    with bed.faults(CLOSED, HELD_LOOK):
         line = [*STREAM, f"s3://in-files/{key}", f"s3://out-files/{key}"]
-        bed.refused("destination.unavailable", *line, says=["NoSuchUpload", "somebody has removed it"], during=between(bed, remove))
+        bed.refused("destination.unavailable", *line, says=["NoSuchUpload", "somebody has removed it"], during=bed.held(remove))
         log = [ask for ask in commits(bed, key) if ask[0] in ("CompleteMultipartUpload", "HeadObject")]
     assert log == [("CompleteMultipartUpload", 0), ("HeadObject", 404), ("CompleteMultipartUpload", 404), ("HeadObject", 404)], log
 
@@ -107,12 +97,8 @@ def test_another_run_was_first(bed):
     key = "indeterminate/twice"
     bed.put(key, DATA)
 
-    def first(_):
-        until("the slow run has looked", lambda: any(ask["op"] == "HeadObject" and ask["key"] == key for ask in bed.server.ask("/_log") if ask["bucket"] == "out-files"))
-        bed.transfer(key, flags=STREAM)
-
-    with bed.faults({"op": "GetObject", "bucket": "in-files", "kind": "latency", "ms": 4000, "times": 1}):
-        slow = bed.transfer(key, flags=STREAM, during=first)
+    with bed.faults({"op": "GetObject", "bucket": "in-files", "kind": "hold", "times": 1}):
+        slow = bed.transfer(key, flags=STREAM, during=bed.held(lambda _: bed.transfer(key, flags=STREAM)))
         log = commits(bed, key)
     assert [status for op, status in log if op == "CompleteMultipartUpload"] == [200, 412], log
     (delivery,) = slow.receipt["deliveries"]

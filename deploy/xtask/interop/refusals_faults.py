@@ -2,7 +2,6 @@
 
 import gzip
 import signal
-import time
 
 from bed import Bed, noise, same, table, until
 from refusals_places import SLOW_PARTS, STREAM, uploading
@@ -42,15 +41,15 @@ def through(bed, name, *faults, sizes=SIZES, flags=STREAM, put=Bed.put):
     return receipts
 
 
-def stopped(bed, number, key, source="s3://synthetic/stopped-200MiB", faults=(SLOW_PARTS,), when=None):
+def stopped(bed, number, key):
     """A signal in the middle: exit code 130, and nothing is left that very moment."""
 
     def stop(process):
-        (when or uploading(bed, key))(process)
+        uploading(bed, key)(process)
         process.send_signal(number)
 
-    with bed.faults(*faults):
-        bed.refused("interrupted", *STREAM, source, f"s3://out-files/{key}", during=stop)
+    with bed.faults(SLOW_PARTS):
+        bed.refused("interrupted", *STREAM, "s3://synthetic/stopped-200MiB", f"s3://out-files/{key}", during=stop)
         left = bed.server.ask("/_uploads")
     assert not left, f"uploads left open: {left}"
 
@@ -63,34 +62,24 @@ def test_terminated_in_an_upload(bed):
     stopped(bed, signal.SIGTERM, "stopped/terminate")
 
 
-def asked(bed, op, times=1):
-    """Waits until the requests before the one that matters are answered; that one is on its way right after."""
-
-    def wait(_):
-        until(f"{times} {op} are answered", lambda: bed.server.ask("/_stats")["counts"].get(op, 0) >= times)
-        time.sleep(0.5)
-
-    return wait
-
-
 def test_interrupted_while_an_upload_begins(bed):
     """The answer with the upload's id is still on its way: it must be waited for, and the upload removed."""
-    slow = {"op": "CreateMultipartUpload", "kind": "latency", "ms": 1500}
-    stopped(bed, signal.SIGINT, "stopped/begin", faults=[slow], when=asked(bed, "GetObject"))
+    with bed.faults({"op": "CreateMultipartUpload", "kind": "hold"}):
+        stop = bed.held(lambda process: process.send_signal(signal.SIGINT))
+        line = [*STREAM, "s3://synthetic/stopped-200MiB", "s3://out-files/stopped/begin"]
+        bed.refused("interrupted", *line, during=stop)
+        left = bed.server.ask("/_uploads")
+    assert not left, f"uploads left open: {left}"
     counts = bed.server.ask("/_stats")["counts"]
     assert counts["CreateMultipartUpload"] == 1 <= counts["AbortMultipartUpload"], counts
 
 
 def test_interrupted_while_it_publishes(bed):
     """Too late: what is being published is carried through and reported."""
-    key, slow = "stopped/publish", {"op": "CompleteMultipartUpload", "kind": "latency", "ms": 1500}
+    key = "stopped/publish"
     bed.put(key, noise(12 * MIB))
-
-    def stop(process):
-        asked(bed, "UploadPart", 3)(process)
-        process.send_signal(signal.SIGTERM)
-
-    with bed.faults(slow):
+    with bed.faults({"op": "CompleteMultipartUpload", "kind": "hold"}):
+        stop = bed.held(lambda process: process.send_signal(signal.SIGTERM))
         result = bed.transfer(key, flags=STREAM, during=stop)
     delivered_once(bed, key, result, noise(12 * MIB))
 

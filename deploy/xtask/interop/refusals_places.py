@@ -155,21 +155,13 @@ def test_destination_exists(bed):
 
 def test_destination_taken_meanwhile(bed):
     source = "s3://synthetic/taken-40MiB"
-    for key in ("taken/meanwhile", "taken/small"):
-        target = f"s3://out-files/{key}"
-
-        def take(process, key=key):
-            if key == "taken/meanwhile":
-                uploading(bed, key)(process)
-            else:
-                until("it is about to write", lambda: any(r["op"] == "GetObject" for r in bed.server.ask("/_log")))
-            bed.s3.put_object(Bucket="out-files", Key=key, Body=b"theirs")
-
-        # Only the object itself is slow, not what takes its name.
-        slow = [SLOW_PARTS, {"op": "GetObject", "bucket": "in-files", "kind": "stall_body", "after": 10, "ms": 1500}]
-        with bed.faults(*slow):
-            bed.put("taken/source", noise(100))
-            given = source if key == "taken/meanwhile" else "s3://in-files/taken/source"
+    bed.put("taken/source", noise(100))
+    # A large one when all its parts are there, a small one when it is about to be read.
+    last = {"taken/meanwhile": {"op": "CompleteMultipartUpload", "kind": "hold"}, "taken/small": {"op": "GetObject", "kind": "hold"}}
+    for key, held in last.items():
+        given, target = source if key == "taken/meanwhile" else "s3://in-files/taken/source", f"s3://out-files/{key}"
+        take = bed.held(lambda _, key=key: bed.s3.put_object(Bucket="out-files", Key=key, Body=b"theirs"))
+        with bed.faults(held):
             bed.refused("destination.exists", *STREAM, given, target, says=[target, "taken"], visible=True, during=take)
         same("what was put there meanwhile", bed.get(key), b"theirs")
 

@@ -6,6 +6,7 @@
 //! | `GET /_log` | the request log as a JSON list |
 //! | `GET /_stats` | gauges, totals and counts by operation |
 //! | `GET /_uploads` | uploads neither completed nor aborted |
+//! | `POST /_release` | lets go what a fault of the kind `hold` holds now |
 //! | `POST /_reset` | forgets log, counts, peaks and faults; objects stay |
 
 use http::{Method, StatusCode};
@@ -35,14 +36,20 @@ pub(crate) async fn answer(state: &State, method: &Method, path: &str, body: Inc
             }
         }
         ("GET", "/_log") => json_answer(&state.log.records()),
-        ("GET", "/_stats") => json_answer(&state.log.stats()),
+        ("GET", "/_stats") => json_answer(&state.stats()),
         ("GET", "/_uploads") => json_answer(&crate::server::open_uploads(state)),
+        ("POST", "/_release") => {
+            state.faults.release();
+            json_answer(&json!({}))
+        }
         ("POST", "/_reset") => {
             state.log.reset();
             state.faults.set(Vec::new());
             json_answer(&json!({}))
         }
-        _ => failure(StatusCode::NOT_FOUND, "GET /_log, /_stats, /_uploads; POST /_faults, /_reset"),
+        _ => {
+            failure(StatusCode::NOT_FOUND, "GET /_log, /_stats, /_uploads; POST /_faults, /_release, /_reset")
+        }
     }
 }
 

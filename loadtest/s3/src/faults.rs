@@ -11,9 +11,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::{
     error::{Code, S3Error},
+    log::Gauge,
     router::{Op, Target},
     synthetic::mix,
 };
@@ -27,6 +29,9 @@ pub enum Action {
         /// Milliseconds.
         ms: u64,
     },
+    /// Wait, as with a latency, until somebody releases what is held ([`Server::release`](crate::Server::release),
+    /// `POST /_release`), or the faults are replaced.
+    Hold,
     /// Limit the rate of the request's body and of the response's, each.
     Bandwidth {
         /// Bytes a second.
@@ -86,6 +91,7 @@ impl Action {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Latency { .. } => "latency",
+            Self::Hold => "hold",
             Self::Bandwidth { .. } => "bandwidth",
             Self::Error { .. } => "error",
             Self::DoneThenError { .. } => "done_then_error",
@@ -229,6 +235,8 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) latency: Duration,
+    /// Held until this many releases were asked for.
+    pub(crate) held_until: u64,
     pub(crate) bytes_per_second: Option<u64>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) corrupt_upload: bool,
@@ -241,10 +249,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn add(&mut self, action: &Action) {
+    fn add(&mut self, action: &Action, releases: u64) {
         self.fired.push(action.kind().to_owned());
         let outcome = match *action {
             Action::Latency { ms } => return self.latency += Duration::from_millis(ms),
+            Action::Hold => return self.held_until = releases + 1,
             Action::Bandwidth { bytes_per_second } => {
                 return self.bytes_per_second = Some(bytes_per_second.max(1));
             }
@@ -286,7 +295,13 @@ impl Plan {
 
 /// The configured faults and how often each matched and fired.
 #[derive(Debug)]
-pub(crate) struct Faults(Mutex<Inner>);
+pub(crate) struct Faults {
+    inner: Mutex<Inner>,
+    /// How often what is held was released.
+    releases: watch::Sender<u64>,
+    /// Requests that wait for the next time.
+    held: Gauge,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -303,20 +318,43 @@ struct Armed {
 
 impl Faults {
     pub(crate) fn new(seed: u64, faults: Vec<Fault>) -> Self {
-        let this = Self(Mutex::new(Inner { faults: Vec::new(), random: seed }));
+        let inner = Mutex::new(Inner { faults: Vec::new(), random: seed });
+        let this = Self { inner, releases: watch::Sender::new(0), held: Gauge::default() };
         this.set(faults);
         this
     }
 
-    /// Replaces all faults; their counters start anew.
+    /// Replaces all faults; their counters start anew, and nothing stays held by the old ones.
     pub(crate) fn set(&self, faults: Vec<Fault>) {
-        self.lock().faults = faults.into_iter().map(|fault| Armed { fault, seen: 0, fired: 0 }).collect();
+        let mut inner = self.lock();
+        inner.faults = faults.into_iter().map(|fault| Armed { fault, seen: 0, fired: 0 }).collect();
+        self.release();
+    }
+
+    /// Lets every request go that is held now.
+    pub(crate) fn release(&self) {
+        self.releases.send_modify(|releases| *releases += 1);
+    }
+
+    /// Requests that are held now.
+    pub(crate) fn held(&self) -> u64 {
+        self.held.now()
+    }
+
+    /// Waits while the plan has its request held.
+    pub(crate) async fn hold(&self, plan: &Plan) {
+        if plan.held_until > 0 {
+            let _held = self.held.enter();
+            // An error would be the sender gone, which lives as long as `self`.
+            self.releases.subscribe().wait_for(|releases| *releases >= plan.held_until).await.ok();
+        }
     }
 
     /// The plan for one request; counts it.
     pub(crate) fn plan(&self, target: &Target) -> Plan {
         let mut plan = Plan::default();
         let Inner { faults, random } = &mut *self.lock();
+        let releases = *self.releases.borrow();
         for armed in faults.iter_mut().filter(|armed| armed.fault.matches(target)) {
             armed.seen += 1;
             let fault = &armed.fault;
@@ -325,14 +363,14 @@ impl Faults {
                 && fault.times.is_none_or(|times| armed.fired < times);
             if due && fault.probability.is_none_or(|probability| draw(random) < probability) {
                 armed.fired += 1;
-                plan.add(&fault.action);
+                plan.add(&fault.action, releases);
             }
         }
         plan
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Stats {
     pub in_flight: u64,
     /// Most requests handled at once.
     pub peak_in_flight: u64,
+    /// Requests that a fault holds.
+    pub held: u64,
     /// Body bytes received.
     pub bytes_in: u64,
     /// Body bytes announced.
@@ -80,6 +82,10 @@ impl Gauge {
         let now = self.now.fetch_add(1, Relaxed) + 1;
         self.peak.fetch_max(now, Relaxed);
         GaugeGuard(self)
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.now.load(Relaxed)
     }
 
     fn reset(&self) {
@@ -132,13 +138,15 @@ impl Log {
         self.lock().counts.clone()
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    /// Gauges and totals; `held` is the faults' to say.
+    pub(crate) fn stats(&self, held: u64) -> Stats {
         let inner = self.lock();
         Stats {
-            connections: self.connections.now.load(Relaxed),
+            connections: self.connections.now(),
             peak_connections: self.connections.peak.load(Relaxed),
-            in_flight: self.requests.now.load(Relaxed),
+            in_flight: self.requests.now(),
             peak_in_flight: self.requests.peak.load(Relaxed),
+            held,
             bytes_in: inner.bytes_in,
             bytes_out: inner.bytes_out,
             counts: inner.counts.iter().map(|(op, count)| (op.name().to_owned(), *count)).collect(),

@@ -49,7 +49,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// A fault as JSON, such as {"op":"GetObject","kind":"cut_body","after":1000,"times":1} (repeatable). Filters: op,
-    /// bucket, key_prefix, part_number, skip, every, probability, times. Kinds: latency{ms},
+    /// bucket, key_prefix, part_number, skip, every, probability, times. Kinds: latency{ms}, hold,
     /// bandwidth{bytes_per_second}, error{code}, done_then_error{code}, done_then_close, done_then_hang, close,
     /// cut_body{after}, stall_body{after,ms}, flip_bit{at}, corrupt_upload, error_in_200{code,done}, replace_object
     #[arg(long = "fault", value_name = "JSON", value_parser = parse_fault)]

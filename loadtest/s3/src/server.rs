@@ -65,6 +65,10 @@ pub(crate) struct State {
 }
 
 impl State {
+    pub(crate) fn stats(&self) -> Stats {
+        self.log.stats(self.faults.held())
+    }
+
     pub(crate) fn endpoint(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.addr)
@@ -240,7 +244,7 @@ impl Server {
 
     /// Gauges and totals.
     pub fn stats(&self) -> Stats {
-        self.state.log.stats()
+        self.state.stats()
     }
 
     /// Most connections that were open at once.
@@ -251,6 +255,11 @@ impl Server {
     /// Replaces the faults; an empty list heals.
     pub fn set_faults(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state.faults.set(faults.into_iter().collect());
+    }
+
+    /// Lets go what `Action::Hold` holds now; the fault holds what comes after.
+    pub fn release(&self) {
+        self.state.faults.release();
     }
 
     /// Forgets log, counts and peaks, and heals. Objects stay.
@@ -410,6 +419,7 @@ async fn work(call: &mut Call<'_>, plan: &Plan) -> Result<Answer, S3Error> {
     if !plan.latency.is_zero() {
         sleep(plan.latency).await;
     }
+    call.state.faults.hold(plan).await;
     let target = call.target;
     let refused = if state_denies(call) { Some(Code::AccessDenied.into()) } else { plan.refusal() };
     let mut result = match refused {

@@ -32,6 +32,33 @@ async fn latency_and_bandwidth_take_time() {
 }
 
 #[tokio::test]
+async fn what_is_held_waits_for_its_release() {
+    let server = with_object();
+    server.set_faults([Fault::on(Op::GetObject, Action::Hold).times(1)]);
+    let held = async {
+        while server.stats().held == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(server.count(Op::GetObject), 0);
+        // The fault is spent: the next one passes, and lets nobody go.
+        get(&server, "/b/k", &[]).await.is(200);
+        assert_eq!((server.stats().held, server.count(Op::GetObject)), (1, 1));
+        send(&server, "POST", "/_release", &[], "").await.is(200);
+    };
+    let (reply, ()) = tokio::join!(get(&server, "/b/k", &[]), held);
+    reply.is(200);
+    assert_eq!((server.stats().held, server.count(Op::GetObject)), (0, 2));
+
+    // A release is for what is held then, and faults that are replaced hold nothing any more.
+    server.set_faults([Fault::on(Op::GetObject, Action::Hold)]);
+    server.release();
+    let mut reply = std::pin::pin!(get(&server, "/b/k", &[]));
+    assert!(timeout(Duration::from_millis(100), &mut reply).await.is_err(), "released beforehand");
+    server.set_faults([]);
+    reply.await.is(200);
+}
+
+#[tokio::test]
 async fn refusals_do_nothing() {
     let server = server();
     for (code, status) in
