@@ -13,6 +13,7 @@ mod demo;
 mod deploy;
 mod guards;
 mod interop;
+mod load;
 mod node;
 mod platform;
 mod portal;
@@ -39,6 +40,10 @@ usage: cargo xtask COMMAND
                         but those
   bench [--work identity|flights|stages|growth|cold-start] [--runs N] [--only NAME] [--size SIZE] [--tls]
                         CPU, memory and time beside other programs, or from 1 MiB to SIZE, as a markdown table
+  load SCENARIO ... [--seed N] [--stretch TIMES] [--no-times]
+                        workers under load, with a report for each scenario in .eft/load
+  load list, load compare BEFORE AFTER
+                        what scenarios there are; two runs of one beside each other, by their NAME.json
 ";
 
 fn main() -> ExitCode {
@@ -47,7 +52,7 @@ fn main() -> ExitCode {
         Some((command, rest)) => (command.as_str(), rest),
         None => return usage(),
     };
-    if !matches!(command, "demo" | "ministack" | "interop" | "bench") && !rest.is_empty() {
+    if !matches!(command, "demo" | "ministack" | "interop" | "bench" | "load") && !rest.is_empty() {
         return usage();
     }
     let result = run::watch_signals().and_then(|()| match command {
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
         "test" => test::test(),
         "interop" => interop::interop(rest),
         "bench" => bench::bench(rest),
+        "load" => load::load(rest),
         _ => Err(run::Stop::Usage),
     });
     finish(result)

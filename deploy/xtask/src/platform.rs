@@ -1,6 +1,7 @@
 //! What only AWS does, against MiniStack: the tests that need it, with it beside them.
 
 use crate::{
+    load,
     run::Outcome,
     tools::{self, Places},
 };
@@ -24,6 +25,7 @@ pub(crate) fn run(places: &Places) -> Outcome {
     tools::python_environment(places)?;
     let (program, arg) = tools::nextest_program(places)?;
     places.python("platform/ministack.py", "debug").arg("--").arg(program).arg(arg).args(TESTS).run()?;
+    load::short(places)?;
     places.python("platform/smoke.py", "debug").run()?;
     places.python("demo/story.py", "debug").run()?;
     places.python("demo/thousand.py", "debug").env("EFT_FILES", FILES).run()

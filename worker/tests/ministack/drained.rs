@@ -27,7 +27,7 @@ async fn a_worker_that_is_asked_to_stop_hands_its_jobs_to_the_next() {
         rows.iter().all(|job| job.state.is_owned()) && platform.s3.count(Op::UploadPart) >= 4
     };
     platform.until("both jobs are being read", both_run).await;
-    let took = first.drain().await;
+    let took = first.drain().await.unwrap();
     assert!(took < STOP, "{took:?}");
     for job in platform.rows().await {
         assert_eq!(
@@ -47,6 +47,6 @@ async fn a_worker_that_is_asked_to_stop_hands_its_jobs_to_the_next() {
         let (read, most) = (platform.read(number), ((MIB as u64) << 20) + INTERVAL);
         assert!(read <= most, "{read} bytes were read, {most} are the most");
     }
-    next.drain().await;
+    next.drain().await.unwrap();
     assert!(platform.s3.open_uploads().is_empty(), "{:?}", platform.s3.open_uploads());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use eft_s3::{Action, Fault, Op};
 use tokio::time::sleep;
 
-use crate::platform::{Platform, content};
+use crate::platform::{Platform, content, metric_of};
 
 const MIB: usize = 64;
 const ARGUMENTS: [&str; 8] =
@@ -20,7 +20,7 @@ async fn a_stopped_worker_that_wakes_too_late_is_fenced_and_works_on() {
     let first = platform.arrive(content(0, MIB)).await;
     let mut sleeper = platform.start(&ARGUMENTS);
     platform.until("parts are written", async |platform| platform.s3.count(Op::UploadPart) >= 2).await;
-    sleeper.stop();
+    sleeper.stop().unwrap();
     let owner = platform.row(first).await;
     assert!(owner.state.is_owned() && owner.fence == 1, "{:?}", owner.state);
     let other = platform.start(&ARGUMENTS);
@@ -28,9 +28,9 @@ async fn a_stopped_worker_that_wakes_too_late_is_fenced_and_works_on() {
     assert_eq!(platform.row(first).await.fence, 2);
     drop(other);
     let written = platform.s3.count(Op::CompleteMultipartUpload);
-    sleeper.wake();
+    sleeper.wake().unwrap();
     platform
-        .until("its writes are refused", async |_| sleeper.metric("eft_worker_fenced_writes_total") > 0)
+        .until("its writes are refused", async |_| metric_of(&sleeper, "eft_worker_fenced_writes_total") > 0)
         .await;
     sleep(Duration::from_secs(3)).await;
     assert!(sleeper.is_alive());

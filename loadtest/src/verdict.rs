@@ -1,0 +1,312 @@
+//! What a run came to: its latencies, what every run promises, and the bounds of its scenario.
+//!
+//! Percentiles are exact: each latency is kept, and the nearest rank taken.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use eft_domain::JobState;
+
+use crate::{
+    arrivals::Arrival,
+    record::{Check, Group, Latency, Record, Sample, Slice},
+    scenario::{Scenario, Slower},
+};
+
+/// Slices of a run for latencies over time: as many as a plot shows apart.
+const SLICES: usize = 60;
+/// Files that a check names, of those that are wrong.
+const NAMED: usize = 5;
+/// What memory and descriptors may grow by and be called flat: pages and connections that were not needed before.
+const FLAT_TIMES: f64 = 1.1;
+const FLAT_PLUS: f64 = 8.0;
+/// The same of the median latency, which depends on what was drawn.
+const FLAT_LATENCY: f64 = 1.5;
+
+/// What came of an arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The phase it arrived in.
+    pub phase: usize,
+    /// Who sent it.
+    pub senders: usize,
+    /// When its job ended, since the run had begun; none if it has not.
+    pub after: Option<Duration>,
+    /// From when it was to arrive until its job had ended.
+    pub latency: Option<Duration>,
+    /// How it ended.
+    pub state: Option<JobState>,
+}
+
+fn percentiles(mut millis: Vec<f64>) -> Latency {
+    millis.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let rank = (share * millis.len() as f64).ceil() as usize;
+        millis.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
+    };
+    Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1.0) }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Latencies by phase and senders, and over time.
+pub fn latencies(record: &mut Record, scenario: &Scenario, arrivals: &[Arrival], ended: &[Ended]) {
+    for (phase, of) in scenario.phases.iter().enumerate() {
+        for (senders, from) in scenario.tenants.iter().enumerate() {
+            let arrived = |arrival: &&Arrival| (arrival.phase, arrival.senders) == (phase, senders);
+            let jobs = arrivals.iter().filter(arrived).count() as u64;
+            if jobs > 0 {
+                record.groups.push(Group {
+                    phase: of.name.clone(),
+                    tenants: from.name.clone(),
+                    jobs,
+                    latency: percentiles(latency_of(ended, phase, senders)),
+                });
+            }
+        }
+    }
+    let width = record.totals.seconds / SLICES as f64;
+    for slice in 0..SLICES {
+        let (from, to) = (slice as f64 * width, (slice + 1) as f64 * width);
+        let within = ended.iter().filter_map(|one| {
+            let after = one.after?.as_secs_f64();
+            (from < after && after <= to).then_some(millis(one.latency?))
+        });
+        let within: Vec<f64> = within.collect();
+        if !within.is_empty() {
+            let (at, jobs) = ((from + to) / 2.0, within.len() as u64);
+            record.slices.push(Slice { at, jobs, latency: percentiles(within) });
+        }
+    }
+}
+
+fn latency_of(ended: &[Ended], phase: usize, senders: usize) -> Vec<f64> {
+    let of = ended.iter().filter(|one| (one.phase, one.senders) == (phase, senders));
+    of.filter_map(|one| Some(millis(one.latency?))).collect()
+}
+
+/// What every run promises.
+pub fn promises(record: &mut Record, wrong: &[String], uploads: usize, stalled: bool) {
+    let named = match wrong {
+        [] => "none".to_owned(),
+        wrong => format!("{}: {}", wrong.len(), wrong[..wrong.len().min(NAMED)].join("; ")),
+    };
+    record.checks.extend([
+        check("files not delivered once and whole", named, "none", wrong.is_empty()),
+        check("uploads left behind", uploads.to_string(), "0", uploads == 0),
+        check("stalled", if stalled { "yes" } else { "no" }, "no", !stalled),
+    ]);
+}
+
+/// What the scenario asks for. Without times: only what is the same on a slow machine.
+pub fn bounds(record: &mut Record, scenario: &Scenario, ended: &[Ended], no_times: bool) {
+    let expect = &scenario.expect;
+    let mut checks = Vec::new();
+    if let Some(most) = expect.rss_mib {
+        let seen = record.totals.peak_rss_mib;
+        checks.push(below("resident set of a worker, MiB", seen, most));
+    }
+    if expect.flat {
+        checks.extend(flat(&record.samples, &record.slices, no_times));
+    }
+    if !no_times {
+        for (tenants, most) in &expect.p99_ms {
+            let last = record.groups.iter().rev().find(|group| group.tenants == *tenants);
+            let seen = last.map_or(f64::NAN, |group| group.latency.p99);
+            checks.push(below(&format!("p99 of {tenants}, ms"), seen, *most));
+        }
+        checks.extend(expect.slower.iter().map(|slower| slowed(&record.groups, slower)));
+        if let Some(most) = expect.spread {
+            checks.extend(spreads(scenario, ended, most));
+        }
+        if let Some(least) = expect.busy {
+            let slots = (scenario.workers.count * scenario.workers.slots) as u64;
+            let seen = busy(&record.samples, slots);
+            let (seen, allowed) = (format!("{seen:.2}"), (format!("≥ {least}"), seen >= least));
+            checks.push(check("share of slots busy while files wait", seen, allowed.0, allowed.1));
+        }
+    }
+    record.checks.extend(checks);
+}
+
+/// The slope of a series.
+pub fn grows(record: &mut Record, most: f64) {
+    let Some(growth) = &mut record.growth else { return };
+    growth.exponent = slope(&growth.points);
+    let (what, seen) = (format!("exponent of CPU in {}", growth.of), growth.exponent);
+    record.checks.push(below(&what, seen, most));
+}
+
+/// Of the line through the logarithms, by least squares.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+    let mean = |of: fn(&(f64, f64)) -> f64| logs.iter().map(of).sum::<f64>() / logs.len() as f64;
+    let (x, y) = (mean(|log| log.0), mean(|log| log.1));
+    let sum = |of: &dyn Fn(&(f64, f64)) -> f64| logs.iter().map(of).sum::<f64>();
+    sum(&|log| (log.0 - x) * (log.1 - y)) / sum(&|log| (log.0 - x).powi(2))
+}
+
+fn check(what: &str, seen: impl Into<String>, allowed: impl Into<String>, holds: bool) -> Check {
+    Check { what: what.to_owned(), seen: seen.into(), allowed: allowed.into(), holds }
+}
+
+/// What is no number is below nothing.
+fn below(what: &str, seen: f64, most: f64) -> Check {
+    check(what, format!("{seen:.2}"), format!("≤ {most:.2}"), seen <= most)
+}
+
+fn slowed(groups: &[Group], slower: &Slower) -> Check {
+    let p99 = |phase: &str| {
+        let group = groups.iter().find(|group| (&*group.phase, &group.tenants) == (phase, &slower.tenants));
+        group.map_or(f64::NAN, |group| group.latency.p99)
+    };
+    let (before, during) = (p99(&slower.than), p99(&slower.during));
+    let what = format!("p99 of {} {} beside {}, times", slower.tenants, slower.during, slower.than);
+    below(&what, during / before, slower.times)
+}
+
+/// Of the jobs of each phase and senders, the last beside the first.
+fn spreads(scenario: &Scenario, ended: &[Ended], most: f64) -> Vec<Check> {
+    let groups: BTreeSet<(usize, usize)> = ended.iter().map(|one| (one.phase, one.senders)).collect();
+    let spread = |(phase, senders): (usize, usize)| {
+        let millis = latency_of(ended, phase, senders);
+        let (first, last) = millis
+            .iter()
+            .fold((f64::INFINITY, 0.0_f64), |(least, most), one| (least.min(*one), most.max(*one)));
+        let what = format!("the last of {} beside the first, times", scenario.tenants[senders].name);
+        below(&what, last / first, most)
+    };
+    groups.into_iter().map(spread).collect()
+}
+
+/// The share of all slots that is busy while at least as many files wait as there are slots.
+fn busy(samples: &[Sample], slots: u64) -> f64 {
+    let full: Vec<f64> = samples
+        .windows(2)
+        .filter(|pair| pair.iter().all(|sample| sample.open >= slots))
+        .map(|pair| pair[1].busy as f64 / slots as f64)
+        .collect();
+    if full.is_empty() { f64::NAN } else { full.iter().sum::<f64>() / full.len() as f64 }
+}
+
+/// The last quarter beside the second; the first is for what fills up once.
+fn flat(samples: &[Sample], slices: &[Slice], no_times: bool) -> Vec<Check> {
+    let memory: Vec<f64> = samples.iter().map(|sample| sample.rss_mib).collect();
+    let descriptors: Vec<f64> = samples.iter().map(|sample| sample.descriptors as f64).collect();
+    let mut checks = vec![
+        level("resident set in the last quarter, MiB", &memory, FLAT_TIMES, FLAT_PLUS),
+        level("file descriptors in the last quarter", &descriptors, FLAT_TIMES, FLAT_PLUS),
+    ];
+    if !no_times {
+        let latency: Vec<f64> = slices.iter().map(|slice| slice.latency.p50).collect();
+        checks.push(level("median latency in the last quarter, ms", &latency, FLAT_LATENCY, 0.0));
+    }
+    checks
+}
+
+fn level(what: &str, values: &[f64], times: f64, plus: f64) -> Check {
+    let quarter = values.len() / 4;
+    let median = |from: usize, to: usize| percentiles(values[from..to].to_vec()).p50;
+    if quarter == 0 {
+        return below(what, f64::NAN, f64::NAN);
+    }
+    let (before, last) = (median(quarter, 2 * quarter), median(values.len() - quarter, values.len()));
+    below(what, last, before * times + plus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(expect: &str) -> Scenario {
+        Scenario::parse(&format!(
+            "
+about: A verdict.
+tenants: [{{name: a, burst: 2, mib: 1}}]
+phases: [{{name: one, seconds: 1}}, {{name: two, seconds: 1}}]
+expect: {{{expect}}}
+"
+        ))
+        .unwrap()
+    }
+
+    fn ended(phase: usize, after: u64, latency: u64) -> Ended {
+        let millis = |millis| Some(Duration::from_millis(millis));
+        Ended {
+            phase,
+            senders: 0,
+            after: millis(after),
+            latency: millis(latency),
+            state: Some(JobState::Succeeded),
+        }
+    }
+
+    fn judged(expect: &str, ended: &[Ended], samples: Vec<Sample>, no_times: bool) -> Vec<Check> {
+        let scenario = scenario(expect);
+        let arrivals = crate::arrivals::schedule(&scenario, 1);
+        let mut record = Record { samples, ..Record::default() };
+        record.totals.seconds = 2.0;
+        latencies(&mut record, &scenario, &arrivals, ended);
+        bounds(&mut record, &scenario, ended, no_times);
+        record.checks
+    }
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank() {
+        let hundred = percentiles((1..=100).rev().map(f64::from).collect());
+        assert_eq!(hundred, Latency { p50: 50.0, p90: 90.0, p99: 99.0, max: 100.0 });
+        assert_eq!(percentiles(vec![7.0]), Latency { p50: 7.0, p90: 7.0, p99: 7.0, max: 7.0 });
+        assert_eq!(percentiles(Vec::new()), Latency::default());
+    }
+
+    #[test]
+    fn a_slope_is_the_power() {
+        let of = |power: f64| [1.0, 10.0, 100.0].map(|x: f64| (x, 3.0 * x.powf(power)));
+        assert!((slope(&of(1.0)) - 1.0).abs() < 1e-9);
+        assert!((slope(&of(2.0)) - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn bounds_hold_and_break() {
+        let ended = [ended(0, 100, 100), ended(0, 110, 100), ended(1, 1_400, 400), ended(1, 1_600, 600)];
+        let holds = |expect: &str| {
+            let checks = judged(expect, &ended, Vec::new(), false);
+            assert!(!checks.is_empty(), "{expect}");
+            checks.iter().all(|check| check.holds)
+        };
+        assert!(holds("p99_ms: {a: 600}") && !holds("p99_ms: {a: 599}"));
+        let slower = |times| format!("slower: [{{tenants: a, than: one, during: two, times: {times}}}]");
+        assert!(holds(&slower("6")) && !holds(&slower("5.9")));
+        assert!(holds("spread: 1.5") && !holds("spread: 1.4"));
+        assert!(judged("p99_ms: {a: 1}", &ended, Vec::new(), true).is_empty(), "no times are asked for");
+        // What was not seen does not hold.
+        assert!(!holds("flat: true") && !holds("busy: 0.1"));
+    }
+
+    #[test]
+    fn growth_is_seen_after_the_first_quarter() {
+        let rss = |of: fn(usize) -> f64| {
+            let sample = |at| Sample { rss_mib: of(at), open: 8, busy: 3, ..Sample::default() };
+            (0..100).map(sample).collect::<Vec<_>>()
+        };
+        let memory = |samples| judged("flat: true", &[], samples, true)[0].holds;
+        assert!(memory(rss(|at| if at < 20 { 5.0 * at as f64 } else { 100.0 })));
+        assert!(!memory(rss(|at| 100.0 + at as f64)));
+        assert_eq!(busy(&rss(|_| 0.0), 4), 0.75);
+        assert!(busy(&rss(|_| 0.0), 9).is_nan());
+    }
+
+    #[test]
+    fn promises_name_what_is_wrong() {
+        let mut record = Record::default();
+        promises(&mut record, &["x: gone".to_owned()], 0, false);
+        assert_eq!(record.checks.iter().map(|check| check.holds).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(record.checks[0].seen, "1: x: gone");
+        promises(&mut record, &[], 1, true);
+        assert_eq!(
+            record.checks[3..].iter().map(|check| check.holds).collect::<Vec<_>>(),
+            [true, false, false]
+        );
+    }
+}
