@@ -78,20 +78,21 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// As many as the scenario has.
-    pub fn start(platform: &Platform, workers: &Workers) -> Outcome<Self> {
+    /// Of workers like these; none runs yet.
+    pub fn of(workers: &Workers) -> Self {
         // Soon enough for a run to go on within a scenario; a worker that lives renews its lease three times in it.
         let arguments = ["--slots", &workers.slots.to_string(), "--memory", &workers.memory, "--lease", "10"];
-        let mut this = Self {
+        Self {
             arguments: arguments.map(str::to_owned).to_vec(),
             workers: Vec::new(),
             gone: Usage::default(),
             killed: 0,
-        };
-        for _ in 0..workers.count {
-            this.add(platform)?;
         }
-        Ok(this)
+    }
+
+    /// Starts so many.
+    pub fn start(&mut self, platform: &Platform, count: usize) -> Outcome<()> {
+        (0..count).try_for_each(|_| self.add(platform))
     }
 
     fn add(&mut self, platform: &Platform) -> Outcome<()> {
@@ -110,8 +111,11 @@ impl Fleet {
         self.workers.iter().all(|worker| worker.metrics().is_some())
     }
 
-    /// Kills one of them, and starts another.
+    /// Kills one of them, if there is any, and starts another.
     pub fn replace(&mut self, which: usize, platform: &Platform) -> Outcome<()> {
+        if self.workers.is_empty() {
+            return Ok(());
+        }
         let worker = self.workers.swap_remove(which % self.workers.len());
         let last = Usage { rss_mib: 0.0, descriptors: 0, busy: 0, ..Usage::of(&worker) };
         self.gone = self.gone.and(last);

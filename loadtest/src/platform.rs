@@ -26,6 +26,7 @@ use eft_store::{
     dynamo::{TableNames, create_tables},
 };
 use eft_sweep::{Sweep, s3::S3};
+use futures::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Where everything is said to be; nothing of AWS is asked.
@@ -226,19 +227,34 @@ impl Platform {
 
     /// The event of an object comes, perhaps not for the first time. The job.
     pub async fn tell(&self, key: &str) -> Outcome<JobId> {
-        let event = Created {
-            bucket: INGEST.parse()?,
-            key: key.parse()?,
-            version_id: None,
-            etag: None,
-            size: None,
-            sequencer: None,
-            reason: None,
-        };
+        self.tell_all(&[key]).await.pop().ok_or("one event has one outcome")?
+    }
+
+    /// The events of these objects come in one batch, as their queue hands them to a router. The jobs.
+    pub async fn tell_all(&self, keys: &[&str]) -> Vec<Outcome<JobId>> {
         let router = &self.sweep.router;
-        let routed = router.created(&event, None).await?;
-        router.release([&routed]).await?;
-        Ok(routed.job.ok_or_else(|| format!("{key}: no job came of it"))?.id)
+        let routed = join_all(keys.iter().map(async |key| -> Outcome<eft_router::Outcome> {
+            let event = Created {
+                bucket: INGEST.parse()?,
+                key: key.parse()?,
+                version_id: None,
+                etag: None,
+                size: None,
+                sequencer: None,
+                reason: None,
+            };
+            Ok(router.created(&event, None).await?)
+        }));
+        let routed = routed.await;
+        // What is not sent now is sent with the next of its tenant, or by the sweep.
+        if let Err(error) = router.release(routed.iter().flatten()).await {
+            eprintln!("release: {error}");
+        }
+        let job = |routed: Outcome<eft_router::Outcome>, key: &&str| match routed?.job {
+            Some(job) => Ok(job.id),
+            None => Err(format!("{key}: no job came of it").into()),
+        };
+        routed.into_iter().zip(keys).map(|(routed, key)| job(routed, key)).collect()
     }
 
     /// A worker, with these arguments besides its own.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use eft_domain::{Job, JobId, JobState};
+use eft_domain::{Job, JobId, JobState, Millis};
 use eft_s3::ObjectInfo;
 use eft_store::faulty::Draws;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use crate::{
     arrivals::{Arrival, content, schedule},
     fleet::Fleet,
-    platform::{Outcome, Platform},
+    platform::{INGEST, Outcome, Platform},
     record::{Record, Sample, Totals},
     scenario::{OUT, Scenario},
     verdict::{self, Ended},
@@ -31,8 +31,10 @@ const TICK: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(60);
 /// A run in which nothing has moved for so long has stalled: twelve times a lease of its workers.
 const STALL: Duration = Duration::from_secs(120);
-/// Files taken in at once. One that is taken in later than it arrived has waited since it arrived all the same.
-const FEEDS: usize = 64;
+/// Events that a router is handed at once: the batch of the event source mapping.
+const BATCH: usize = 10;
+/// Batches that are routed at once. What is routed later than it arrived has waited since it arrived all the same.
+const BATCHES: usize = 4;
 /// Times that an event is told whose routing has failed, as its queue would tell it again.
 const TELLS: usize = 5;
 /// Rows asked for at once.
@@ -70,8 +72,12 @@ pub async fn once(
     onboard(scenario, &platform).await?;
     let contents: Vec<Bytes> = scenario.tenants.iter().map(content).collect::<Outcome<_>>()?;
     let arrivals = schedule(scenario, options.seed);
-    let mut fleet = Fleet::start(&platform, &scenario.workers)?;
-    ready(&mut fleet).await?;
+    let mut fleet = Fleet::of(&scenario.workers);
+    let late = Duration::from_secs_f64(scenario.workers.late_seconds);
+    if late.is_zero() {
+        fleet.start(&platform, scenario.workers.count)?;
+        ready(&mut fleet).await?;
+    }
     platform.s3.reset_log();
     let idle = tokio::task::block_in_place(|| fleet.usage());
 
@@ -100,7 +106,7 @@ pub async fn once(
 
     let began = wall.duration_since(SystemTime::UNIX_EPOCH)?;
     let ended: Vec<Ended> =
-        arrivals.iter().zip(rows).map(|(arrival, row)| ended(arrival, row, began)).collect();
+        arrivals.iter().zip(rows).map(|(arrival, row)| ended(arrival, row, began, late)).collect();
     let last = ended.iter().filter_map(|one| one.after).max().unwrap_or_default();
     let mut record = Record {
         seed: options.seed,
@@ -125,7 +131,7 @@ pub async fn once(
         .iter()
         .zip(&ended)
         .filter_map(|(arrival, ended)| {
-            let from = platform.s3.object(crate::platform::INGEST, &arrival.source());
+            let from = platform.s3.object(INGEST, &arrival.source());
             let kept = scenario.tenants[arrival.senders].stages.is_empty();
             is_wrong(ended, stands(arrival), from.filter(|_| kept))
                 .map(|wrong| format!("{}: {wrong}", arrival.source()))
@@ -181,23 +187,37 @@ impl Run<'_> {
         stream::iter(self.arrivals.iter().enumerate())
             .then(async |(number, arrival)| {
                 sleep_until(self.begun + arrival.at).await;
-                (number, arrival)
+                self.platform.s3.put_object(INGEST, &arrival.source(), contents[arrival.senders].clone());
+                (number, arrival.source())
             })
+            .ready_chunks(BATCH)
             .map(Ok)
-            .try_for_each_concurrent(FEEDS, async |(number, arrival)| -> Outcome<()> {
-                let key = arrival.source();
-                let mut told = self.platform.arrive(&key, contents[arrival.senders].clone()).await;
-                for _ in 1..TELLS {
-                    if told.is_err() {
-                        told = self.platform.tell(&key).await;
-                    }
-                }
-                self.jobs()[number] = Some(told.map_err(|error| format!("{key}: {error}"))?);
-                self.arrived.fetch_add(1, Relaxed);
-                Ok(())
-            })
+            .try_for_each_concurrent(BATCHES, |batch| self.tell(batch))
             .await?;
         std::future::pending().await
+    }
+
+    async fn tell(&self, mut batch: Vec<(usize, String)>) -> Outcome<()> {
+        for tried in 1.. {
+            let keys: Vec<&str> = batch.iter().map(|(_, key)| key.as_str()).collect();
+            let told = self.platform.tell_all(&keys).await;
+            let mut again = Vec::new();
+            for ((number, key), told) in batch.into_iter().zip(told) {
+                match told {
+                    Ok(job) => {
+                        self.jobs()[number] = Some(job);
+                        self.arrived.fetch_add(1, Relaxed);
+                    }
+                    Err(error) if tried == TELLS => return Err(format!("{key}: {error}").into()),
+                    Err(_) => again.push((number, key)),
+                }
+            }
+            batch = again;
+            if batch.is_empty() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn sweep(&self) {
@@ -222,8 +242,12 @@ impl Run<'_> {
         let (mut phase, mut kill) = (None, self.next_kill(&draws));
         let (mut moved, mut last) = (Instant::now(), (0, 0, 0.0));
         let (mut open, mut ended): (BTreeSet<usize>, _) = ((0..self.arrivals.len()).collect(), 0);
+        let mut late = Some(self.scenario.workers.late_seconds).filter(|late| *late > 0.0);
         loop {
             ticks.tick().await;
+            if late.take_if(|late| self.begun.elapsed().as_secs_f64() >= *late).is_some() {
+                fleet.start(self.platform, self.scenario.workers.count)?;
+            }
             let now = self.phase();
             if phase.replace(now) != Some(now) {
                 self.platform.s3.set_faults(self.scenario.phases[now].faults()?);
@@ -260,7 +284,7 @@ impl Run<'_> {
             let state = (arrived, runs, usage.read);
             if state != last || arrived == runs {
                 (moved, last) = (Instant::now(), state);
-            } else if moved.elapsed() > STALL {
+            } else if late.is_none() && moved.elapsed() > STALL {
                 return Ok((samples, true));
             }
             if kill.is_some_and(|at| Instant::now() >= at) && arrived < self.arrivals.len() {
@@ -317,15 +341,18 @@ impl Run<'_> {
     }
 }
 
-/// How it ended, and how long after the run had begun.
-fn ended(arrival: &Arrival, row: Option<Job>, began: Duration) -> Ended {
+/// How it ended, and how long after the run had begun, whose workers were so late.
+fn ended(arrival: &Arrival, row: Option<Job>, began: Duration, late: Duration) -> Ended {
+    let since = |at: Millis| Duration::from_millis(at.0).saturating_sub(began);
     let over = row.filter(|row| row.state.is_terminal());
-    let after = over.as_ref().map(|row| Duration::from_millis(row.changed_at.0).saturating_sub(began));
+    let after = over.as_ref().map(|row| since(row.changed_at));
+    let sent = over.as_ref().and_then(|row| row.sent_at).map(since);
     Ended {
         phase: arrival.phase,
         senders: arrival.senders,
         after,
         latency: after.map(|after| after.saturating_sub(arrival.at)),
+        worked: after.zip(sent).map(|(after, sent)| after.saturating_sub(sent.max(late))),
         state: over.map(|row| row.state),
     }
 }

@@ -41,13 +41,15 @@ pub struct Workers {
     pub slots: usize,
     /// `--memory` of each.
     pub memory: String,
+    /// They start so long after the first file has arrived, as after an outage.
+    pub late_seconds: f64,
     /// One is killed so often, drawn, and another started.
     pub kill_every_seconds: Option<f64>,
 }
 
 impl Default for Workers {
     fn default() -> Self {
-        Self { count: 1, slots: 4, memory: "256MiB".to_owned(), kill_every_seconds: None }
+        Self { count: 1, slots: 4, memory: "256MiB".to_owned(), late_seconds: 0.0, kill_every_seconds: None }
     }
 }
 
@@ -148,7 +150,8 @@ pub struct Expect {
     pub flat: bool,
     /// The slope of a series.
     pub exponent: Option<f64>,
-    /// Of jobs that arrive at once: how much longer the last takes than the first.
+    /// Of jobs that are there at once: how much longer the last takes than the first, from its queue or the start of the
+    /// workers to its end.
     pub spread: Option<f64>,
     /// Share of the slots that are busy while files wait.
     pub busy: Option<f64>,

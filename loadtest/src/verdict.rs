@@ -33,6 +33,8 @@ pub struct Ended {
     pub after: Option<Duration>,
     /// From when it was to arrive until its job had ended.
     pub latency: Option<Duration>,
+    /// From when it was in the queue and workers were there, until its job had ended.
+    pub worked: Option<Duration>,
     /// How it ended.
     pub state: Option<JobState>,
 }
@@ -170,21 +172,21 @@ fn slowed(groups: &[Group], slower: &Slower) -> Check {
 fn spreads(scenario: &Scenario, ended: &[Ended], most: f64) -> Vec<Check> {
     let groups: BTreeSet<(usize, usize)> = ended.iter().map(|one| (one.phase, one.senders)).collect();
     let spread = |(phase, senders): (usize, usize)| {
-        let millis = latency_of(ended, phase, senders);
-        let (first, last) = millis
-            .iter()
-            .fold((f64::INFINITY, 0.0_f64), |(least, most), one| (least.min(*one), most.max(*one)));
+        let of = ended.iter().filter(|one| (one.phase, one.senders) == (phase, senders));
+        let (first, last) = of
+            .filter_map(|one| Some(millis(one.worked?)))
+            .fold((f64::INFINITY, 0.0_f64), |(least, most), one| (least.min(one), most.max(one)));
         let what = format!("the last of {} beside the first, times", scenario.tenants[senders].name);
         below(&what, last / first, most)
     };
     groups.into_iter().map(spread).collect()
 }
 
-/// The share of all slots that is busy while at least as many files wait as there are slots.
+/// The share of all slots that is busy while workers run and at least as many files wait as there are slots.
 fn busy(samples: &[Sample], slots: u64) -> f64 {
     let full: Vec<f64> = samples
         .windows(2)
-        .filter(|pair| pair.iter().all(|sample| sample.open >= slots))
+        .filter(|pair| pair.iter().all(|sample| sample.open >= slots && sample.rss_mib > 0.0))
         .map(|pair| pair[1].busy as f64 / slots as f64)
         .collect();
     if full.is_empty() { f64::NAN } else { full.iter().sum::<f64>() / full.len() as f64 }
@@ -238,6 +240,7 @@ expect: {{{expect}}}
             senders: 0,
             after: millis(after),
             latency: millis(latency),
+            worked: millis(latency),
             state: Some(JobState::Succeeded),
         }
     }
@@ -293,8 +296,8 @@ expect: {{{expect}}}
         let memory = |samples| judged("flat: true", &[], samples, true)[0].holds;
         assert!(memory(rss(|at| if at < 20 { 5.0 * at as f64 } else { 100.0 })));
         assert!(!memory(rss(|at| 100.0 + at as f64)));
-        assert_eq!(busy(&rss(|_| 0.0), 4), 0.75);
-        assert!(busy(&rss(|_| 0.0), 9).is_nan());
+        assert_eq!(busy(&rss(|at| if at < 50 { 0.0 } else { 9.0 }), 4), 0.75);
+        assert!(busy(&rss(|_| 9.0), 9).is_nan() && busy(&rss(|_| 0.0), 4).is_nan());
     }
 
     #[test]
