@@ -8,7 +8,7 @@ fn eft_loadtest(args: &[&str]) -> Output {
         .env_remove("EFT_TEST_ENDPOINT")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
-        .unwrap()
+        .expect("it is there, as cargo has built it")
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(crate) struct Places {
     /// What is installed or made here and ignored by git.
     pub(crate) eft: PathBuf,
     /// cargo's target folder: the one this program was built into.
-    target: PathBuf,
+    pub(crate) target: PathBuf,
 }
 
 impl Places {
