@@ -26,7 +26,7 @@ fn what_is_wrong_is_said_before_anything_is_started() {
             &["run", "nothing-of-the-kind", "--emulator", "http://127.0.0.1:9"][..],
             "nothing-of-the-kind.yaml: No such file",
         ),
-        (&["run", "soak", "--scenarios", "scenarios"], "EFT_TEST_ENDPOINT"),
+        (&["run", "soak", "--scenarios", "scenarios"], "--emulator <URL>"),
         (&["compare", "Cargo.toml", "Cargo.toml"], "Cargo.toml: expected value at line 1"),
         (&["list", "--scenarios", "nowhere"], "nowhere: No such file"),
     ] {
