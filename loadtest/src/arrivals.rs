@@ -40,7 +40,10 @@ impl Arrival {
 }
 
 /// All arrivals of a scenario, in their order.
-pub fn schedule(scenario: &Scenario, seed: u64) -> Vec<Arrival> {
+///
+/// # Errors
+/// Some of those who send have nothing to send in it: it would promise nothing of them.
+pub fn schedule(scenario: &Scenario, seed: u64) -> Outcome<Vec<Arrival>> {
     let draws = Draws::new(seed);
     let mut arrivals = Vec::new();
     let mut begins = 0.0;
@@ -64,7 +67,12 @@ pub fn schedule(scenario: &Scenario, seed: u64) -> Vec<Arrival> {
     for (number, arrival) in arrivals.iter_mut().enumerate() {
         arrival.name = format!("{number:06}");
     }
-    arrivals
+    for (senders, from) in scenario.tenants.iter().enumerate() {
+        if !arrivals.iter().any(|arrival| arrival.senders == senders) {
+            return Err(format!("tenants `{}` send nothing in so short a time", from.name).into());
+        }
+    }
+    Ok(arrivals)
 }
 
 /// The burst, and a Poisson process after it: the times between two are exponential.
@@ -132,7 +140,7 @@ phases:
     #[test]
     fn arrivals_are_drawn_in_their_phases() {
         let (scenario, seed) = (scenario(), 3);
-        let arrivals = schedule(&scenario, seed);
+        let arrivals = schedule(&scenario, seed).unwrap();
         assert!(arrivals.is_sorted_by_key(|arrival| arrival.at));
         for arrival in &arrivals {
             let begins = Duration::from_secs(10 * arrival.phase as u64);
@@ -144,11 +152,12 @@ phases:
         assert_eq!((of(0, 1), of(1, 1)), (0, 3));
         // 2,000 are expected; five standard deviations of a Poisson process are 224.
         assert!((1_776..2_224).contains(&of(0, 0)), "{}", of(0, 0));
-        let again = schedule(&scenario, seed);
+        let again = schedule(&scenario, seed).unwrap();
         assert!(arrivals.iter().zip(&again).all(|(one, two)| (one.at, &one.name) == (two.at, &two.name)));
-        assert_ne!(schedule(&scenario, seed + 1).len(), arrivals.len());
         let names: std::collections::BTreeSet<_> = arrivals.iter().map(Arrival::target).collect();
         assert_eq!(names.len(), arrivals.len());
+        assert_ne!(schedule(&scenario, seed + 1).unwrap().len(), arrivals.len());
+        assert!(schedule(&scenario.stretched(1e-6).unwrap(), seed).unwrap_err().to_string().contains("many"));
     }
 
     #[test]

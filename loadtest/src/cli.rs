@@ -10,6 +10,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use indicatif::ProgressBar;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     compare,
@@ -75,13 +76,28 @@ enum Action {
 
 /// What the program does.
 pub async fn main() -> ExitCode {
-    match act(Arguments::parse().command).await {
+    let arguments = Arguments::parse();
+    // What was started ends with what is dropped here.
+    let acted = tokio::select! {
+        acted = act(arguments.command) => acted,
+        stopped = stopped() => stopped,
+    };
+    match acted {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("eft-loadtest: {error}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// Somebody wants it to end.
+async fn stopped() -> Outcome<bool> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => Err("interrupted".into()),
+        _ = terminate.recv() => Err("terminated".into()),
     }
 }
 
@@ -110,7 +126,9 @@ async fn act(action: Action) -> Outcome<bool> {
                         format!("{:012}", 300_000_000_000 + 100 * u64::from(std::process::id()) + number);
                     Ground { emulator: emulator.clone(), worker: worker.clone(), account }
                 };
-                let scenario = scenario.stretched(stretch);
+                let scenario = scenario.stretched(stretch)?;
+                let file =
+                    format!("# --stretch {stretch}{}\n{file}", if no_times { " --no-times" } else { "" });
                 let record = measured(&name, &scenario, file, ground, &Options { seed, no_times }).await?;
                 println!("{}", summary(&record));
                 let (html, json) = (out.join(format!("{name}.html")), out.join(format!("{name}.json")));
@@ -137,6 +155,7 @@ async fn measured(
     options: &Options,
 ) -> Outcome<Record> {
     println!("== {name}: {}", scenario.about);
+    let commit = commit();
     let begun = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let view = View::new();
     let mut record = match &scenario.series {
@@ -170,7 +189,7 @@ async fn measured(
     record.scenario = name.to_owned();
     record.about = scenario.about.clone();
     record.file = file;
-    record.commit = commit();
+    record.commit = commit;
     record.begun = begun;
     record.machine = machine();
     Ok(record)
@@ -202,7 +221,7 @@ impl View {
             sample.in_flight,
         );
         if self.lines && (sample.at as u64).is_multiple_of(10) {
-            println!("{text}");
+            self.bar.suspend(|| println!("{text}"));
         }
         self.bar.set_message(text);
     }
@@ -263,12 +282,14 @@ fn beside() -> Outcome<PathBuf> {
     Ok(this.with_file_name("eft-worker"))
 }
 
-/// The commit of the folder it is started in; without git, or outside a repository, it is unknown.
+/// The commit of the folder it is started in, and how this program was built, as the worker beside it; without git, or outside
+/// a repository, it is unknown.
 fn commit() -> String {
     let said = Command::new("git").args(["describe", "--always", "--dirty", "--exclude", "*"]).output();
     let text = said.ok().filter(|said| said.status.success()).map(|said| said.stdout).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).trim().to_owned();
-    if text.is_empty() { "unknown".to_owned() } else { text }
+    let commit = if text.is_empty() { "unknown" } else { &text };
+    format!("{commit}, {} build", if cfg!(debug_assertions) { "debug" } else { "release" })
 }
 
 fn machine() -> Machine {

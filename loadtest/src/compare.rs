@@ -53,7 +53,7 @@ fn latencies(record: &Record) -> Vec<Figure> {
     for group in &record.groups {
         for (name, value) in [("p50", group.latency.p50), ("p99", group.latency.p99)] {
             // No jobs have no latency, though the record has a zero for it.
-            let value = (group.jobs > 0).then_some(value);
+            let value = (group.ended > 0).then_some(value);
             all.push((format!("{}, {}: {name}, ms", group.phase, group.tenants), value));
         }
     }
@@ -165,7 +165,7 @@ mod tests {
 
     fn group(phase: &str, tenants: &str, p50: f64) -> Group {
         let latency = Latency { p50, p90: p50 * 2.0, p99: p50 * 4.0, max: p50 * 8.0 };
-        Group { phase: phase.to_owned(), tenants: tenants.to_owned(), jobs: 10, latency }
+        Group { phase: phase.to_owned(), tenants: tenants.to_owned(), jobs: 10, ended: 10, latency }
     }
 
     /// The cells of the row with a name.
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn no_jobs_have_no_latency() {
         let mut after = record();
-        after.groups[0].jobs = 0;
+        after.groups[0].ended = 0;
         assert_eq!(row(&table(&record(), &after), "burst, small: p50, ms"), ["40.0", NONE, NONE]);
     }
 

@@ -8,6 +8,7 @@
 //! AWS's emulator stands for queues, tables and topics: it takes CPU of its own, and on a small machine more of it than the
 //! workers. So figures of CPU and memory are those of the workers' processes alone, and latencies are of the whole.
 
+pub mod aftermath;
 pub mod arrivals;
 pub mod cli;
 mod compare;

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -81,6 +81,7 @@ async fn settings(clients: &Clients) -> Outcome<Settings> {
 pub struct Worker {
     process: Child,
     log: PathBuf,
+    port: OnceLock<u16>,
 }
 
 impl Worker {
@@ -129,11 +130,19 @@ impl Worker {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Its metrics, as it answers them; none while it does not listen yet.
-    pub fn metrics(&self) -> Option<String> {
+    /// Where it says it listens.
+    fn port(&self) -> Option<u16> {
+        if let Some(port) = self.port.get() {
+            return Some(*port);
+        }
         let log = self.log();
         let port = log.split("127.0.0.1:").nth(1)?.split(|byte: char| !byte.is_ascii_digit()).next()?;
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port.parse().ok()?)).ok()?;
+        Some(*self.port.get_or_init(|| port.parse().unwrap_or_default()))
+    }
+
+    /// Its metrics, as it answers them; none while it does not listen yet, or is stopped.
+    pub fn metrics(&self) -> Option<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port()?)).ok()?;
         // One that was stopped answers nobody.
         stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: worker\r\n\r\n").ok()?;
@@ -287,7 +296,7 @@ impl Platform {
             .stderr(Stdio::from(out))
             .spawn()
             .map_err(|error| format!("{}: {error}", self.ground.worker.display()))?;
-        Ok(Worker { process, log })
+        Ok(Worker { process, log, port: OnceLock::new() })
     }
 
     /// The row of a job.

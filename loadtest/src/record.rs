@@ -46,7 +46,8 @@ pub struct Machine {
     pub kernel: String,
 }
 
-/// Sums over a run. CPU and memory are those of the workers' processes, and of nothing else.
+/// Sums over a run; of a series, over its last. CPU and memory are those of the workers' processes, and of nothing else. The
+/// CPU of a start is in it where workers are late or take the place of one that was killed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// From the first arrival to the end of the last job, seconds.
@@ -61,7 +62,7 @@ pub struct Totals {
     pub peak_rss_mib: f64,
     /// Workers that were killed.
     pub killed: u64,
-    /// Requests to S3 by operation, the feeder's own not counted.
+    /// Requests to S3 by operation: the workers', one HeadObject a file of the router, and what the sweep lists.
     pub requests: std::collections::BTreeMap<String, u64>,
 }
 
@@ -74,6 +75,8 @@ pub struct Group {
     pub tenants: String,
     /// Jobs that arrived.
     pub jobs: u64,
+    /// Of them, those that have ended: only they have a latency.
+    pub ended: u64,
     /// From when a file was to arrive until its job had ended.
     pub latency: Latency,
 }
@@ -101,7 +104,7 @@ pub struct Sample {
     pub rss_mib: f64,
     /// File descriptors of the worker that has most.
     pub descriptors: u64,
-    /// Files that have arrived and whose jobs have not ended.
+    /// Files that were to have arrived, and do not stand at their destination.
     pub open: u64,
     /// Slots that run a job.
     pub busy: u64,

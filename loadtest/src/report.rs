@@ -126,7 +126,7 @@ fn groups(record: &Record) -> String {
     let rows = record.groups.iter().map(|group| {
         let Latency { p50, p90, p99, max } = group.latency;
         // No jobs have no latency, though the record has a zero for it.
-        let shown = |value| optional((group.jobs > 0).then_some(value));
+        let shown = |value| optional((group.ended > 0).then_some(value));
         let numbers = [count(group.jobs), shown(p50), shown(p90), shown(p99), shown(max)];
         let cells = numbers.map(|value| format!(r#"<td class="number">{value}</td>"#)).concat();
         let (phase, tenants) = (escaped(&group.phase), escaped(&group.tenants));
@@ -348,7 +348,7 @@ mod tests {
         let record = Record {
             samples: vec![bad.clone(), Sample { at: 1.0, ..bad }],
             slices: vec![Slice { at: 1.0, jobs: 1, latency }, Slice { at: nan, ..Slice::default() }],
-            groups: vec![Group { jobs: 1, latency, ..Group::default() }],
+            groups: vec![Group { jobs: 1, ended: 1, latency, ..Group::default() }],
             growth: Some(Growth { points: vec![(nan, 1.0), (1.0, f64::INFINITY)], ..Growth::default() }),
             totals: Totals { seconds: nan, cpu_seconds: f64::INFINITY, jobs: 1, ..Totals::default() },
             ..Record::default()

@@ -9,19 +9,23 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use eft_domain::{Job, JobId, JobState, Millis};
-use eft_s3::ObjectInfo;
+use eft_domain::{Job, JobId};
+use eft_s3::Fault;
 use eft_store::faulty::Draws;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
+};
 
 use crate::{
+    aftermath::{self, Aftermath},
     arrivals::{Arrival, content, schedule},
     fleet::Fleet,
     platform::{INGEST, Outcome, Platform},
     record::{Record, Sample, Totals},
     scenario::{OUT, Scenario},
-    verdict::{self, Ended},
+    verdict,
 };
 
 /// How often everything is looked at.
@@ -30,18 +34,18 @@ const TICK: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(60);
 /// A run in which nothing has moved for so long has stalled: twelve times a lease of its workers.
 const STALL: Duration = Duration::from_secs(120);
+/// The same where bytes are read, and no file arrives or ends: one is tried for ever.
+const NO_END: Duration = Duration::from_secs(1_200);
 /// Where what the tenants send lies beforehand, so that to arrive takes no time.
 const GIVEN: &str = "given";
 /// Events that a router is handed at once: the batch of the event source mapping.
 const BATCH: usize = 10;
 /// Batches that are routed at once. What is routed later than it arrived has waited since it arrived all the same.
 const BATCHES: usize = 4;
-/// Times that an event is told whose routing has failed, as its queue would tell it again.
-const TELLS: usize = 5;
+/// Until an event whose routing has failed is told again, as its queue would.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Rows asked for at once.
 const ROWS: usize = 16;
-/// Rows asked for in one look, those of the oldest first: whoever asks for all of a backlog measures that.
-const LOOKED_AT: usize = 100;
 
 /// What a run needs to know besides its scenario.
 #[derive(Clone, Debug)]
@@ -63,21 +67,25 @@ struct Run<'a> {
     begun: Instant,
 }
 
-/// One run on a platform without anybody on it.
+/// What was watched, and why it was not watched to the end.
+struct Watched {
+    samples: Vec<Sample>,
+    broken: Option<String>,
+}
+
+/// One run on a platform without anybody on it. Workers do not outlive it, however it ends.
+///
+/// # Errors
+/// It could not be begun, or nobody can be asked how it ended. What breaks in between is a check that does not hold.
 pub async fn once(
     scenario: &Scenario,
     mut platform: Platform,
     options: &Options,
     live: &dyn Fn(&Sample),
 ) -> Outcome<Record> {
-    onboard(scenario, &platform).await?;
-    let mut sizes = Vec::new();
-    for senders in &scenario.tenants {
-        let content = content(senders)?;
-        sizes.push(content.len() as u64);
-        platform.s3.put_object(GIVEN, &senders.name, content);
-    }
-    let arrivals = schedule(scenario, options.seed);
+    let arrivals = schedule(scenario, options.seed)?;
+    let faults = scenario.phases.iter().map(|phase| phase.faults()).collect::<Outcome<Vec<_>>>()?;
+    let sizes = prepare(scenario, &platform).await?;
     let mut fleet = Fleet::of(&scenario.workers);
     let late = Duration::from_secs_f64(scenario.workers.late_seconds);
     if late.is_zero() {
@@ -86,7 +94,6 @@ pub async fn once(
     }
     platform.s3.reset_log();
     let idle = tokio::task::block_in_place(|| fleet.usage());
-
     let (begun, wall) = (Instant::now(), SystemTime::now());
     let run = Run {
         scenario,
@@ -96,66 +103,69 @@ pub async fn once(
         arrived: AtomicUsize::new(0),
         begun,
     };
-    let (samples, stalled) = tokio::select! {
+    let watched = tokio::select! {
         watched = run.watch(&mut fleet, options.seed, live) => watched?,
+        () = run.faults(faults) => unreachable!("it has no end"),
         () = run.sweep() => unreachable!("it has no end"),
-        result = run.feed() => return Err(result.err().unwrap_or_else(|| "it has no end".into())),
+        () = run.feed() => unreachable!("it has no end"),
     };
+    platform.s3.set_faults([]);
     let used = tokio::task::block_in_place(|| fleet.usage());
-    let killed = fleet.killed;
-    let rows = run.rows().await?;
+    let (killed, rows) = (fleet.killed, run.rows().await?);
     let requests =
         platform.s3.counts().into_iter().map(|(op, count)| (op.name().to_owned(), count)).collect();
-    platform.s3.set_faults([]);
-    fleet.drain().await?;
-    platform.end_uploads().await;
-
+    // One that hangs would not end when it is asked to.
+    if watched.broken.is_some() {
+        drop(fleet);
+    } else {
+        fleet.drain().await?;
+    }
     let began = wall.duration_since(SystemTime::UNIX_EPOCH)?;
-    let ended: Vec<Ended> =
-        arrivals.iter().zip(rows).map(|(arrival, row)| ended(arrival, row, began, late)).collect();
+    let ended: Vec<_> =
+        arrivals.iter().zip(rows).map(|(arrival, row)| aftermath::ended(arrival, row, began, late)).collect();
+    let left = platform.s3.open_uploads().len();
+    platform.end_uploads().await;
+    let aftermath = Aftermath {
+        wrong: aftermath::wrong(scenario, &platform.s3, &arrivals, &ended),
+        left,
+        left_after_sweep: platform.s3.open_uploads().len(),
+        held: used.held,
+        busy: used.busy,
+        broken: watched.broken,
+    };
     let last = ended.iter().filter_map(|one| one.after).max().unwrap_or_default();
+    let over = arrivals.iter().zip(&ended).filter(|(_, one)| one.after.is_some());
     let mut record = Record {
         seed: options.seed,
         totals: Totals {
             seconds: last.as_secs_f64(),
-            jobs: ended.iter().filter(|one| one.after.is_some()).count() as u64,
-            bytes: arrivals.iter().map(|arrival| sizes[arrival.senders]).sum(),
+            jobs: over.clone().count() as u64,
+            bytes: over.map(|(arrival, _)| sizes[arrival.senders]).sum(),
             cpu_seconds: used.cpu - idle.cpu,
-            peak_rss_mib: samples.iter().map(|sample| sample.rss_mib).fold(0.0, f64::max),
+            peak_rss_mib: used.peak_mib,
             killed,
             requests,
         },
-        samples,
+        samples: watched.samples,
         ..Record::default()
     };
     verdict::latencies(&mut record, scenario, &arrivals, &ended);
-    let stands = |arrival: &Arrival| {
-        let versions = platform.s3.versions(OUT, &arrival.target());
-        (versions.len(), platform.s3.object(OUT, &arrival.target()))
-    };
-    let wrong: Vec<String> = arrivals
-        .iter()
-        .zip(&ended)
-        .filter_map(|(arrival, ended)| {
-            let from = platform.s3.object(INGEST, &arrival.source());
-            let kept = scenario.tenants[arrival.senders].stages.is_empty();
-            is_wrong(ended, stands(arrival), from.filter(|_| kept))
-                .map(|wrong| format!("{}: {wrong}", arrival.source()))
-        })
-        .collect();
-    let uploads = platform.s3.open_uploads().len();
-    verdict::promises(&mut record, &wrong, uploads, stalled);
+    verdict::promises(&mut record, &aftermath);
     verdict::bounds(&mut record, scenario, &ended, options.no_times);
     Ok(record)
 }
 
-/// Tenants with their routes.
-async fn onboard(scenario: &Scenario, platform: &Platform) -> Outcome<()> {
+/// Tenants with their routes, and what they will send. How large a file of each is.
+async fn prepare(scenario: &Scenario, platform: &Platform) -> Outcome<Vec<u64>> {
     let mut all = Vec::new();
+    let mut sizes = Vec::new();
     for senders in &scenario.tenants {
         for id in senders.ids() {
             all.push(senders.onboarded(&id)?);
         }
+        let content = content(senders)?;
+        sizes.push(content.len() as u64);
+        platform.s3.put_object(GIVEN, &senders.name, content);
     }
     let catalog = &platform.desk.catalog;
     stream::iter(all)
@@ -164,8 +174,9 @@ async fn onboard(scenario: &Scenario, platform: &Platform) -> Outcome<()> {
             Ok(catalog.put_route(&route, None).await.map(drop)?)
         })
         .buffer_unordered(ROWS)
-        .try_collect()
-        .await
+        .try_collect::<()>()
+        .await?;
+    Ok(sizes)
 }
 
 /// Waits until every worker answers.
@@ -188,24 +199,30 @@ impl Run<'_> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything arrives when it is to arrive; then never ends, as whoever watches knows the end.
-    async fn feed(&self) -> Outcome<()> {
-        stream::iter(self.arrivals.iter().enumerate())
-            .then(async |(number, arrival)| {
+    /// Everything arrives when it is to arrive, whatever became of what arrived before.
+    async fn feed(&self) {
+        // As much room as there are files: to arrive never waits.
+        let (arrived, events) = mpsc::channel(self.arrivals.len());
+        let arrive = async {
+            for (number, arrival) in self.arrivals.iter().enumerate() {
                 sleep_until(self.begun + arrival.at).await;
                 let (given, key) = (&self.scenario.tenants[arrival.senders].name, arrival.source());
-                self.platform.s3.copy_object((GIVEN, given), (INGEST, &key));
-                (number, key)
-            })
-            .ready_chunks(BATCH)
-            .map(Ok)
-            .try_for_each_concurrent(BATCHES, |batch| self.tell(batch))
-            .await?;
-        std::future::pending().await
+                let stands = self.platform.s3.copy_object((GIVEN, given), (INGEST, &key));
+                assert!(stands.is_some(), "{given} was put there before");
+                assert!(arrived.send((number, key)).await.is_ok(), "its receiver lives as long");
+            }
+            std::future::pending::<()>().await;
+        };
+        let batches = stream::unfold(events, async |mut events| {
+            let mut batch = Vec::new();
+            (events.recv_many(&mut batch, BATCH).await > 0).then_some((batch, events))
+        });
+        tokio::join!(arrive, batches.for_each_concurrent(BATCHES, |batch| self.tell(batch)));
     }
 
-    async fn tell(&self, mut batch: Vec<(usize, String)>) -> Outcome<()> {
-        for tried in 1.. {
+    /// Until all of them have a row.
+    async fn tell(&self, mut batch: Vec<(usize, String)>) {
+        loop {
             let keys: Vec<&str> = batch.iter().map(|(_, key)| key.as_str()).collect();
             let told = self.platform.tell_all(&keys).await;
             let mut again = Vec::new();
@@ -215,16 +232,29 @@ impl Run<'_> {
                         self.jobs()[number] = Some(job);
                         self.arrived.fetch_add(1, Relaxed);
                     }
-                    Err(error) if tried == TELLS => return Err(format!("{key}: {error}").into()),
-                    Err(_) => again.push((number, key)),
+                    Err(error) => {
+                        eprintln!("{key}: {error}");
+                        again.push((number, key));
+                    }
                 }
             }
-            batch = again;
-            if batch.is_empty() {
-                break;
+            if again.is_empty() {
+                return;
             }
+            batch = again;
+            sleep(AGAIN).await;
         }
-        Ok(())
+    }
+
+    /// Those of a phase from its beginning on; those of the last until the run ends.
+    async fn faults(&self, lists: Vec<Vec<Fault>>) {
+        let mut begins = self.begun;
+        for (list, phase) in lists.into_iter().zip(&self.scenario.phases) {
+            sleep_until(begins).await;
+            self.platform.s3.set_faults(list);
+            begins += Duration::from_secs_f64(phase.seconds);
+        }
+        std::future::pending().await
     }
 
     async fn sweep(&self) {
@@ -234,46 +264,38 @@ impl Run<'_> {
         }
     }
 
-    /// Looks at everything once a second until all jobs have ended, or nothing has moved for long; which of them.
-    async fn watch(
-        &self,
-        fleet: &mut Fleet,
-        seed: u64,
-        live: &dyn Fn(&Sample),
-    ) -> Outcome<(Vec<Sample>, bool)> {
+    /// Looks at everything once a second until all jobs have ended, or it is no use to wait.
+    async fn watch(&self, fleet: &mut Fleet, seed: u64, live: &dyn Fn(&Sample)) -> Outcome<Watched> {
         let draws = Draws::new(seed ^ 1);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut samples: Vec<Sample> = Vec::new();
         let mut before = tokio::task::block_in_place(|| fleet.usage());
-        let (mut phase, mut kill) = (None, self.next_kill(&draws));
-        let (mut moved, mut last) = (Instant::now(), (0, 0, 0.0));
-        let (mut open, mut ended): (BTreeSet<usize>, _) = ((0..self.arrivals.len()).collect(), 0);
         let mut late = Some(self.scenario.workers.late_seconds).filter(|late| *late > 0.0);
+        let mut kill = self.next_kill(&draws);
+        let mut open: BTreeSet<usize> = (0..self.arrivals.len()).collect();
+        let (mut read, mut moved) = ((0.0, Instant::now()), ((0, 0, 0), Instant::now()));
         loop {
             ticks.tick().await;
             if late.take_if(|late| self.begun.elapsed().as_secs_f64() >= *late).is_some() {
                 fleet.start(self.platform, self.scenario.workers.count)?;
             }
-            let now = self.phase();
-            if phase.replace(now) != Some(now) {
-                self.platform.s3.set_faults(self.scenario.phases[now].faults()?);
-            }
             if let Some(log) = fleet.fallen() {
-                return Err(format!("a worker has ended by itself:\n{log}").into());
+                let broken = Some(format!("a worker has ended by itself: {log}"));
+                return Ok(Watched { samples, broken });
             }
             let usage = tokio::task::block_in_place(|| fleet.usage());
-            let arrived = self.arrived.load(Relaxed);
-            let runs = usize::try_from(usage.runs).unwrap_or(usize::MAX).max(ended);
+            let due = self.arrivals.partition_point(|arrival| arrival.at <= self.begun.elapsed());
+            let stand = self.platform.s3.keys(OUT).len();
             let at = self.begun.elapsed().as_secs_f64();
-            let passed = samples.last().map_or(TICK.as_secs_f64(), |sample| at - sample.at).max(1e-3);
+            let passed = (at - samples.last().map_or(0.0, |sample| sample.at)).max(1e-3);
             let sample = Sample {
                 at,
-                phase: self.scenario.phases[now].name.clone(),
+                phase: self.phase(at).to_owned(),
                 cpu: (usage.cpu - before.cpu).max(0.0) / passed,
                 rss_mib: usage.rss_mib,
                 descriptors: usage.descriptors,
-                open: arrived.saturating_sub(runs) as u64,
+                open: due.saturating_sub(stand) as u64,
                 busy: usage.busy,
                 read_mib: (usage.read - before.read).max(0.0) / passed / f64::from(1 << 20),
                 in_flight: self.platform.s3.stats().in_flight,
@@ -281,34 +303,39 @@ impl Run<'_> {
             live(&sample);
             samples.push(sample);
             before = usage;
-            if arrived == self.arrivals.len() {
-                open = self.still_open(open).await?;
-                ended = self.arrivals.len() - open.len();
-                if open.is_empty() {
-                    return Ok((samples, false));
-                }
+            self.forget_ended(&mut open).await?;
+            let arrived = self.arrived.load(Relaxed);
+            if open.is_empty() {
+                return Ok(Watched { samples, broken: None });
             }
-            let state = (arrived, runs, usage.read);
-            if state != last || arrived == runs {
-                (moved, last) = (Instant::now(), state);
-            } else if late.is_none() && moved.elapsed() > STALL {
-                return Ok((samples, true));
+            let nothing_to_do = late.is_some() || open.first().is_none_or(|first| *first >= due);
+            let (now, state) = (Instant::now(), (arrived, stand, open.len()));
+            if nothing_to_do || state != moved.0 {
+                moved = (state, now);
             }
-            if kill.is_some_and(|at| Instant::now() >= at) && arrived < self.arrivals.len() {
+            if nothing_to_do || usage.read != read.0 || moved.1 == now {
+                read = (usage.read, now);
+            }
+            if read.1.elapsed() > STALL || moved.1.elapsed() > NO_END {
+                let broken =
+                    Some(format!("stalled with {} of {} files open", open.len(), self.arrivals.len()));
+                return Ok(Watched { samples, broken });
+            }
+            if kill.is_some_and(|at| now >= at) && arrived < self.arrivals.len() {
                 tokio::task::block_in_place(|| fleet.replace(draws.below(1 << 16) as usize, self.platform))?;
                 kill = self.next_kill(&draws);
             }
         }
     }
 
-    fn phase(&self) -> usize {
-        let at = self.begun.elapsed().as_secs_f64();
-        let mut ends = 0.0;
-        let phase = self.scenario.phases.iter().position(|phase| {
+    /// The name of the phase; the last does not end.
+    fn phase(&self, at: f64) -> &str {
+        let (mut ends, phases) = (0.0, &self.scenario.phases);
+        let phase = phases.iter().find(|phase| {
             ends += phase.seconds;
             at < ends
         });
-        phase.unwrap_or(self.scenario.phases.len() - 1)
+        phase.or(phases.last()).map_or("", |phase| &phase.name)
     }
 
     /// Half the time between two, and as much again at most.
@@ -317,22 +344,30 @@ impl Run<'_> {
         Some(Instant::now() + Duration::from_secs_f64(every * (0.5 + draws.below(1_000) as f64 / 1_000.0)))
     }
 
-    /// Without those that have ended, as far as it looked.
-    async fn still_open(&self, mut open: BTreeSet<usize>) -> Outcome<BTreeSet<usize>> {
-        let ids: Vec<(usize, Option<JobId>)> = {
-            let jobs = self.jobs();
-            open.iter().take(LOOKED_AT).map(|number| (*number, jobs[*number])).collect()
-        };
-        let rows = stream::iter(ids).map(async |(number, id)| -> Outcome<Option<usize>> {
-            let Some(id) = id else { return Ok(None) };
-            Ok(self.platform.ended(id).await?.then_some(number))
-        });
-        let ended: Vec<usize> =
-            rows.buffer_unordered(ROWS).try_filter_map(async |ended| Ok(ended)).try_collect().await?;
-        for number in ended {
-            open.remove(&number);
+    /// Takes out whatever has ended, from the oldest on until it meets one that has not: whoever asks for all of a backlog
+    /// measures that.
+    async fn forget_ended(&self, open: &mut BTreeSet<usize>) -> Outcome<()> {
+        loop {
+            let ids: Vec<(usize, JobId)> = {
+                let jobs = self.jobs();
+                open.iter().filter_map(|number| Some((*number, jobs[*number]?))).take(ROWS).collect()
+            };
+            let all = ids.len();
+            let ended: Vec<usize> = stream::iter(ids)
+                .map(async |(number, id)| -> Outcome<Option<usize>> {
+                    Ok(self.platform.ended(id).await?.then_some(number))
+                })
+                .buffer_unordered(ROWS)
+                .try_filter_map(async |ended| Ok(ended))
+                .try_collect()
+                .await?;
+            for number in &ended {
+                open.remove(number);
+            }
+            if all == 0 || ended.len() < all {
+                return Ok(());
+            }
         }
-        Ok(open)
     }
 
     /// The row of each arrival that has one.
@@ -345,40 +380,5 @@ impl Run<'_> {
             })
         });
         rows.buffered(ROWS).try_collect().await
-    }
-}
-
-/// How it ended, and how long after the run had begun, whose workers were so late.
-fn ended(arrival: &Arrival, row: Option<Job>, began: Duration, late: Duration) -> Ended {
-    let since = |at: Millis| Duration::from_millis(at.0).saturating_sub(began);
-    let over = row.filter(|row| row.state.is_terminal());
-    let after = over.as_ref().map(|row| since(row.changed_at));
-    let sent = over.as_ref().and_then(|row| row.sent_at).map(since);
-    Ended {
-        phase: arrival.phase,
-        senders: arrival.senders,
-        after,
-        latency: after.map(|after| after.saturating_sub(arrival.at)),
-        worked: after.zip(sent).map(|(after, sent)| after.saturating_sub(sent.max(late))),
-        state: over.map(|row| row.state),
-    }
-}
-
-/// What is wrong with a file that was to be delivered once and whole. `from` is its source where what is delivered is that.
-fn is_wrong(
-    ended: &Ended,
-    (versions, stands): (usize, Option<ObjectInfo>),
-    from: Option<ObjectInfo>,
-) -> Option<String> {
-    match (ended.state, stands) {
-        (None, _) => Some("its job has not ended".to_owned()),
-        (Some(JobState::Succeeded), None) => Some("it was delivered, and nothing stands there".to_owned()),
-        (Some(JobState::Succeeded), Some(_)) if versions != 1 => {
-            Some(format!("it came to stand {versions} times"))
-        }
-        (Some(JobState::Succeeded), Some(stands)) => from
-            .filter(|from| (from.size, from.crc64) != (stands.size, stands.crc64))
-            .map(|_| "other bytes stand there".to_owned()),
-        (Some(state), _) => Some(format!("it ended {state:?}")),
     }
 }

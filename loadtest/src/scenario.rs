@@ -1,6 +1,9 @@
 //! A scenario: who sends what, when, to how many workers, and what must hold. One file says it all.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use eft_domain::{Route, Tenant, route::Profile};
 use eft_s3::Fault;
@@ -153,6 +156,8 @@ pub struct Expect {
     /// Of jobs that are there at once: how much longer the last takes than the first, from its queue or the start of the
     /// workers to its end.
     pub spread: Option<f64>,
+    /// Files that wait or are worked at in every moment of a phase, but for its first seconds.
+    pub waiting: BTreeMap<String, u64>,
     /// Share of the slots that are busy while files wait.
     pub busy: Option<f64>,
 }
@@ -182,6 +187,11 @@ impl Senders {
             return vec![self.name.clone()];
         }
         (1..=self.count).map(|number| format!("{}-{number}", self.name)).collect()
+    }
+
+    /// Their route delivers the bytes that arrived.
+    pub fn leaves_bytes(&self) -> bool {
+        self.stages.iter().all(|stage| stage.get("validate").is_some())
     }
 
     /// One of its tenants, and what is done with its files.
@@ -223,16 +233,24 @@ impl Scenario {
             true => Ok(()),
             false => Err(format!("{what} `{name}`: there are {}", names.join(", "))),
         };
-        if self.tenants.is_empty() || self.phases.is_empty() || self.workers.count == 0 {
-            return Err("a scenario has a tenant, a phase and a worker at least".into());
+        if self.tenants.is_empty() || self.phases.is_empty() || self.workers.count * self.workers.slots == 0 {
+            return Err("a scenario has a tenant, a phase and a worker with a slot at least".into());
         }
+        let numbers = self.tenants.iter().flat_map(|senders| [senders.mib, senders.rate]);
+        let numbers = numbers.chain(self.phases.iter().map(|phase| phase.seconds));
+        if numbers.chain([self.workers.late_seconds]).any(|number| !number.is_finite() || number < 0.0) {
+            return Err("sizes, rates and times are numbers of 0 and above".into());
+        }
+        if self.workers.kill_every_seconds.is_some_and(|every| !every.is_finite() || every < 1.0) {
+            return Err("`kill_every_seconds` is 1 at least".into());
+        }
+        self.once_each(&phases)?;
         for senders in &self.tenants {
-            if senders.count == 0 || senders.mib <= 0.0 || senders.rate < 0.0 {
-                return Err(format!(
-                    "tenants `{}`: count and mib are above 0, rate is not below",
-                    senders.name
-                )
-                .into());
+            if !self.phases.iter().any(|phase| phase.has(senders)) {
+                return Err(format!("tenants `{}` are in no phase", senders.name).into());
+            }
+            if senders.count == 0 || senders.mib == 0.0 {
+                return Err(format!("tenants `{}`: count and mib are above 0", senders.name).into());
             }
             if senders.rate == 0.0 && senders.burst == 0 {
                 return Err(format!(
@@ -252,12 +270,28 @@ impl Scenario {
             known(&phases, &slower.than, "phase")?;
             known(&phases, &slower.during, "phase")?;
         }
+        self.expect.waiting.keys().try_for_each(|name| known(&phases, name, "phase"))?;
         self.expect.p99_ms.keys().try_for_each(|name| known(&tenants, name, "tenants"))?;
         if self.expect.exponent.is_some() != self.series.is_some() {
             return Err("a series has an `exponent`, and nothing else has one".into());
         }
         if self.series.as_ref().is_some_and(|series| series.values.len() < 2 || series.values.contains(&0)) {
             return Err("a series has two values at least, and none of them is 0".into());
+        }
+        Ok(())
+    }
+
+    /// Two of one name would be one.
+    fn once_each(&self, phases: &[&str]) -> Outcome<()> {
+        let tenants = self.tenants.iter().flat_map(Senders::ids);
+        let mut seen = BTreeSet::new();
+        for name in tenants
+            .map(|name| format!("tenant {name}"))
+            .chain(phases.iter().map(|name| format!("phase {name}")))
+        {
+            if let Some(twice) = seen.replace(name) {
+                return Err(format!("there are two of the name: {twice}").into());
+            }
         }
         Ok(())
     }
@@ -275,11 +309,14 @@ impl Scenario {
     }
 
     /// The same for so many times as long.
-    pub fn stretched(mut self, times: f64) -> Self {
+    pub fn stretched(mut self, times: f64) -> Outcome<Self> {
+        if !times.is_finite() || times <= 0.0 {
+            return Err("`--stretch` is a number above 0".into());
+        }
         for phase in &mut self.phases {
             phase.seconds *= times;
         }
-        self
+        Ok(self)
     }
 }
 
@@ -324,7 +361,7 @@ expect: {slower: [{tenants: quiet, than: alone, during: together, times: 3}]}
         assert_eq!((tenant.max_jobs, route.stages.len()), (4, 1));
         let more = scenario.with(Of::Tenants, 4);
         assert_eq!((more.tenants[1].count, more.tenants[1].burst), (4, 12));
-        assert_eq!(scenario.stretched(2.0).phases[1].seconds, 4.0);
+        assert_eq!(scenario.stretched(2.0).unwrap().phases[1].seconds, 4.0);
     }
 
     #[test]
@@ -351,5 +388,12 @@ expect: {slower: [{tenants: quiet, than: alone, during: together, times: 3}]}
         assert!(parse("decompress: {", "decompres: {").contains("the route of loud"));
         assert!(parse("expect: {", "expect: {exponent: 1.1, ").contains("exponent"));
         assert!(parse("count: 2", "cuont: 2").contains("cuont"));
+        assert!(parse("name: loud", "name: quiet-2").contains("two of the name: tenant quiet-2"));
+        assert!(parse("name: together", "name: alone").contains("two of the name: phase alone"));
+        assert!(parse("seconds: 2", "seconds: -2").contains("0 and above"));
+        assert!(parse("rate: 0.5", "rate: .nan").contains("0 and above"));
+        assert!(parse("count: 2", "kill_every_seconds: 0").contains("1 at least"));
+        assert!(parse("count: 2", "slots: 0").contains("a slot at least"));
+        assert!(parse("seconds: 2", "seconds: 2, tenants: [quiet]").contains("`loud` are in no phase"));
     }
 }

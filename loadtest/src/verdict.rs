@@ -4,9 +4,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use eft_domain::JobState;
-
 use crate::{
+    aftermath::{Aftermath, Ended},
     arrivals::Arrival,
     record::{Check, Group, Latency, Record, Sample, Slice},
     scenario::{Scenario, Slower},
@@ -19,25 +18,10 @@ const NAMED: usize = 5;
 /// What memory and descriptors may grow by and be called flat: pages and connections that were not needed before.
 const FLAT_TIMES: f64 = 1.1;
 const FLAT_PLUS: f64 = 8.0;
+/// Values in a quarter, for its median to be one.
+const LEAST: usize = 5;
 /// The same of the median latency, which depends on what was drawn.
 const FLAT_LATENCY: f64 = 1.5;
-
-/// What came of an arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// The phase it arrived in.
-    pub phase: usize,
-    /// Who sent it.
-    pub senders: usize,
-    /// When its job ended, since the run had begun; none if it has not.
-    pub after: Option<Duration>,
-    /// From when it was to arrive until its job had ended.
-    pub latency: Option<Duration>,
-    /// From when it was in the queue and workers were there, until its job had ended.
-    pub worked: Option<Duration>,
-    /// How it ended.
-    pub state: Option<JobState>,
-}
 
 fn percentiles(mut millis: Vec<f64>) -> Latency {
     millis.sort_by(f64::total_cmp);
@@ -59,11 +43,13 @@ pub fn latencies(record: &mut Record, scenario: &Scenario, arrivals: &[Arrival],
             let arrived = |arrival: &&Arrival| (arrival.phase, arrival.senders) == (phase, senders);
             let jobs = arrivals.iter().filter(arrived).count() as u64;
             if jobs > 0 {
+                let millis = latency_of(ended, phase, senders);
                 record.groups.push(Group {
                     phase: of.name.clone(),
                     tenants: from.name.clone(),
                     jobs,
-                    latency: percentiles(latency_of(ended, phase, senders)),
+                    ended: millis.len() as u64,
+                    latency: percentiles(millis),
                 });
             }
         }
@@ -73,7 +59,8 @@ pub fn latencies(record: &mut Record, scenario: &Scenario, arrivals: &[Arrival],
         let (from, to) = (slice as f64 * width, (slice + 1) as f64 * width);
         let within = ended.iter().filter_map(|one| {
             let after = one.after?.as_secs_f64();
-            (from < after && after <= to).then_some(millis(one.latency?))
+            let within = (from < after || slice == 0) && (after <= to || slice + 1 == SLICES);
+            within.then_some(millis(one.latency?))
         });
         let within: Vec<f64> = within.collect();
         if !within.is_empty() {
@@ -89,16 +76,24 @@ fn latency_of(ended: &[Ended], phase: usize, senders: usize) -> Vec<f64> {
 }
 
 /// What every run promises.
-pub fn promises(record: &mut Record, wrong: &[String], uploads: usize, stalled: bool) {
-    let named = match wrong {
+pub fn promises(record: &mut Record, found: &Aftermath) {
+    let named = match &found.wrong[..] {
         [] => "none".to_owned(),
         wrong => format!("{}: {}", wrong.len(), wrong[..wrong.len().min(NAMED)].join("; ")),
     };
+    let nothing = |what: &str, seen: u64| check(what, seen.to_string(), "0", seen == 0);
+    let broken = found.broken.as_deref().unwrap_or("all jobs ended");
     record.checks.extend([
-        check("files not delivered once and whole", named, "none", wrong.is_empty()),
-        check("uploads left behind", uploads.to_string(), "0", uploads == 0),
-        check("stalled", if stalled { "yes" } else { "no" }, "no", !stalled),
+        check("files not delivered once and whole", named, "none", found.wrong.is_empty()),
+        check("how it ended", broken, "all jobs ended", found.broken.is_none()),
+        nothing("uploads left behind by workers and sweep", found.left_after_sweep as u64),
+        nothing("slots busy when all jobs had ended", found.busy),
+        nothing("bytes of budgets not given back", found.held),
     ]);
+    // One that was killed leaves its upload to whoever goes on, or to the sweep.
+    if record.totals.killed == 0 {
+        record.checks.push(nothing("uploads left behind by workers", found.left as u64));
+    }
 }
 
 /// What the scenario asks for. Without times: only what is the same on a slow machine.
@@ -115,10 +110,11 @@ pub fn bounds(record: &mut Record, scenario: &Scenario, ended: &[Ended], no_time
     if !no_times {
         for (tenants, most) in &expect.p99_ms {
             let last = record.groups.iter().rev().find(|group| group.tenants == *tenants);
-            let seen = last.map_or(f64::NAN, |group| group.latency.p99);
+            let seen = last.map_or(f64::NAN, p99);
             checks.push(below(&format!("p99 of {tenants}, ms"), seen, *most));
         }
         checks.extend(expect.slower.iter().map(|slower| slowed(&record.groups, slower)));
+        checks.extend(expect.waiting.iter().map(|(phase, least)| waiting(&record.samples, phase, *least)));
         if let Some(most) = expect.spread {
             checks.extend(spreads(scenario, ended, most));
         }
@@ -136,8 +132,14 @@ pub fn bounds(record: &mut Record, scenario: &Scenario, ended: &[Ended], no_time
 pub fn grows(record: &mut Record, most: f64) {
     let Some(growth) = &mut record.growth else { return };
     growth.exponent = slope(&growth.points);
-    let (what, seen) = (format!("exponent of CPU in {}", growth.of), growth.exponent);
-    record.checks.push(below(&what, seen, most));
+    let (of, seen) = (&growth.of, growth.exponent);
+    // A line through all of it hides a bend at its end.
+    let last = slope(&growth.points[growth.points.len().saturating_sub(2)..]);
+    let checks = [
+        below(&format!("exponent of CPU in {of}"), seen, most),
+        below(&format!("the same from the last but one to the last of {of}"), last, most),
+    ];
+    record.checks.extend(checks);
 }
 
 /// Of the line through the logarithms, by least squares.
@@ -158,28 +160,45 @@ fn below(what: &str, seen: f64, most: f64) -> Check {
     check(what, format!("{seen:.2}"), format!("≤ {most:.2}"), seen <= most)
 }
 
+/// Of jobs that have all ended: what has not would have taken longest.
+fn p99(group: &Group) -> f64 {
+    if group.ended == group.jobs { group.latency.p99 } else { f64::NAN }
+}
+
 fn slowed(groups: &[Group], slower: &Slower) -> Check {
-    let p99 = |phase: &str| {
+    let of = |phase: &str| {
         let group = groups.iter().find(|group| (&*group.phase, &group.tenants) == (phase, &slower.tenants));
-        group.map_or(f64::NAN, |group| group.latency.p99)
+        group.map_or(f64::NAN, p99)
     };
-    let (before, during) = (p99(&slower.than), p99(&slower.during));
+    let (before, during) = (of(&slower.than), of(&slower.during));
     let what = format!("p99 of {} {} beside {}, times", slower.tenants, slower.during, slower.than);
     below(&what, during / before, slower.times)
 }
 
-/// Of the jobs of each phase and senders, the last beside the first.
+/// Of the jobs of each phase and senders, the last beside the first. Where one has not ended, or is alone, there is none.
 fn spreads(scenario: &Scenario, ended: &[Ended], most: f64) -> Vec<Check> {
     let groups: BTreeSet<(usize, usize)> = ended.iter().map(|one| (one.phase, one.senders)).collect();
     let spread = |(phase, senders): (usize, usize)| {
         let of = ended.iter().filter(|one| (one.phase, one.senders) == (phase, senders));
-        let (first, last) = of
-            .filter_map(|one| Some(millis(one.worked?)))
-            .fold((f64::INFINITY, 0.0_f64), |(least, most), one| (least.min(one), most.max(one)));
-        let what = format!("the last of {} beside the first, times", scenario.tenants[senders].name);
-        below(&what, last / first, most)
+        let worked: Option<Vec<f64>> = of.map(|one| Some(millis(one.worked?))).collect();
+        let seen = worked.filter(|worked| worked.len() > 1).map_or(f64::NAN, |worked| {
+            let (least, most) = (f64::min, f64::max);
+            worked.iter().copied().fold(0.0, most) / worked.iter().copied().fold(f64::INFINITY, least)
+        });
+        let (tenants, phase) = (&scenario.tenants[senders].name, &scenario.phases[phase].name);
+        below(&format!("the last of {tenants} in {phase} beside the first, times"), seen, most)
     };
     groups.into_iter().map(spread).collect()
+}
+
+/// The least that was open in a phase, after its first quarter.
+fn waiting(samples: &[Sample], phase: &str, least: u64) -> Check {
+    let of: Vec<u64> =
+        samples.iter().filter(|sample| sample.phase == phase).map(|sample| sample.open).collect();
+    let seen = of[of.len() / 4..].iter().min().copied();
+    let text = seen.map_or("no moment of it".to_owned(), |seen| seen.to_string());
+    let holds = seen.is_some_and(|seen| seen >= least);
+    check(&format!("files open all through {phase}"), text, format!("≥ {least}"), holds)
 }
 
 /// The share of all slots that is busy while workers run and at least as many files wait as there are slots.
@@ -192,7 +211,8 @@ fn busy(samples: &[Sample], slots: u64) -> f64 {
     if full.is_empty() { f64::NAN } else { full.iter().sum::<f64>() / full.len() as f64 }
 }
 
-/// The last quarter beside the second; the first is for what fills up once.
+/// The last quarter beside the second; the first is for what fills up once. Of a worker that was not killed, where there are
+/// several: it is the largest if anything grows.
 fn flat(samples: &[Sample], slices: &[Slice], no_times: bool) -> Vec<Check> {
     let memory: Vec<f64> = samples.iter().map(|sample| sample.rss_mib).collect();
     let descriptors: Vec<f64> = samples.iter().map(|sample| sample.descriptors as f64).collect();
@@ -210,7 +230,7 @@ fn flat(samples: &[Sample], slices: &[Slice], no_times: bool) -> Vec<Check> {
 fn level(what: &str, values: &[f64], times: f64, plus: f64) -> Check {
     let quarter = values.len() / 4;
     let median = |from: usize, to: usize| percentiles(values[from..to].to_vec()).p50;
-    if quarter == 0 {
+    if quarter < LEAST {
         return below(what, f64::NAN, f64::NAN);
     }
     let (before, last) = (median(quarter, 2 * quarter), median(values.len() - quarter, values.len()));
@@ -219,6 +239,8 @@ fn level(what: &str, values: &[f64], times: f64, plus: f64) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use eft_domain::JobState;
+
     use super::*;
 
     fn scenario(expect: &str) -> Scenario {
@@ -247,7 +269,7 @@ expect: {{{expect}}}
 
     fn judged(expect: &str, ended: &[Ended], samples: Vec<Sample>, no_times: bool) -> Vec<Check> {
         let scenario = scenario(expect);
-        let arrivals = crate::arrivals::schedule(&scenario, 1);
+        let arrivals = crate::arrivals::schedule(&scenario, 1).unwrap();
         let mut record = Record { samples, ..Record::default() };
         record.totals.seconds = 2.0;
         latencies(&mut record, &scenario, &arrivals, ended);
@@ -302,14 +324,46 @@ expect: {{{expect}}}
 
     #[test]
     fn promises_name_what_is_wrong() {
-        let mut record = Record::default();
-        promises(&mut record, &["x: gone".to_owned()], 0, false);
-        assert_eq!(record.checks.iter().map(|check| check.holds).collect::<Vec<_>>(), [false, true, true]);
-        assert_eq!(record.checks[0].seen, "1: x: gone");
-        promises(&mut record, &[], 1, true);
-        assert_eq!(
-            record.checks[3..].iter().map(|check| check.holds).collect::<Vec<_>>(),
-            [true, false, false]
-        );
+        let holds = |found: &Aftermath, killed: u64| {
+            let mut record = Record::default();
+            record.totals.killed = killed;
+            promises(&mut record, found);
+            record.checks.iter().map(|check| check.holds).collect::<Vec<_>>()
+        };
+        assert_eq!(holds(&Aftermath::default(), 0), [true; 6]);
+        let wrong = vec!["x: gone".to_owned()];
+        let all = Aftermath {
+            wrong,
+            left: 1,
+            left_after_sweep: 1,
+            held: 1,
+            busy: 1,
+            broken: Some("stalled".to_owned()),
+        };
+        assert_eq!(holds(&all, 0), [false; 6]);
+        assert_eq!(holds(&Aftermath { left: 1, ..Aftermath::default() }, 1), [true; 5]);
+    }
+
+    #[test]
+    fn what_has_not_ended_is_not_left_out() {
+        let mut all = [ended(0, 100, 100), ended(0, 110, 110), ended(1, 1_400, 100), ended(1, 1_600, 100)];
+        let expect = "p99_ms: {a: 1000}, spread: 2, slower: [{tenants: a, than: one, during: two, times: 9}]";
+        let holds =
+            |all: &[Ended]| judged(expect, all, Vec::new(), false).iter().filter(|check| check.holds).count();
+        assert_eq!(holds(&all), 4);
+        all[3] = Ended { after: None, latency: None, worked: None, state: None, ..all[3] };
+        assert_eq!(holds(&all), 1, "only the spread of the first phase is known");
+    }
+
+    #[test]
+    fn a_backlog_that_is_over_is_seen() {
+        let samples = |open: fn(usize) -> u64| {
+            let sample = |at| Sample { open: open(at), phase: "two".to_owned(), ..Sample::default() };
+            (0..8).map(sample).collect::<Vec<_>>()
+        };
+        let holds = |samples| judged("waiting: {two: 3}", &[], samples, false)[0].holds;
+        assert!(holds(samples(|at| if at < 2 { 0 } else { 3 })));
+        assert!(!holds(samples(|at| if at == 7 { 2 } else { 3 })));
+        assert!(!holds(Vec::new()));
     }
 }

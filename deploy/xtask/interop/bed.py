@@ -211,6 +211,8 @@ class Bed:
         def wait(process):
             until("a request is held", lambda: self.server.ask("/_stats")["held"])
             act(process)
+            # Without it nothing fails; but a signal, sent just now, might be taken after the answer and show nothing.
+            time.sleep(0.3)
             self.server.ask("/_release", "POST")
 
         return wait
