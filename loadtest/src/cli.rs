@@ -234,13 +234,14 @@ impl View {
 fn summary(record: &Record) -> String {
     let totals = &record.totals;
     let mut text = format!(
-        "{} jobs, {:.1} MiB in {:.1} s; workers: {:.2} CPU-s ({:.1} ms a job), {:.0} MiB at most\n",
+        "{} jobs, {:.1} MiB in {:.1} s; workers: {:.2} CPU-s ({:.1} ms a job), {:.0} MiB at most, {} killed\n",
         totals.jobs,
         totals.bytes as f64 / f64::from(1 << 20),
         totals.seconds,
         totals.cpu_seconds,
         totals.cpu_seconds * 1e3 / totals.jobs.max(1) as f64,
         totals.peak_rss_mib,
+        totals.killed,
     );
     for group in &record.groups {
         let latency = &group.latency;

@@ -187,8 +187,8 @@ impl Server {
         buckets.create(bucket).insert(key, object, id).version_id.clone()
     }
 
-    /// Stores what stands at `from` at `to` as well, in no time whatever its size; gives the version id, or `None` where
-    /// nothing stands. Bucket and key each.
+    /// Stores the bytes at `from` at `to` as well, without their metadata, in no time however many they are; gives the version
+    /// id, or `None` where nothing stands. Bucket and key each.
     pub fn copy_object(&self, from: (&str, &str), to: (&str, &str)) -> Option<String> {
         let mut buckets = self.state.store.lock();
         let object = buckets.get(from.0).ok()?.current(from.1)?;

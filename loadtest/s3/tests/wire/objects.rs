@@ -365,3 +365,14 @@ async fn shutdown_and_drop_free_the_port() {
     drop(eft_s3::Server::start(config.clone()).unwrap());
     eft_s3::Server::start(config).unwrap().shutdown().await;
 }
+
+#[tokio::test]
+async fn what_stands_is_stored_elsewhere_at_once() {
+    let server = server();
+    assert_eq!(server.copy_object(("b", "from"), ("c", "to")), None);
+    server.put_object("b", "from", "the bytes");
+    let version = server.copy_object(("b", "from"), ("c", "to")).unwrap();
+    let (from, to) = (server.object("b", "from").unwrap(), server.object("c", "to").unwrap());
+    assert_eq!((to.version_id, to.size, to.etag, to.crc64), (version, from.size, from.etag, from.crc64));
+    assert_eq!(&*get(&server, "/c/to", &[]).await.is(200).body, b"the bytes");
+}
