@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     aftermath::{self, Aftermath},
     arrivals::{Arrival, content, schedule},
-    fleet::Fleet,
+    fleet::{Fleet, Usage},
     platform::{INGEST, Outcome, Platform},
     record::{Record, Sample, Totals},
     scenario::{OUT, Scenario},
@@ -110,7 +110,7 @@ pub async fn once(
         () = run.feed() => unreachable!("it has no end"),
     };
     platform.s3.set_faults([]);
-    let used = tokio::task::block_in_place(|| fleet.usage());
+    let used = settled(&mut fleet).await;
     let (killed, rows) = (fleet.killed, run.rows().await?);
     let requests =
         platform.s3.counts().into_iter().map(|(op, count)| (op.name().to_owned(), count)).collect();
@@ -192,6 +192,19 @@ async fn ready(fleet: &mut Fleet) -> Outcome<()> {
         sleep(Duration::from_millis(50)).await;
     }
     Ok(())
+}
+
+/// What they use once they have nothing to do any more: a job has ended a moment before its slot is free. What is taken for as
+/// long as a run may stand still is not given back.
+async fn settled(fleet: &mut Fleet) -> Usage {
+    let end = Instant::now() + STALL;
+    loop {
+        let usage = tokio::task::block_in_place(|| fleet.usage());
+        if (usage.busy, usage.held) == (0, 0) || Instant::now() > end {
+            return usage;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 impl Run<'_> {
