@@ -114,7 +114,9 @@ pub fn bounds(record: &mut Record, scenario: &Scenario, ended: &[Ended], no_time
             checks.push(below(&format!("p99 of {tenants}, ms"), seen, *most));
         }
         checks.extend(expect.slower.iter().map(|slower| slowed(&record.groups, slower)));
-        checks.extend(expect.waiting.iter().map(|(phase, least)| waiting(&record.samples, phase, *least)));
+        checks.extend(
+            expect.waiting.iter().map(|(phase, least)| waiting(&record.samples, scenario, phase, *least)),
+        );
         if let Some(most) = expect.spread {
             checks.extend(spreads(scenario, ended, most));
         }
@@ -191,10 +193,16 @@ fn spreads(scenario: &Scenario, ended: &[Ended], most: f64) -> Vec<Check> {
     groups.into_iter().map(spread).collect()
 }
 
-/// The least that was open in a phase, after its first quarter.
-fn waiting(samples: &[Sample], phase: &str, least: u64) -> Check {
-    let of: Vec<u64> =
-        samples.iter().filter(|sample| sample.phase == phase).map(|sample| sample.open).collect();
+/// The least that was open in a phase, after its first quarter and until no more arrive in it: the last phase goes on until
+/// the run ends.
+fn waiting(samples: &[Sample], scenario: &Scenario, phase: &str, least: u64) -> Check {
+    let upto = scenario.phases.iter().position(|of| of.name == phase).map_or(0, |at| at + 1);
+    let ends: f64 = scenario.phases[..upto].iter().map(|of| of.seconds).sum();
+    let of: Vec<u64> = samples
+        .iter()
+        .filter(|sample| sample.phase == phase && sample.at < ends)
+        .map(|sample| sample.open)
+        .collect();
     let seen = of[of.len() / 4..].iter().min().copied();
     let text = seen.map_or("no moment of it".to_owned(), |seen| seen.to_string());
     let holds = seen.is_some_and(|seen| seen >= least);
@@ -358,11 +366,17 @@ expect: {{{expect}}}
     #[test]
     fn a_backlog_that_is_over_is_seen() {
         let samples = |open: fn(usize) -> u64| {
-            let sample = |at| Sample { open: open(at), phase: "two".to_owned(), ..Sample::default() };
-            (0..8).map(sample).collect::<Vec<_>>()
+            let sample = |at: usize| Sample {
+                at: 1.0 + at as f64 / 8.0,
+                open: open(at),
+                phase: "two".to_owned(),
+                ..Sample::default()
+            };
+            (0..16).map(sample).collect::<Vec<_>>()
         };
         let holds = |samples| judged("waiting: {two: 3}", &[], samples, false)[0].holds;
-        assert!(holds(samples(|at| if at < 2 { 0 } else { 3 })));
+        // The phase is over with the eighth, and the run is not.
+        assert!(holds(samples(|at| if (2..8).contains(&at) { 3 } else { 0 })));
         assert!(!holds(samples(|at| if at == 7 { 2 } else { 3 })));
         assert!(!holds(Vec::new()));
     }
