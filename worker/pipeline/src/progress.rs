@@ -86,9 +86,8 @@ impl Progress {
     /// These bytes have to be read again.
     pub(crate) fn reads_again(&self, bytes: u64) {
         // The source may have been begun anew meanwhile, and all of them counted so.
-        let before = self.read.load(Relaxed);
-        self.read.fetch_sub(bytes.min(before), Relaxed);
-        self.reread.fetch_add(bytes.min(before), Relaxed);
+        let counted = self.read.fetch_update(Relaxed, Relaxed, |read| Some(read.saturating_sub(bytes)));
+        self.reread.fetch_add(bytes.min(counted.unwrap_or_default()), Relaxed);
     }
 
     /// A part of this many bytes was acknowledged by all sinks.
@@ -130,5 +129,15 @@ mod tests {
         progress.read_again();
         progress.read(9);
         assert_eq!((progress.moved().read, progress.snapshot().reread), (16, 107));
+    }
+
+    #[test]
+    fn no_byte_is_counted_as_read_again_twice() {
+        let progress = Progress::default();
+        progress.read(10);
+        progress.reads_again(4);
+        assert_eq!((progress.snapshot().read, progress.snapshot().reread), (6, 4));
+        progress.reads_again(10);
+        assert_eq!((progress.snapshot().read, progress.snapshot().reread), (0, 10));
     }
 }
