@@ -42,6 +42,10 @@ const KEPT: Duration = Duration::from_secs(3600);
 /// Jobs in a book. With more that the index does not show, there is no room until it does: the value stays below 16 KB.
 const MOST_UNSEEN: usize = 150;
 
+/// Jobs that are looked at first: the end of a job makes room for few. Only where all of them have room is there a look at
+/// [`admission::LOOK_AHEAD`].
+const FEW: u16 = 10;
+
 /// Rows read at once.
 const CONCURRENT: usize = 16;
 
@@ -66,6 +70,8 @@ struct Admitted {
 /// A tenant's share, and what its book was when it was made up.
 struct Made {
     share: Share,
+    /// More may wait than was looked at.
+    is_cut: bool,
     /// What stands there, as text.
     before: Option<String>,
     /// That, without what the index shows or has ended.
@@ -146,7 +152,25 @@ impl Desk {
         let Some(tenant) = self.catalog.tenant(id).await?.filter(|tenant| !tenant.paused) else {
             return Ok(None);
         };
-        let mut waiting = self.waiting_of(&tenant, fresh).await?;
+        match self.look_at(&tenant, fresh, FEW).await? {
+            Some(made) if made.may_take_more() => self.look_at(&tenant, fresh, admission::LOOK_AHEAD).await,
+            made => Ok(made),
+        }
+    }
+
+    /// The share of a tenant, as far as the first so many of what waits.
+    async fn look_at(&self, tenant: &Tenant, fresh: &[Job], ahead: u16) -> StoreResult<Option<Made>> {
+        let id = &tenant.id;
+        let mut waiting = self.ledger.waiting(id, ahead).await?;
+        let is_page_full = waiting.len() >= usize::from(ahead);
+        // Behind a full look-ahead their turn has not come, whatever the index shows.
+        if !is_page_full {
+            let is_unseen = |job: &&Job| {
+                job.tenant.as_ref() == Some(id) && waiting.iter().all(|other| other.job != job.id)
+            };
+            let unseen = fresh.iter().filter(is_unseen).map(|job| JobSize { job: job.id, size: job.size });
+            waiting.extend(unseen.collect::<Vec<_>>());
+        }
         if waiting.is_empty() {
             return Ok(None);
         }
@@ -175,23 +199,13 @@ impl Desk {
                 || (shown.contains_key(&job.job) && fresh.iter().all(|fresh| fresh.id != job.job))
         };
         waiting.retain(|job| !is_admitted(job));
-        waiting.truncate(MOST_UNSEEN.saturating_sub(unseen.len()));
+        let room = MOST_UNSEEN.saturating_sub(unseen.len());
+        let is_cut = is_page_full && waiting.len() <= room;
+        waiting.truncate(room);
         let load = Load::of(shown.values().copied().chain(unseen.iter().map(|entry| entry.size)));
         let book = Book { admitted: unseen, ..book };
-        Ok(Some(Made { share: Share { tenant, waiting, load }, before, book }))
-    }
-
-    async fn waiting_of(&self, tenant: &Tenant, fresh: &[Job]) -> StoreResult<Vec<JobSize>> {
-        let mut waiting = self.ledger.waiting(&tenant.id, admission::LOOK_AHEAD).await?;
-        // Behind a full look-ahead their turn has not come, whatever the index shows.
-        if waiting.len() < usize::from(admission::LOOK_AHEAD) {
-            let is_unseen = |job: &&Job| {
-                job.tenant.as_ref() == Some(&tenant.id) && waiting.iter().all(|other| other.job != job.id)
-            };
-            let unseen = fresh.iter().filter(is_unseen).map(|job| JobSize { job: job.id, size: job.size });
-            waiting.extend(unseen.collect::<Vec<_>>());
-        }
-        Ok(waiting)
+        let share = Share { tenant: tenant.clone(), waiting, load };
+        Ok(Some(Made { share, is_cut, before, book }))
     }
 
     /// The rows of these jobs, in their order.
@@ -259,6 +273,13 @@ impl Desk {
             Some(row) => self.send(&row).await.map(|_| true),
             None => Ok(false),
         }
+    }
+}
+
+impl Made {
+    /// Whether all that was looked at has room, and more may wait.
+    fn may_take_more(&self) -> bool {
+        self.is_cut && admission::order([&self.share]).len() == self.share.waiting.len()
     }
 }
 

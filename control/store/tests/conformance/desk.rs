@@ -111,6 +111,24 @@ pub(crate) async fn releases_fill_a_share_and_no_more(bed: &Bed) {
     assert_eq!((taken.len(), found), (3, jobs.iter().map(|job| job.id).collect()));
 }
 
+pub(crate) async fn a_release_looks_as_far_as_there_is_room(bed: &Bed) {
+    let desk = bed.desk();
+    let acme = Tenant { max_jobs: 25, ..Tenant::new(tenant("acme")) };
+    desk.catalog.put_tenant(&acme).await.unwrap();
+    let now = bed.now();
+    for ago in 1..=30 {
+        desk.begin(&arrived(&ago.to_string(), before(now, ago)), &Command::Accept).await.unwrap();
+    }
+    let waiting = || async { desk.ledger.waiting(&acme.id, 100).await.unwrap().len() };
+    until("thirty wait", waiting, |found| *found == 30).await;
+    let own = [acme.id.clone()];
+    assert_eq!(desk.release(&own).await, Ok(25));
+    let in_flight = || async { desk.ledger.in_flight(&acme.id, 100).await.unwrap().len() };
+    until("25 are in flight", in_flight, |found| *found == 25).await;
+    until("five wait", waiting, |found| *found == 5).await;
+    assert_eq!(desk.release(&own).await, Ok(0));
+}
+
 /// Whatever the index shows of the others.
 pub(crate) async fn releases_at_once_fill_a_share_and_no_more(bed: &Bed) {
     let acme = Tenant { max_jobs: 5, ..Tenant::new(tenant("acme")) };

@@ -96,6 +96,7 @@ macro_rules! each {
             changes_are_told_at_least_once
             a_receipt_is_kept_with_the_end_of_its_run
             releases_fill_a_share_and_no_more
+            a_release_looks_as_far_as_there_is_room
             releases_at_once_fill_a_share_and_no_more
         }
     };
