@@ -20,6 +20,7 @@ use eft_pipeline::{
     stored::Stored,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use rustix::io::Errno;
 
 /// Bytes read at once; a frame of the pipeline.
 const FRAME: u64 = 1 << 20;
@@ -42,7 +43,9 @@ fn port_error(path: &Path, error: &io::Error) -> PortError {
 }
 
 /// Run file work off the reactor.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> PortResult<T> + Send + 'static) -> PortResult<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> PortResult<T> + Send + 'static,
+) -> PortResult<T> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(PortError::new(ErrorKind::Permanent, error.to_string())))
@@ -53,6 +56,23 @@ type Pin = (u64, u64, u64, i64, i64);
 
 fn pin(meta: &Metadata) -> Pin {
     (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
+}
+
+/// This range of the file, into memory that nobody has to clear first.
+fn read_exact(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> {
+    let wanted = (range.end - range.start) as usize;
+    let mut buffer = Vec::with_capacity(wanted);
+    while buffer.len() < wanted {
+        let at = range.start + buffer.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // An allocator may give more than was asked for.
+    buffer.truncate(wanted);
+    Ok(buffer)
 }
 
 /// An open file, pinned by what it is, its size and modification time.
@@ -140,15 +160,13 @@ impl ObjectSource for LocalSource {
                 let frame = blocking(move || {
                     let open = || File::open(&path).map(Arc::new).map_err(|error| port_error(&path, &error));
                     let file = file.map_or_else(open, Ok)?;
-                    let mut buffer = vec![0; (end - start) as usize];
-                    let read = file.read_exact_at(&mut buffer, start);
+                    let read = read_exact(&file, start..end);
                     let meta = file.metadata().map_err(|error| port_error(&path, &error))?;
                     if pin(&meta) != pinned {
                         let message = format!("{}: changed while it was read", path.display());
                         return Err(PortError::new(ErrorKind::Changed, message));
                     }
-                    read.map_err(|error| port_error(&path, &error))?;
-                    Ok(Bytes::from(buffer))
+                    read.map(Bytes::from).map_err(|error| port_error(&path, &error))
                 })
                 .await;
                 let next = if frame.is_ok() { end..left.end } else { left.end..left.end };
@@ -211,10 +229,8 @@ impl LocalSink {
 
 /// Give a file its final name, which must not be taken.
 fn publish(temporary: &Path, path: &Path) -> PortResult<()> {
-    use rustix::{
-        fs::{CWD, RenameFlags, renameat_with},
-        io::Errno,
-    };
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
     let renamed = match renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
         // Not on this file system; a hard link too fails when the name is taken, where a rename would replace.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {

@@ -1,6 +1,6 @@
 //! Standard input and output. A pipe has no second chance and no commit: what was written cannot be taken back.
 
-use std::{ops::Range, sync::Arc};
+use std::{fs::File, io::Write, ops::Range, os::fd::AsFd, sync::Arc};
 
 use bytes::BytesMut;
 use eft_pipeline::{
@@ -13,11 +13,11 @@ use eft_pipeline::{
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, Stdin, Stdout},
+    io::{AsyncReadExt, Stdin},
     sync::Mutex,
 };
 
-use crate::local::kind_of;
+use crate::local::{blocking, kind_of};
 
 /// Bytes asked of the pipe at once.
 const FRAME: usize = 256 << 10;
@@ -83,15 +83,9 @@ impl ObjectSource for StdinSource {
     }
 }
 
-/// Standard output, written in order.
-#[derive(Clone, Debug)]
-pub struct StdoutSink(Arc<Mutex<Stdout>>);
-
-impl Default for StdoutSink {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(tokio::io::stdout())))
-    }
-}
+/// Standard output, written in order, each segment from where it lies: the standard library's and tokio's copy it first.
+#[derive(Clone, Debug, Default)]
+pub struct StdoutSink(Arc<Mutex<()>>);
 
 impl ObjectSink for StdoutSink {
     fn uri(&self) -> String {
@@ -140,18 +134,24 @@ impl Upload for StdoutSink {
 
     fn write(&self, part: Part) -> BoxFuture<'_, PortResult<PartAck>> {
         async move {
-            let mut out = self.0.lock().await;
-            for segment in part.segments.iter() {
-                out.write_all(segment).await.map_err(|error| failed(&error))?;
-            }
-            Ok(PartAck { number: part.number, tag: String::new(), crc: part.crc })
+            // Kept until it is written, also where nobody waits for that any more.
+            let turn = Arc::clone(&self.0).lock_owned().await;
+            blocking(move || {
+                let _turn = turn;
+                let out = std::io::stdout().as_fd().try_clone_to_owned();
+                let mut out = File::from(out.map_err(|error| failed(&error))?);
+                for segment in part.segments.iter() {
+                    out.write_all(segment).map_err(|error| failed(&error))?;
+                }
+                Ok(PartAck { number: part.number, tag: String::new(), crc: part.crc })
+            })
+            .await
         }
         .boxed()
     }
 
     fn commit<'a>(&'a self, _: &'a [PartAck], whole: Crc64) -> BoxFuture<'a, PortResult<Committed>> {
         async move {
-            self.0.lock().await.flush().await.map_err(|error| failed(&error))?;
             Ok(Committed {
                 version: None,
                 etag: None,
