@@ -318,7 +318,7 @@ impl Run<'_> {
             before = usage;
             self.forget_ended(&mut open).await?;
             let arrived = self.arrived.load(Relaxed);
-            if open.is_empty() {
+            if open.is_empty() && at >= self.scenario.seconds() {
                 return Ok(Watched { samples, broken: None });
             }
             let nothing_to_do = late.is_some() || open.first().is_none_or(|first| *first >= due);

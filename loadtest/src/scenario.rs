@@ -100,7 +100,7 @@ pub enum Content {
 pub struct Phase {
     /// Its name.
     pub name: String,
-    /// How long files arrive; what has arrived is waited for at the end of the last phase.
+    /// How long files arrive, and how long it lasts at least; what has arrived is waited for at the end of the last phase.
     pub seconds: f64,
     /// The names of those who send; none: all.
     pub tenants: Option<Vec<String>>,
@@ -160,6 +160,10 @@ pub struct Expect {
     pub waiting: BTreeMap<String, u64>,
     /// Share of the slots that are busy while files wait.
     pub busy: Option<f64>,
+    /// Share of the slots that are busy on average while files arrive: how much of what the workers can take they are given.
+    pub load: Option<f64>,
+    /// CPU of all workers in a phase without files, in percent of a core.
+    pub idle: BTreeMap<String, f64>,
 }
 
 /// How much longer it may take than in another phase, by the 99th percentile.
@@ -270,7 +274,8 @@ impl Scenario {
             known(&phases, &slower.than, "phase")?;
             known(&phases, &slower.during, "phase")?;
         }
-        self.expect.waiting.keys().try_for_each(|name| known(&phases, name, "phase"))?;
+        let mut named = self.expect.waiting.keys().chain(self.expect.idle.keys());
+        named.try_for_each(|name| known(&phases, name, "phase"))?;
         self.expect.p99_ms.keys().try_for_each(|name| known(&tenants, name, "tenants"))?;
         if self.expect.exponent.is_some() != self.series.is_some() {
             return Err("a series has an `exponent`, and nothing else has one".into());
@@ -294,6 +299,11 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    /// How long files may arrive, in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.phases.iter().map(|phase| phase.seconds).sum()
     }
 
     /// The same with this many of what the series is of.

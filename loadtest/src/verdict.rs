@@ -123,9 +123,14 @@ pub fn bounds(record: &mut Record, scenario: &Scenario, ended: &[Ended], no_time
         if let Some(least) = expect.busy {
             let slots = (scenario.workers.count * scenario.workers.slots) as u64;
             let seen = busy(&record.samples, slots);
-            let (seen, allowed) = (format!("{seen:.2}"), (format!("≥ {least}"), seen >= least));
-            checks.push(check("share of slots busy while files wait", seen, allowed.0, allowed.1));
+            checks.push(above("share of slots busy while files wait", seen, least));
         }
+        if let Some(least) = expect.load {
+            let slots = (scenario.workers.count * scenario.workers.slots) as f64;
+            let busy = mean(&record.samples, 0.0, scenario.seconds(), |sample| sample.busy as f64);
+            checks.push(above("share of slots busy while files arrive", busy / slots, least));
+        }
+        checks.extend(expect.idle.iter().map(|(phase, most)| idle(&record.samples, scenario, phase, *most)));
     }
     record.checks.extend(checks);
 }
@@ -162,6 +167,10 @@ fn below(what: &str, seen: f64, most: f64) -> Check {
     check(what, format!("{seen:.2}"), format!("≤ {most:.2}"), seen <= most)
 }
 
+fn above(what: &str, seen: f64, least: f64) -> Check {
+    check(what, format!("{seen:.2}"), format!("≥ {least:.2}"), seen >= least)
+}
+
 /// Of jobs that have all ended: what has not would have taken longest.
 fn p99(group: &Group) -> f64 {
     if group.ended == group.jobs { group.latency.p99 } else { f64::NAN }
@@ -196,8 +205,7 @@ fn spreads(scenario: &Scenario, ended: &[Ended], most: f64) -> Vec<Check> {
 /// The least that was open in a phase, after its first quarter and until no more arrive in it: the last phase goes on until
 /// the run ends.
 fn waiting(samples: &[Sample], scenario: &Scenario, phase: &str, least: u64) -> Check {
-    let upto = scenario.phases.iter().position(|of| of.name == phase).map_or(0, |at| at + 1);
-    let ends: f64 = scenario.phases[..upto].iter().map(|of| of.seconds).sum();
+    let (_, ends) = span(scenario, phase);
     let of: Vec<u64> = samples
         .iter()
         .filter(|sample| sample.phase == phase && sample.at < ends)
@@ -207,6 +215,26 @@ fn waiting(samples: &[Sample], scenario: &Scenario, phase: &str, least: u64) -> 
     let text = seen.map_or("no moment of it".to_owned(), |seen| seen.to_string());
     let holds = seen.is_some_and(|seen| seen >= least);
     check(&format!("files open all through {phase}"), text, format!("≥ {least}"), holds)
+}
+
+/// When a phase begins and ends, in seconds; the last goes on until the run ends.
+fn span(scenario: &Scenario, phase: &str) -> (f64, f64) {
+    let at = scenario.phases.iter().position(|of| of.name == phase).unwrap_or(0);
+    let begins: f64 = scenario.phases[..at].iter().map(|of| of.seconds).sum();
+    (begins, begins + scenario.phases[at].seconds)
+}
+
+/// Over the seconds in between; where nothing was seen, it is no number.
+fn mean(samples: &[Sample], from: f64, to: f64, of: impl Fn(&Sample) -> f64) -> f64 {
+    let values: Vec<f64> = samples.iter().filter(|sample| (from..to).contains(&sample.at)).map(of).collect();
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// What workers use without files, after the first quarter of the phase: what came before has its end in that.
+fn idle(samples: &[Sample], scenario: &Scenario, phase: &str, most: f64) -> Check {
+    let (begins, ends) = span(scenario, phase);
+    let seen = 100.0 * mean(samples, begins + (ends - begins) / 4.0, ends, |sample| sample.cpu);
+    check(&format!("CPU in {phase}, % of a core"), format!("{seen:.3}"), format!("≤ {most}"), seen <= most)
 }
 
 /// The share of all slots that is busy while workers run and at least as many files wait as there are slots.
@@ -361,6 +389,27 @@ expect: {{{expect}}}
         assert_eq!(holds(&all), 4);
         all[3] = Ended { after: None, latency: None, worked: None, state: None, ..all[3] };
         assert_eq!(holds(&all), 1, "only the spread of the first phase is known");
+    }
+
+    #[test]
+    fn load_and_idleness_are_of_their_time() {
+        let samples = |of: fn(f64) -> (u64, f64)| {
+            let sample = |at: usize| {
+                let at = at as f64 / 10.0;
+                let (busy, cpu) = of(at);
+                Sample { at, busy, cpu, ..Sample::default() }
+            };
+            (0..40).map(sample).collect::<Vec<_>>()
+        };
+        let holds = |expect, samples| judged(expect, &[], samples, false)[0].holds;
+        // Four slots; no file arrives after the second second.
+        let half = |at| (if at < 2.0 { 2 } else { 4 }, 1.0);
+        assert!(holds("load: 0.5", samples(half)) && !holds("load: 0.51", samples(half)));
+        assert!(!holds("load: 0.1", Vec::new()));
+        // The second phase is from the first second to the second.
+        let rests = |at| (0, if (1.25..2.0).contains(&at) { 0.002 } else { 1.0 });
+        assert!(holds("idle: {two: 0.21}", samples(rests)) && !holds("idle: {two: 0.19}", samples(rests)));
+        assert!(!holds("idle: {one: 1}", samples(rests)) && !holds("idle: {two: 1}", Vec::new()));
     }
 
     #[test]
