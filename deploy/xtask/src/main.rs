@@ -11,6 +11,7 @@
 mod bench;
 mod demo;
 mod deploy;
+mod fuzz;
 mod guards;
 mod interop;
 mod load;
@@ -44,6 +45,8 @@ usage: cargo xtask COMMAND
                         workers under load, with a report for each scenario in .eft/load
   load list, load compare BEFORE AFTER
                         what scenarios there are; two runs of one beside each other, by their NAME.json
+  fuzz [TARGET ...] [--minutes N] [--cores N]
+                        every parser under libFuzzer, those first that had least; needs a compiler of C++
 ";
 
 fn main() -> ExitCode {
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
         Some((command, rest)) => (command.as_str(), rest),
         None => return usage(),
     };
-    if !matches!(command, "demo" | "ministack" | "interop" | "bench" | "load") && !rest.is_empty() {
+    if !matches!(command, "demo" | "ministack" | "interop" | "bench" | "load" | "fuzz") && !rest.is_empty() {
         return usage();
     }
     let result = run::watch_signals().and_then(|()| match command {
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         "interop" => interop::interop(rest),
         "bench" => bench::bench(rest),
         "load" => load::load(rest),
+        "fuzz" => fuzz::fuzz(rest),
         _ => Err(run::Stop::Usage),
     });
     finish(result)
