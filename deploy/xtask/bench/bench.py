@@ -13,11 +13,13 @@ import shutil
 import subprocess
 import sys
 
+import chains
 import cold_start
 import eft
 import growth
 import measure
 import stages
+import validators
 
 GIB = 1 << 30
 PEERS = eft.OWN / "bench" / "peers"
@@ -124,7 +126,7 @@ def table(programs, size):
 def main():
     eft.end_cleanly()
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__)
-    parser.add_argument("--work", choices=["identity", "flights", "stages", "growth", "cold-start"], default="identity")
+    parser.add_argument("--work", choices=["identity", "flights", "stages", "chains", "validators", "growth", "cold-start"], default="identity")
     parser.add_argument("--tls", action="store_true", help="identity over TLS, with a certificate that is made for it")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", action="append", default=[], help="programs (stages) whose name holds this; the first program stays")
@@ -138,6 +140,18 @@ def main():
         results = stages.run_all(args.runs, args.only)
         print(f"\nstages: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores; MiB of what is read\n")
         print("\n".join(stages.table(results)))
+        return
+    if args.work == "chains":
+        results = chains.run_all(args.runs, args.only)
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"\nchains: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores")
+        print(f"memory of a pipe is the sum of its programs' peaks; a peak below {own:.0f} MiB cannot be seen\n")
+        print("\n".join(chains.table(results)))
+        return
+    if args.work == "validators":
+        results = validators.run_all(args.runs, args.only)
+        print(f"\nvalidators: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores\n")
+        print("\n".join(validators.table(results)))
         return
     if args.work == "growth":
         with eft.server() as server:

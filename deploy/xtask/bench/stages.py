@@ -16,6 +16,8 @@ import tempfile
 import eft
 import flights
 import measure
+import records
+from records import into
 
 TIMES = 4
 FOLDER = eft.HOME / "data" / "stages"
@@ -51,11 +53,16 @@ def works():
     typed = "{ header: true, delimiter: ',' }"
     return [
         ("decompress (gzip)", "decompress: { codec: gzip }", "csv.gz", "gzip -dc", lines(["gzip", "-dc"])),
+        ("decompress (gzip)", "decompress: { codec: gzip }", "csv.gz", "pigz -dc", lines(["pigz", "-dc"])),
+        ("decompress (gzip)", "decompress: { codec: gzip }", "csv.gz", "igzip -dc", lines(["igzip", "-dc"])),
         ("decompress (zstd)", "decompress: { codec: zstd }", "csv.zst", "zstd -dc", lines(["zstd", "-q", "-dc"])),
         ("decompress (xz)", "decompress: { codec: xz }", "csv.xz", "xz -dc", lines(["xz", "-dc"])),
         ("decompress (bzip2)", "decompress: { codec: bzip2 }", "csv.bz2", "bzip2 -dc", lines(["bzip2", "-dc"])),
         ("compress (gzip 6)", "compress: { codec: gzip, level: 6 }", "csv", "gzip -6", lines(["gzip", "-6", "-c"])),
+        ("compress (gzip 6)", "compress: { codec: gzip, level: 6 }", "csv", "pigz -6", lines(["pigz", "-6", "-c"])),
+        ("compress (gzip 6)", "compress: { codec: gzip, level: 6 }", "csv", "igzip -3 (its most; packs less)", lines(["igzip", "-3", "-c"])),
         ("compress (zstd 3)", "compress: { codec: zstd, level: 3 }", "csv", "zstd -3 -T2", lines(["zstd", "-q", "-3", "-T2", "-c"])),
+        ("compress (zstd 3)", "compress: { codec: zstd, level: 3 }", "csv", "zstd -3 -T0", lines(["zstd", "-q", "-3", "-T0", "-c"])),
         ("compress (xz 6)", "compress: { codec: xz, level: 6 }", "small.csv", "xz -6 -T2", lines(["xz", "-6", "-T2", "-c"])),
         ("compress (bzip2 9)", "compress: { codec: bzip2, level: 9 }", "small.csv", "bzip2 -9", lines(["bzip2", "-9", "-c"])),
         ("decompress.zip", "decompress: { codec: zip }", "csv.zip", "unzip -p", lines(["unzip", "-p"])),
@@ -85,19 +92,7 @@ def works():
 
 
 def written(name, make):
-    """A file of the data, made once, under its name only when it is whole."""
-    path = FOLDER / name
-    if not path.exists():
-        print(f"making {name} (once)", flush=True)
-        part = path.with_name(name + ".part")
-        with open(part, "wb") as file:
-            make(file)
-        part.replace(path)
-    return path
-
-
-def into(*command):
-    return lambda file: subprocess.run([str(part) for part in command], stdout=file, check=True)
+    return records.written(FOLDER / name, make)
 
 
 def make():

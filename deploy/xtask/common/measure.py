@@ -20,14 +20,17 @@ class Usage:
         self.codes, self.cpu, self.rss, self.wall = codes, cpu, rss, wall
 
 
-def run(programs, env=None, capture=None):
+def run(programs, env=None, capture=None, beside=None):
     """Runs programs with each one's output as the next one's input; waits for all. Children they waited for count.
 
-    The last one's standard output goes to `capture` (a file object) or nowhere; error output is inherited.
+    The last one's standard output goes to `capture` (a file object) or nowhere; error output is inherited. The program
+    `beside` starts first and is in no pipe of ours; it counts as the others do.
     """
     begun = time.monotonic()
     children, source = [], subprocess.DEVNULL
     try:
+        if beside:
+            children.append(subprocess.Popen(beside, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
         for number, program in enumerate(programs):
             last = number == len(programs) - 1
             sink = (capture or subprocess.DEVNULL) if last else subprocess.PIPE

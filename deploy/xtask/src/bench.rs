@@ -15,12 +15,14 @@ pub(crate) fn bench(args: &[String]) -> Outcome {
     step("build", || {
         places.build_release(["-p", "eft-worker", "-p", "eft-s3", "--bins", "--example", "relay"])
     })?;
-    step("other programs", || tools::programs(&places))?;
+    step("other programs", || tools::measured_programs(&places))?;
     step("Python environment", || tools::python_environment(&places))?;
     step("other clients", || tools::peers(&places))?;
     let work = args.iter().position(|arg| arg == "--work").and_then(|at| args.get(at + 1));
-    if work.is_none_or(|work| work == "identity") {
-        step("programs over other libraries", || tools::peers_in_rust(&places))?;
+    match work.map_or("identity", String::as_str) {
+        "identity" => step("programs over other libraries", || tools::peers_in_rust(&places))?,
+        "validators" => step("programs over other libraries", || tools::validators_in_rust(&places))?,
+        _ => {}
     }
     places.python("bench/bench.py", "release").args(args).run()
 }

@@ -33,6 +33,9 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("zstd", "zstd"),
 ];
 
+/// Programs that only the benches run beside the worker, each with its package.
+const MEASURED: [(&str, &str); 2] = [("igzip", "isal"), ("pigz", "pigz")];
+
 /// Where things are.
 #[derive(Debug)]
 pub(crate) struct Places {
@@ -110,13 +113,21 @@ pub(crate) fn peers(places: &Places) -> Outcome {
     pip(places, "bench/peers/requirements.txt")
 }
 
-/// Builds the programs over other libraries into `.eft/peers`.
+/// Builds the programs over other S3 clients into `.eft/peers`.
 pub(crate) fn peers_in_rust(places: &Places) -> Outcome {
+    build_peers(places, "eft-peers").run()
+}
+
+/// Builds the program over other readers of records into `.eft/peers`, for this very processor: `sonic-rs` is as quick as it
+/// can be only then, and none of them is slower for it.
+pub(crate) fn validators_in_rust(places: &Places) -> Outcome {
+    build_peers(places, "eft-peer-validators").env("RUSTFLAGS", "-C target-cpu=native").run()
+}
+
+fn build_peers(places: &Places, package: &str) -> Run {
     let peers = places.own("bench/peers");
-    let target = places.eft.join("peers");
-    Run::cargo(&peers, ["build", "--release", "--quiet", "--locked", "--bins"])
-        .env("CARGO_TARGET_DIR", target)
-        .run()
+    Run::cargo(&peers, ["build", "--release", "--quiet", "--locked", "--bins", "--package", package])
+        .env("CARGO_TARGET_DIR", places.eft.join("peers"))
 }
 
 fn pip(places: &Places, requirements: &str) -> Outcome {
@@ -143,6 +154,11 @@ fn find_python(root: &Path) -> Outcome<String> {
 /// Makes sure that [`PROGRAMS`] are there: a container's root installs them, everybody else is told how to.
 pub(crate) fn programs(places: &Places) -> Outcome {
     install(places, &PROGRAMS)
+}
+
+/// Makes sure that what is measured is there: [`PROGRAMS`], and what only the benches run.
+pub(crate) fn measured_programs(places: &Places) -> Outcome {
+    install(places, &[PROGRAMS.as_slice(), &MEASURED].concat())
 }
 
 /// Makes sure that there is an SFTP client, the one program of [`PROGRAMS`] that the demo needs.
