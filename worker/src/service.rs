@@ -105,6 +105,7 @@ impl Service {
             queue: Arc::new(Sqs::new(aws_sdk_sqs::Client::new(&config), settings.work_queue.clone())),
             transfers: Arc::new(engine),
             circuits: Arc::default(),
+            releases: Arc::default(),
             protection: protection()?,
             times,
             name: uuid::Uuid::new_v4().to_string(),

@@ -141,6 +141,7 @@ async fn rig(pulse: Pulse, runs: Runs, silent: bool, hides: bool) -> Rig {
         queue: Arc::new(Sent { region: region.clone(), silent, hides }),
         transfers: Arc::new(runs),
         circuits: Arc::default(),
+        releases: Arc::default(),
         protection: Arc::new(Unprotected),
         times: Times { poll: Duration::from_millis(20), ..Times::DEFAULT },
         name: "worker".to_owned(),

@@ -41,6 +41,7 @@ pub mod endpoint;
 pub mod health;
 pub mod protect;
 pub mod queue;
+pub mod release;
 pub mod sqs;
 pub mod transfer;
 

@@ -15,6 +15,7 @@ use super::{
     health::Pulse,
     protect::Protection,
     queue::{Received, WorkQueue},
+    release::Releases,
     transfer::Transfers,
     watch::{Began, Watched},
 };
@@ -51,6 +52,8 @@ pub struct Worker {
     pub transfers: Arc<dyn Transfers>,
     /// Which routes' destinations are down.
     pub circuits: Arc<Circuits>,
+    /// Who lets in what a job's end makes room for.
+    pub releases: Arc<Releases>,
     /// Protection from being scaled in.
     pub protection: Arc<dyn Protection>,
     /// How long things may take.

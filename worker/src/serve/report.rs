@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use eft_domain::{Job, JobState};
+use eft_domain::{Job, JobState, TenantId};
+use eft_store::ChangeError;
 use eft_telemetry::Level;
 
 use super::{
@@ -12,13 +13,19 @@ use super::{
 };
 
 impl Worker {
+    /// Let in what the end of a job of this tenant makes room for.
+    async fn let_in(&self, tenant: &TenantId) -> Result<(), ChangeError> {
+        let release = || async { self.desk.release(std::slice::from_ref(tenant)).await.map(drop) };
+        self.releases.after_end(tenant, release).await
+    }
+
     /// Tell how a run ended. Its message is deleted only when that was told.
     pub(super) async fn report(&self, job: &Job, owned: &Owned, received: &Received) -> Turn {
         let watched = &owned.watched;
         let phase = watched.phase("report");
         let told = self.desk.tell(job).await;
         if let Some(tenant) = &job.tenant
-            && let Err(error) = self.desk.release(std::slice::from_ref(tenant)).await
+            && let Err(error) = self.let_in(tenant).await
         {
             // The sweep lets them in.
             watched.log(Level::Warn, "release", &[("error", &error)]);

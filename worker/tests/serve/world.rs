@@ -312,6 +312,7 @@ impl World {
                 outage: Arc::clone(&self.outage),
             }),
             circuits: Arc::default(),
+            releases: Arc::default(),
             protection: Arc::clone(&self.protection),
             times: self.times,
             name,

@@ -173,6 +173,7 @@ impl Bed {
                 ended: Arc::clone(&self.ended),
             }),
             circuits: Arc::default(),
+            releases: Arc::default(),
             protection: Arc::new(Unprotected),
             times: Times::DEFAULT,
             name: "worker".to_owned(),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, retry::RetryConfig,
+    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
+};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_smithy_http_client::{
     Builder,
@@ -36,6 +39,12 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
+/// None: an attempt's time is bounded as a whole, and its messages are small. The SDK's would look at each request ten times a
+/// second while it waits for its answer, and a worker that waits for work has one in each slot.
+fn stalls() -> StalledStreamProtectionConfig {
+    StalledStreamProtectionConfig::disabled()
+}
+
 /// What all clients share. `AWS_ENDPOINT_URL`, also by service, and profiles are read as everywhere.
 pub async fn sdk_config(region: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
@@ -43,6 +52,7 @@ pub async fn sdk_config(region: &str) -> SdkConfig {
         .http_client(http_client())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(timeouts())
+        .stalled_stream_protection(stalls())
         .load()
         .await
 }
@@ -82,6 +92,7 @@ impl Clients {
             .http_client(http_client())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts())
+            .stalled_stream_protection(stalls())
             .build();
         Self::new(&config)
     }
