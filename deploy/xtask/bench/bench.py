@@ -15,7 +15,9 @@ import sys
 
 import chains
 import cold_start
+import digest
 import eft
+import first_byte
 import growth
 import measure
 import stages
@@ -126,39 +128,32 @@ def table(programs, size):
 def main():
     eft.end_cleanly()
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__)
-    parser.add_argument("--work", choices=["identity", "flights", "stages", "chains", "validators", "growth", "cold-start"], default="identity")
+    parser.add_argument("--work", choices=["identity", "flights", "stages", "chains", "validators", "sha256", "growth", "first-byte", "cold-start"], default="identity")
     parser.add_argument("--tls", action="store_true", help="identity over TLS, with a certificate that is made for it")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", action="append", default=[], help="programs (stages) whose name holds this; the first program stays")
-    parser.add_argument("--size", default="2GiB", help="of the identity work's object, and of the largest of growth")
+    parser.add_argument("--size", default="2GiB", help="of the object of identity and sha256, and of the largest of growth")
     args = parser.parse_args()
-    if args.work == "cold-start":
-        print(f"cold-start: medians of {args.runs} starts in turns, {os.uname().machine}, {os.cpu_count()} cores\n")
-        print("\n".join(cold_start.table(cold_start.run_all(args.runs))))
-        return
-    if args.work == "stages":
-        results = stages.run_all(args.runs, args.only)
-        print(f"\nstages: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores; MiB of what is read\n")
-        print("\n".join(stages.table(results)))
-        return
-    if args.work == "chains":
-        results = chains.run_all(args.runs, args.only)
+    works = {
+        "chains": lambda: chains.table(chains.run_all(args.runs, args.only)),
+        "cold-start": lambda: cold_start.table(cold_start.run_all(args.runs)),
+        "first-byte": lambda: first_byte.table(*first_byte.run_all(args.runs)),
+        "growth": lambda: growth.table(*growth.run_all(size_of(args.size), args.runs)),
+        "sha256": lambda: digest.table(*digest.run_all(size_of(args.size), args.runs)),
+        "stages": lambda: stages.table(stages.run_all(args.runs, args.only)),
+        "validators": lambda: validators.table(validators.run_all(args.runs, args.only)),
+    }
+    lines = list(works.get(args.work, lambda: in_turns(args))())
+    print(f"\n{args.work}{' over TLS' if args.tls else ''}: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores")
+    if args.work in ("chains", "flights", "identity"):
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"\nchains: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores")
-        print(f"memory of a pipe is the sum of its programs' peaks; a peak below {own:.0f} MiB cannot be seen\n")
-        print("\n".join(chains.table(results)))
-        return
-    if args.work == "validators":
-        results = validators.run_all(args.runs, args.only)
-        print(f"\nvalidators: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores\n")
-        print("\n".join(validators.table(results)))
-        return
-    if args.work == "growth":
-        with eft.server() as server:
-            found = growth.run_all(server, size_of(args.size), args.runs)
-        print(f"\ngrowth: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores\n")
-        print("\n".join(growth.table(*found)))
-        return
+        print(f"memory of a pipe is the sum of its programs' peaks; a peak below {own:.0f} MiB cannot be seen")
+    print()
+    print("\n".join(lines))
+
+
+def in_turns(args):
+    """The programs of identity or flights, against one server."""
     with (eft.server_over_tls if args.tls else eft.server)() as server:
         if args.work == "flights":
             size, programs = put_flights(server, 17), flights(server)
@@ -166,10 +161,7 @@ def main():
             size, programs = size_of(args.size), identity(server, args.size)
         programs = [one for one in programs if one is programs[0] or not args.only or any(part in one.name for part in args.only)]
         run_all(server, programs, args.runs)
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\n{args.work}{' over TLS' if args.tls else ''}: medians of {args.runs} runs in turns (in brackets the least and most), {os.uname().machine}, {os.cpu_count()} cores")
-    print(f"memory of a pipe is the sum of its programs' peaks; a peak below {own:.0f} MiB cannot be seen\n")
-    print("\n".join(table(programs, size)))
+    return table(programs, size)
 
 
 def size_of(text):

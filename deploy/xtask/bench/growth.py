@@ -33,24 +33,25 @@ def text(size):
     return str(size)
 
 
-def run_all(server, largest, runs):
+def run_all(largest, runs):
     """CPU and memory of each run, by size, and the requests of one."""
     found = {size: [] for size in (START, *sizes(largest))}
     requests = {}
-    for number in range(runs):
-        for size, used in found.items():
-            source = f"s3://synthetic/g-{text(size)}"
-            server.ask("/_reset", "POST")
-            command = [str(eft.WORKER), "transfer", "--quiet", "--no-server-copy", source, f"s3://discard/growth-{number}-{size}"]
-            one = measure.run([command], env=server.env)
-            if any(one.codes):
-                raise SystemExit(f"{source}: exit codes {one.codes}")
-            stats = server.ask("/_stats")
-            if stats["bytes_in"] < size or stats["bytes_out"] < size:
-                raise SystemExit(f"{source}: it did not move the object: {stats}")
-            used.append(one)
-            requests[size] = sum(stats["counts"].values())
-            print(f"  run {number + 1}: {text(size):>8} {one.cpu:8.2f} CPU-s {one.rss / MIB:5.0f} MiB {one.wall:8.2f} s", flush=True)
+    with eft.server() as server:
+        for number in range(runs):
+            for size, used in found.items():
+                source = f"s3://synthetic/g-{text(size)}"
+                server.ask("/_reset", "POST")
+                command = [str(eft.WORKER), "transfer", "--quiet", "--no-server-copy", source, f"s3://discard/growth-{number}-{size}"]
+                one = measure.run([command], env=server.env)
+                if any(one.codes):
+                    raise SystemExit(f"{source}: exit codes {one.codes}")
+                stats = server.ask("/_stats")
+                if stats["bytes_in"] < size or stats["bytes_out"] < size:
+                    raise SystemExit(f"{source}: it did not move the object: {stats}")
+                used.append(one)
+                requests[size] = sum(stats["counts"].values())
+                print(f"  run {number + 1}: {text(size):>8} {one.cpu:8.2f} CPU-s {one.rss / MIB:5.0f} MiB {one.wall:8.2f} s", flush=True)
     return found, requests
 
 

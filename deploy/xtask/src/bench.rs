@@ -13,7 +13,8 @@ pub(crate) fn bench(args: &[String]) -> Outcome {
         return places.python("bench/bench.py", "release").args(args).run();
     }
     step("build", || {
-        places.build_release(["-p", "eft-worker", "-p", "eft-s3", "--bins", "--example", "relay"])
+        let examples = ["--example", "relay", "--example", "sha256"];
+        places.build_release(["-p", "eft-worker", "-p", "eft-s3", "--bins"].into_iter().chain(examples))
     })?;
     step("other programs", || tools::measured_programs(&places))?;
     step("Python environment", || tools::python_environment(&places))?;

@@ -39,8 +39,8 @@ usage: cargo xtask COMMAND
   test                  everything CI runs, cheap checks first
   interop [[-]NAME ...] gates of the worker and other S3 clients against it; only tests whose name holds NAME, or all
                         but those
-  bench [--work identity|flights|stages|chains|validators|growth|cold-start] [--runs N] [--only NAME] [--size SIZE]
-        [--tls]
+  bench [--work identity|flights|stages|chains|validators|sha256|growth|first-byte|cold-start] [--runs N] [--only NAME]
+        [--size SIZE] [--tls]
                         CPU, memory and time beside other programs, or from 1 MiB to SIZE, as a markdown table
   load SCENARIO ... [--seed N] [--stretch TIMES] [--no-times]
                         workers under load, with a report for each scenario in .eft/load
