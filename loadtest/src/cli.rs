@@ -164,23 +164,22 @@ async fn measured(
         }
         Some(series) => {
             let (mut checks, mut points, mut last) = (Vec::new(), Vec::new(), Record::default());
+            let mut of = "";
             for value in &series.values {
                 let platform = Platform::new(ground(), &[]).await?;
                 let scenario = scenario.with(series.of, *value);
                 last = once(&scenario, platform, options, &|sample| view.show(sample)).await?;
-                println!(
-                    "  {value} {}: {:.2} CPU-s of the workers",
-                    series.of.name(),
-                    last.totals.cpu_seconds
-                );
-                points.push((*value as f64, last.totals.cpu_seconds));
+                let (across, number) = series.of.across(*value, last.totals.jobs);
+                of = across;
+                println!("  {number} {across}: {:.2} CPU-s of the workers", last.totals.cpu_seconds);
+                points.push((number, last.totals.cpu_seconds));
                 checks.extend(last.checks.drain(..).map(|mut check| {
                     check.what = format!("{value} {}: {}", series.of.name(), check.what);
                     check
                 }));
             }
             last.checks = checks;
-            last.growth = Some(Growth { of: series.of.name().to_owned(), points, exponent: f64::NAN });
+            last.growth = Some(Growth { of: of.to_owned(), points, exponent: f64::NAN });
             verdict::grows(&mut last, scenario.expect.exponent.unwrap_or(f64::NAN));
             last
         }

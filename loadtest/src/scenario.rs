@@ -127,6 +127,8 @@ pub enum Of {
     Jobs,
     /// The count of each sender; each tenant sends what it sent.
     Tenants,
+    /// The length of each phase; its growth is shown over the jobs there were.
+    Seconds,
 }
 
 impl Of {
@@ -135,6 +137,15 @@ impl Of {
         match self {
             Self::Jobs => "jobs",
             Self::Tenants => "tenants",
+            Self::Seconds => "seconds",
+        }
+    }
+
+    /// What its growth is shown over: a name, and how many of it there were.
+    pub fn across(self, value: u64, jobs: u64) -> (&'static str, f64) {
+        match self {
+            Self::Jobs | Self::Tenants => (self.name(), value as f64),
+            Self::Seconds => (Self::Jobs.name(), jobs as f64),
         }
     }
 }
@@ -309,11 +320,10 @@ impl Scenario {
     /// The same with this many of what the series is of.
     pub fn with(&self, of: Of, value: u64) -> Self {
         let mut this = self.clone();
-        for senders in &mut this.tenants {
-            match of {
-                Of::Jobs => senders.burst = value,
-                Of::Tenants => senders.count = value,
-            }
+        match of {
+            Of::Jobs => this.tenants.iter_mut().for_each(|senders| senders.burst = value),
+            Of::Tenants => this.tenants.iter_mut().for_each(|senders| senders.count = value),
+            Of::Seconds => this.phases.iter_mut().for_each(|phase| phase.seconds = value as f64),
         }
         this
     }
@@ -371,6 +381,8 @@ expect: {slower: [{tenants: quiet, than: alone, during: together, times: 3}]}
         assert_eq!((tenant.max_jobs, route.stages.len()), (4, 1));
         let more = scenario.with(Of::Tenants, 4);
         assert_eq!((more.tenants[1].count, more.tenants[1].burst), (4, 12));
+        let longer = scenario.with(Of::Seconds, 7);
+        assert_eq!((longer.seconds(), Of::Seconds.across(7, 30)), (14.0, ("jobs", 30.0)));
         assert_eq!(scenario.stretched(2.0).unwrap().phases[1].seconds, 4.0);
     }
 

@@ -2,15 +2,16 @@
 //! does not hold; a property is a round trip, an oracle, or "any arrival of the bytes gives the same end".
 //!
 //! The inputs worth keeping are in `corpus/<target>/`; `tests/replay.rs` runs all of them in every build. To look for
-//! new ones, with a nightly toolchain and `cargo install cargo-fuzz`, in the root of the workspace:
+//! new ones, those targets first that had least so far, for an hour on all cores:
 //!
 //! ```text
-//! cargo +nightly fuzz run --fuzz-dir loadtest/fuzz --features fuzzing --target-dir target/fuzz csv -- -max_len=4096
+//! cargo xtask fuzz --minutes 60
 //! ```
 //!
-//! It writes what it finds into `corpus/csv/`: move that away, or keep the few inputs that reach something new. An input
-//! that fails is written to `artifacts/csv/`: minimise it (`cargo fuzz tmin`) and commit it to the corpus with the fix.
-//! `-s none` leaves AddressSanitizer out: quicker, and enough for our own code, which has no `unsafe`.
+//! It builds with the stable toolchain and without AddressSanitizer, since our code has no `unsafe`, and adds what each
+//! target had to `hours.json`. What it reaches stays in `.eft/fuzz`. An input that fails is in `.eft/fuzz/failures`: it goes
+//! into the corpus with the fix, as small as it can be made. `cargo +nightly fuzz run --fuzz-dir loadtest/fuzz
+//! --features fuzzing --target-dir target/fuzz csv` has the sanitizer as well.
 
 mod archives;
 mod batches;
