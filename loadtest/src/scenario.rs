@@ -336,6 +336,10 @@ impl Scenario {
         for phase in &mut self.phases {
             phase.seconds *= times;
         }
+        if let Some(series) = self.series.as_mut().filter(|series| series.of == Of::Seconds) {
+            let stretched = |value: &u64| ((*value as f64 * times).round() as u64).max(1);
+            series.values = series.values.iter().map(stretched).collect();
+        }
         Ok(self)
     }
 }

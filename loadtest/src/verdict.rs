@@ -233,7 +233,8 @@ fn mean(samples: &[Sample], from: f64, to: f64, of: impl Fn(&Sample) -> f64) -> 
 /// What workers use without files, after the first quarter of the phase: what came before has its end in that.
 fn idle(samples: &[Sample], scenario: &Scenario, phase: &str, most: f64) -> Check {
     let (begins, ends) = span(scenario, phase);
-    let seen = 100.0 * mean(samples, begins + (ends - begins) / 4.0, ends, |sample| sample.cpu);
+    let alive: Vec<Sample> = samples.iter().filter(|sample| sample.rss_mib > 0.0).cloned().collect();
+    let seen = 100.0 * mean(&alive, begins + (ends - begins) / 4.0, ends, |sample| sample.cpu);
     check(&format!("CPU in {phase}, % of a core"), format!("{seen:.3}"), format!("≤ {most}"), seen <= most)
 }
 
@@ -397,7 +398,7 @@ expect: {{{expect}}}
             let sample = |at: usize| {
                 let at = at as f64 / 10.0;
                 let (busy, cpu) = of(at);
-                Sample { at, busy, cpu, ..Sample::default() }
+                Sample { at, busy, cpu, rss_mib: 1.0, ..Sample::default() }
             };
             (0..40).map(sample).collect::<Vec<_>>()
         };
@@ -410,6 +411,9 @@ expect: {{{expect}}}
         let rests = |at| (0, if (1.25..2.0).contains(&at) { 0.002 } else { 1.0 });
         assert!(holds("idle: {two: 0.21}", samples(rests)) && !holds("idle: {two: 0.19}", samples(rests)));
         assert!(!holds("idle: {one: 1}", samples(rests)) && !holds("idle: {two: 1}", Vec::new()));
+        let mut nobody = samples(rests);
+        nobody.iter_mut().for_each(|sample| sample.rss_mib = 0.0);
+        assert!(!holds("idle: {two: 1}", nobody), "no worker runs");
     }
 
     #[test]

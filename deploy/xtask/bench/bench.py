@@ -134,6 +134,8 @@ def main():
     parser.add_argument("--only", action="append", default=[], help="programs (stages) whose name holds this; the first program stays")
     parser.add_argument("--size", default="2GiB", help="of the object of identity and sha256, and of the largest of growth")
     args = parser.parse_args()
+    if args.tls and args.work not in ("identity", "flights"):
+        parser.error("--tls is of identity and of flights")
     works = {
         "chains": lambda: chains.table(chains.run_all(args.runs, args.only)),
         "cold-start": lambda: cold_start.table(cold_start.run_all(args.runs)),
@@ -145,7 +147,7 @@ def main():
     }
     lines = list(works.get(args.work, lambda: in_turns(args))())
     print(f"\n{args.work}{' over TLS' if args.tls else ''}: medians of {args.runs} runs in turns, {os.uname().machine}, {os.cpu_count()} cores")
-    if args.work in ("chains", "flights", "identity"):
+    if args.work in ("chains", "flights", "identity", "validators"):
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"memory of a pipe is the sum of its programs' peaks; a peak below {own:.0f} MiB cannot be seen")
     print()

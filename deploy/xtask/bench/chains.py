@@ -23,7 +23,9 @@ CHUNKS = ["--concurrency", "8", "--part-size", "16"]
 OURS = "`eft-worker transfer`"
 CHECKED_ONCE = "s3://out-files/checked"
 GZIP, ZSTD, CSV, JSONL = (f"s3://in-files/{path.name}" for path in (records.GZIP, records.ZSTD, records.CSV, records.JSONL))
-UNGZIP, UNZSTD, ZSTD_3 = ["gzip", "-dc"], ["zstd", "-q", "-dc"], ["zstd", "-q", "-3", "-T2", "-c"]
+# As many as the worker packs on.
+CORES = os.cpu_count()
+UNGZIP, UNZSTD, ZSTD_3 = ["gzip", "-dc"], ["zstd", "-q", "-dc"], ["zstd", "-q", "-3", f"-T{CORES}", "-c"]
 
 
 class Rival:
@@ -48,12 +50,12 @@ def works():
     """The chains: name, route, source, what unpacks the result, and the rivals."""
     codec = "stages:\n  - {}: {{ codec: {}, level: {} }}\n"
     unpack = "stages:\n  - decompress: { codec: %s }\n"
-    checked = Rival("gzip -dc \\| tee \\| zstd -3 -T2, DuckDB beside", [UNGZIP, ["tee", "PIPE"], ZSTD_3], beside=records.CSV_TYPED["DuckDB"])
+    checked = Rival(f"gzip -dc \\| tee \\| zstd -3 -T{CORES}, DuckDB beside", [UNGZIP, ["tee", "PIPE"], ZSTD_3], beside=records.CSV_TYPED["DuckDB"])
     return [
         ("decompress gzip", unpack % "gzip", GZIP, None, tools([UNGZIP], [["pigz", "-dc"]], [["igzip", "-dc"]])),
         ("decompress zstd", unpack % "zstd", ZSTD, None, tools([[*UNZSTD, "-T0"]])),
         ("compress zstd -3", codec.format("compress", "zstd", 3), CSV, UNZSTD, tools([ZSTD_3])),
-        ("compress gzip -6", codec.format("compress", "gzip", 6), CSV, UNGZIP, tools([["pigz", "-6", "-p2", "-c"]])),
+        ("compress gzip -6", codec.format("compress", "gzip", 6), CSV, UNGZIP, tools([["pigz", "-6", f"-p{CORES}", "-c"]])),
         ("gunzip, CSV with types, zstd -3", records.ROUTE, GZIP, UNZSTD, [*tools([UNGZIP, ZSTD_3], [["igzip", "-dc"], ZSTD_3]), checked]),
         ("CSV with types", records.TYPED, CSV, None, readers(records.CSV_TYPED)),
         ("JSON Lines", records.JSON, JSONL, None, readers(records.JSONL_READ)),

@@ -11,6 +11,8 @@ GIB = 1 << 30
 
 def run_all(size, runs):
     """CPU seconds of each run, by program."""
+    if size % eft.MIB:
+        raise SystemExit("a size in whole MiB is needed: ring's pass is over so many")
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as route, eft.server() as server:
         route.write("digests: [sha256]\n")
         route.flush()

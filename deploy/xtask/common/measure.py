@@ -21,7 +21,8 @@ class Usage:
 
 
 def run(programs, env=None, capture=None, beside=None):
-    """Runs programs with each one's output as the next one's input; waits for all. Children they waited for count.
+    """Runs programs with each one's output as the next one's input; waits for all, or until one fails. Children they waited
+    for count.
 
     The last one's standard output goes to `capture` (a file object) or nowhere; error output is inherited. The program
     `beside` starts first and is in no pipe of ours; it counts as the others do.
@@ -46,6 +47,9 @@ def run(programs, env=None, capture=None, beside=None):
             codes.append(child.returncode)
             cpu += used.ru_utime + used.ru_stime
             rss += used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            if child.returncode:
+                # The others may wait for it for ever.
+                break
         return Usage(codes, cpu, rss, time.monotonic() - begun)
     finally:
         for child in children:

@@ -8,10 +8,12 @@ what earlier turns reached, which is in `.eft/fuzz/TARGET`. The CPU seconds of a
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -45,6 +47,8 @@ class Account:
     def add(self, name, cpu, inputs):
         with self.lock:
             self.running.discard(name)
+            # As another run may have written it.
+            self.of |= json.loads(HOURS.read_text()) if HOURS.exists() else {}
             self.of[name]["cpu_seconds"] += round(cpu)
             self.of[name]["inputs"] += inputs
             part = HOURS.with_name(HOURS.name + ".part")
@@ -52,7 +56,13 @@ class Account:
             part.replace(HOURS)
 
 
-def turn(name, seconds, children):
+def end(child):
+    """Whoever waits for it takes what it used, so it is not waited for here."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child.pid, signal.SIGKILL)
+
+
+def turn(name, seconds, children, stopped):
     """One turn: exit code, CPU seconds, inputs tried, and what it said last."""
     reached = KEPT / name
     reached.mkdir(parents=True, exist_ok=True)
@@ -60,6 +70,8 @@ def turn(name, seconds, children):
     command += [f"-rss_limit_mb={MIB_AN_INPUT}", f"-artifact_prefix={FAILURES}/{name}-", "-print_final_stats=1", "-reload=0", "-verbosity=1"]
     child = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
     children.add(child)
+    if stopped:
+        end(child)
     said = child.stderr.read()
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -69,15 +81,15 @@ def turn(name, seconds, children):
     return child.returncode, used.ru_utime + used.ru_stime, int(tried[1]) if tried else 0, int(covered[-1]) if covered else 0, said
 
 
-def work(chosen, account, until, longest, children, failed):
-    while not failed and (left := until - time.monotonic()) > 1:
+def work(chosen, account, until, longest, children, stopped, failed):
+    while not (stopped or failed) and (left := until - time.monotonic()) > 1:
         name = account.next(chosen)
         if name is None:
             return
-        code, cpu, inputs, covered, said = turn(name, max(1, int(min(longest, left))), children)
+        code, cpu, inputs, covered, said = turn(name, max(1, int(min(longest, left))), children, stopped)
         account.add(name, cpu, inputs)
         print(f"{name:<18} {cpu:6.0f} CPU-s {inputs:>10} inputs {covered:>6} edges, {account.of[name]['cpu_seconds'] / 3600:.2f} h so far", flush=True)
-        if code != 0 and not failed:
+        if code != 0 and not stopped:
             failed.append(name)
             print(said[-4000:], f"\n{name}: exit code {code}; the input is in {FAILURES}", file=sys.stderr, flush=True)
 
@@ -102,17 +114,17 @@ def main():
         raise SystemExit(f"no target {', '.join(unknown)}; there are: {', '.join(known)}")
     FAILURES.mkdir(parents=True, exist_ok=True)
     chosen, account = args.targets or known, Account(known)
-    until, children, failed = time.monotonic() + args.minutes * 60, set(), []
+    until, children, stopped, failed = time.monotonic() + args.minutes * 60, set(), [], []
     with concurrent.futures.ThreadPoolExecutor(args.cores) as pool:
-        turns = [pool.submit(work, chosen, account, until, args.turn * 60, children, failed) for _ in range(args.cores)]
+        turns = [pool.submit(work, chosen, account, until, args.turn * 60, children, stopped, failed) for _ in range(args.cores)]
         try:
             for one in turns:
                 one.result()
         except BaseException as stop:
             # The pool waits for its threads, and they for their children.
-            failed.append(repr(stop))
+            stopped.append(stop)
             for child in list(children):
-                child.kill()
+                end(child)
             raise
     print("\n".join(table(account)))
     least = min(one["cpu_seconds"] for one in account.of.values())

@@ -7,7 +7,12 @@ use crate::{
 
 pub(crate) fn bench(args: &[String]) -> Outcome {
     let places = Places::find()?;
-    if args.iter().any(|arg| arg.ends_with("cold-start")) {
+    let work = args.iter().enumerate().find_map(|(at, arg)| match arg.strip_prefix("--work") {
+        Some("") => args.get(at + 1).map(String::as_str),
+        Some(rest) => rest.strip_prefix('='),
+        None => None,
+    });
+    if work == Some("cold-start") {
         step("build", || places.build_release(["-p", "eft-router", "--bins", "--example", "empty"]))?;
         step("Python environment", || tools::python_environment(&places))?;
         return places.python("bench/bench.py", "release").args(args).run();
@@ -16,11 +21,13 @@ pub(crate) fn bench(args: &[String]) -> Outcome {
         let examples = ["--example", "relay", "--example", "sha256"];
         places.build_release(["-p", "eft-worker", "-p", "eft-s3", "--bins"].into_iter().chain(examples))
     })?;
-    step("other programs", || tools::measured_programs(&places))?;
+    match work {
+        Some("chains" | "stages") => step("other programs", || tools::measured_programs(&places))?,
+        _ => step("other programs", || tools::programs(&places))?,
+    }
     step("Python environment", || tools::python_environment(&places))?;
     step("other clients", || tools::peers(&places))?;
-    let work = args.iter().position(|arg| arg == "--work").and_then(|at| args.get(at + 1));
-    match work.map_or("identity", String::as_str) {
+    match work.unwrap_or("identity") {
         "identity" => step("programs over other libraries", || tools::peers_in_rust(&places))?,
         "validators" => step("programs over other libraries", || tools::validators_in_rust(&places))?,
         _ => {}

@@ -6,7 +6,9 @@
 //! who finds when it is his turn that a release has begun after his job had ended has nothing left to do.
 //!
 //! # Failure handling
-//! A release that fails is told to him whose turn it was. It counts for nobody: the next one tries.
+//! A release that fails is told to him whose turn it was, and counts for those it would have counted for: what it has not let
+//! in waits for the next end, or for the sweep. Were each to try again, all slots would wait for a queue that does not answer, one
+//! after the other.
 //!
 //! # Not covered
 //! Other processes, which the book keeps apart.
@@ -29,7 +31,7 @@ pub struct Releases(Mutex<HashMap<TenantId, Arc<Turns>>>);
 struct Turns {
     /// Jobs that have ended.
     ended: AtomicU64,
-    /// As many of them had ended when the last release began that succeeded.
+    /// As many of them had ended when the last release began that is over.
     covered: tokio::sync::Mutex<u64>,
 }
 
@@ -41,7 +43,7 @@ impl Releases {
     /// A job of the tenant has ended: returns when a release that began after this was called is over.
     ///
     /// # Errors
-    /// Those of `release`, where it was called.
+    /// Those of `release`, to whose turn it was.
     pub async fn after_end<F, E>(&self, tenant: &TenantId, release: impl FnOnce() -> F) -> Result<(), E>
     where
         F: Future<Output = Result<(), E>>,
@@ -52,14 +54,17 @@ impl Releases {
             let mut covered = turns.covered.lock().await;
             if *covered < number {
                 let ended = turns.ended.load(SeqCst);
-                release().await?;
+                let released = release().await;
                 *covered = ended;
+                return released;
             }
             Ok(())
         }
         .await;
-        // Nobody else has it: those who do hold it by the map's lock, or have counted.
-        self.turns().retain(|_, kept| !Arc::ptr_eq(kept, &turns) || Arc::strong_count(kept) > 2);
+        let mut all = self.turns();
+        drop(turns);
+        // Nobody takes one without this lock; those whose turn was cancelled have left theirs.
+        all.retain(|_, kept| Arc::strong_count(kept) > 1);
         released
     }
 }
@@ -104,18 +109,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_fails_counts_for_nobody() {
+    async fn one_that_fails_is_not_tried_by_each_who_waits() {
         let (releases, acme, calls) = (Releases::default(), acme(), RefCell::new(0));
-        let ends = (0..3).map(|_| {
+        let ends = (0..8).map(|_| {
             releases.after_end(&acme, || async {
                 sleep(LONG).await;
-                let mut calls = calls.borrow_mut();
-                *calls += 1;
-                if *calls == 1 { Err("unreachable") } else { Ok(()) }
+                *calls.borrow_mut() += 1;
+                Err("unreachable")
             })
         });
-        assert_eq!(join_all(ends).await, [Err("unreachable"), Ok(()), Ok(())]);
-        assert_eq!(*calls.borrow(), 2, "the third is covered by the second");
+        let failed = join_all(ends).await.into_iter().filter(Result::is_err).count();
+        assert_eq!((failed, *calls.borrow()), (2, 2), "the first, and one for all who came meanwhile");
+        // The next end tries again.
+        assert_eq!(releases.after_end(&acme, || async { Ok::<_, ()>(()) }).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_is_cancelled_is_the_next_ones() {
+        let (releases, acme) = (Releases::default(), acme());
+        let never = releases.after_end(&acme, std::future::pending::<Result<(), ()>>);
+        assert!(tokio::time::timeout(LONG, never).await.is_err());
+        let calls = RefCell::new(0);
+        let release = || async {
+            *calls.borrow_mut() += 1;
+            Ok::<_, ()>(())
+        };
+        assert_eq!(releases.after_end(&acme, release).await, Ok(()));
+        assert!(*calls.borrow() == 1 && releases.turns().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
