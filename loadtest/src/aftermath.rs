@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use eft_domain::{Job, JobState, Millis};
+use eft_domain::{Job, JobState, Millis, receipt::FailureNote};
 use eft_s3::{ObjectInfo, Server};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What came of an arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// The phase it arrived in.
     pub phase: usize,
@@ -26,6 +26,8 @@ pub struct Ended {
     pub worked: Option<Duration>,
     /// How it ended.
     pub state: Option<JobState>,
+    /// Why it failed.
+    pub failure: Option<FailureNote>,
 }
 
 /// What there is besides files.
@@ -56,7 +58,8 @@ pub(crate) fn ended(arrival: &Arrival, row: Option<Job>, began: Duration, late: 
         after,
         latency: after.map(|after| after.saturating_sub(arrival.at)),
         worked: after.map(|after| after.saturating_sub(arrival.at.max(late))),
-        state: over.map(|row| row.state),
+        state: over.as_ref().map(|row| row.state),
+        failure: over.and_then(|row| row.failure),
     }
 }
 
@@ -104,12 +107,16 @@ fn why_wrong(
         (Some(JobState::Succeeded), stands) => {
             (stands != whole).then(|| "other bytes stand there".to_owned())
         }
-        (Some(state), _) => Some(format!("it ended {state:?}")),
+        (Some(state), _) => Some(match &ended.failure {
+            Some(FailureNote { code, message, .. }) => format!("it ended {state:?}: {code}: {message}"),
+            None => format!("it ended {state:?}"),
+        }),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use eft_domain::{Code, Failure};
     use eft_s3::Config;
 
     use super::*;
@@ -144,6 +151,7 @@ phases: [{name: one, seconds: 1}]
             latency: None,
             worked: None,
             state: Some(JobState::Succeeded),
+            failure: None,
         };
         let mut ended: Vec<Ended> = arrivals.iter().map(succeeded).collect();
         assert_eq!(wrong(&scenario, &s3, &arrivals, &ended), [""; 0]);
@@ -157,10 +165,16 @@ phases: [{name: one, seconds: 1}]
         s3.put_object(INGEST, &arrivals[of(0, 1)].source(), "something else");
         ended[of(1, 1)].state = None;
         ended[of(1, 2)].state = Some(JobState::Failed);
+        ended[of(1, 2)].failure =
+            Some(FailureNote::from(&Failure::new(Code::IntegritySource, "not what was stored")));
         let said = wrong(&scenario, &s3, &arrivals, &ended).join("\n");
-        for part in
-            ["came to stand 2 times", "other bytes", "has not ended", "it ended Failed", "nobody has sent"]
-        {
+        for part in [
+            "came to stand 2 times",
+            "other bytes",
+            "has not ended",
+            "it ended Failed: integrity.source: not what",
+            "nobody has sent",
+        ] {
             assert_eq!(said.matches(part).count(), 1, "{part} in:\n{said}");
         }
         let whole = Some((6, 1));

@@ -301,6 +301,7 @@ expect: {{{expect}}}
             latency: millis(latency),
             worked: millis(latency),
             state: Some(JobState::Succeeded),
+            failure: None,
         }
     }
 
@@ -388,7 +389,7 @@ expect: {{{expect}}}
         let holds =
             |all: &[Ended]| judged(expect, all, Vec::new(), false).iter().filter(|check| check.holds).count();
         assert_eq!(holds(&all), 4);
-        all[3] = Ended { after: None, latency: None, worked: None, state: None, ..all[3] };
+        all[3] = Ended { after: None, latency: None, worked: None, state: None, ..all[3].clone() };
         assert_eq!(holds(&all), 1, "only the spread of the first phase is known");
     }
 

@@ -13,7 +13,7 @@
 //! Dropping a body that was not read to its end closes its connection.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     future::poll_fn,
     io,
     pin::Pin,
@@ -35,15 +35,10 @@ use httparse::{EMPTY_HEADER, Status};
 use tokio::{io::AsyncWriteExt, time::Instant};
 use tokio_util::io::poll_read_buf;
 
-use super::http::{Connect, KEEP_IDLE, Stream, sdk_response};
-
-/// Bytes received into one allocation. Large enough that reads are few, small enough to stay in the second-level cache
-/// until its checksum is taken.
-const SLAB: usize = 256 << 10;
-
-/// A frame leaves with fewer bytes than a slab when the network has no more, but not with fewer than this: a segment
-/// costs what a few KiB of copying do, and 16 KiB is what a TLS record carries.
-const LEAST: usize = 16 << 10;
+use super::{
+    http::{Connect, KEEP_IDLE, Stream, sdk_response},
+    slabs::{LEAST, Pool, SLAB, Slabs},
+};
 
 /// Largest head of an answer; hyper and S3's own limits are lower.
 const HEAD: usize = 64 << 10;
@@ -52,75 +47,6 @@ const HEAD: usize = 64 << 10;
 const HEADERS: usize = 100;
 
 type Origin = (Scheme, Authority);
-
-/// Slabs to use again, those of one body together: its slices go to one part and are gone when that is acknowledged. Of a
-/// body that is sent while it is received they are gone earlier: the oldest is asked for first.
-///
-/// An allocator gives large blocks back to the kernel, which zeroes them before it hands them out again: a fifth of the
-/// CPU time of a transfer. A handle to a full slab takes the whole slab back once it is the only one left
-/// (`BytesMut::try_reclaim`).
-type Pool = Mutex<VecDeque<Vec<BytesMut>>>;
-
-/// The slabs of one body.
-struct Slabs {
-    pool: Arc<Pool>,
-    free: Vec<BytesMut>,
-    full: VecDeque<BytesMut>,
-    /// What is filled is the small end of the body, and not a slab.
-    ending: bool,
-}
-
-impl Slabs {
-    fn new(pool: &Arc<Pool>) -> Self {
-        Self { pool: Arc::clone(pool), free: Vec::new(), full: VecDeque::new(), ending: false }
-    }
-
-    /// A slab, or room for `missing` bytes if that is much less: the last bytes of a range must not hold a whole one.
-    fn take(&mut self, missing: usize) -> BytesMut {
-        if missing < SLAB / 2 {
-            self.ending = true;
-            return BytesMut::with_capacity(missing.max(LEAST));
-        }
-        if self.full.front_mut().is_some_and(|slab| slab.try_reclaim(SLAB))
-            && let Some(slab) = self.full.pop_front()
-        {
-            return slab;
-        }
-        while let Some(mut slab) = self.free.pop() {
-            if slab.try_reclaim(SLAB) {
-                return slab;
-            }
-        }
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..pool.len() {
-            let Some(mut slabs) = pool.pop_front() else { break };
-            let Some(mut slab) = slabs.pop() else { continue };
-            if slab.try_reclaim(SLAB) {
-                self.free = slabs;
-                return slab;
-            }
-            slabs.push(slab);
-            pool.push_back(slabs);
-        }
-        BytesMut::with_capacity(SLAB)
-    }
-
-    /// Keep a handle to a slab whose slices are on their way.
-    fn leave(&mut self, slab: BytesMut) {
-        if !self.ending {
-            self.full.push_back(slab);
-        }
-    }
-}
-
-impl Drop for Slabs {
-    fn drop(&mut self) {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        // Left over ones are for the next body that asks; kept with the others they would be counted twice.
-        pool.push_front(std::mem::take(&mut self.free));
-        pool.push_back(std::mem::take(&mut self.full).into());
-    }
-}
 
 struct Idle {
     stream: Stream,
@@ -131,12 +57,12 @@ struct Idle {
 pub(super) struct Downloads {
     connect: Connect,
     idle: Mutex<HashMap<Origin, Vec<Idle>>>,
-    pool: Arc<Pool>,
+    pool: Pool,
 }
 
 impl Downloads {
     pub(super) fn new(connect: Connect) -> Self {
-        Self { connect, idle: Mutex::default(), pool: Arc::default() }
+        Self { connect, idle: Mutex::default(), pool: Pool::default() }
     }
 
     /// Send a GET; the answer's body is received as it is polled.

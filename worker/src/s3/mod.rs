@@ -15,6 +15,7 @@ mod remove;
 mod resolve;
 mod resume;
 mod sink;
+mod slabs;
 mod source;
 mod timeouts;
 
