@@ -142,9 +142,11 @@ impl Slabs {
         self.pool.take().unwrap_or_else(|| BytesMut::with_capacity(SLAB))
     }
 
-    /// Keep a handle to a slab whose slices are on their way.
-    pub(super) fn leave(&mut self, slab: BytesMut) {
+    /// Keep a handle to a slab whose slices are on their way. What nobody has taken from it is forgotten.
+    pub(super) fn leave(&mut self, mut slab: BytesMut) {
         if !self.ending {
+            // It cannot be taken back whole while it holds something itself.
+            slab.clear();
             self.full.push_back(slab);
         }
     }
@@ -199,6 +201,19 @@ mod tests {
         let others = body(&pool, 3);
         drop(others);
         assert_eq!(kept(&pool), 3, "no slab was made beside the four");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slab_of_a_body_that_was_given_up_is_as_good_as_any() {
+        let pool = Pool::default();
+        let mut own = Slabs::new(&pool);
+        let mut slab = own.take(SLAB);
+        slab.extend_from_slice(b"received, and taken by nobody");
+        let was = slab.as_ptr();
+        own.leave(slab);
+        drop(own);
+        let again = pool.take().unwrap();
+        assert_eq!((again.as_ptr(), again.len(), again.capacity()), (was, 0, SLAB));
     }
 
     #[tokio::test(start_paused = true)]
