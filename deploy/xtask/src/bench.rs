@@ -13,14 +13,14 @@ pub(crate) fn bench(args: &[String]) -> Outcome {
         None => None,
     });
     if work == Some("cold-start") {
-        step("build", || places.build_release(["-p", "eft-router", "--bins", "--example", "empty"]))?;
+        step("build", || {
+            let router = ["-p", "eft-router", "--bins", "--example", "empty"];
+            places.cargo(["build", "--release", "--quiet"]).args(router).run()
+        })?;
         step("Python environment", || tools::python_environment(&places))?;
         return places.python("bench/bench.py", "release").args(args).run();
     }
-    step("build", || {
-        let examples = ["--example", "relay", "--example", "sha256"];
-        places.build_release(["-p", "eft-worker", "-p", "eft-s3", "--bins"].into_iter().chain(examples))
-    })?;
+    step("build", || places.build_release())?;
     match work {
         Some("chains" | "stages") => step("other programs", || tools::measured_programs(&places))?,
         _ => step("other programs", || tools::programs(&places))?,

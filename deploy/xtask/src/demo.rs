@@ -41,9 +41,7 @@ fn platform(script: &str) -> Outcome {
 
 fn engine() -> Outcome {
     let places = Places::find()?;
-    step("build the worker and the in-memory S3", || {
-        places.build_release(["-p", "eft-worker", "-p", "eft-s3"])
-    })?;
+    step("build the worker and the in-memory S3", || places.build_release())?;
     step("Python environment", || tools::python_environment(&places))?;
     places.python("demo/engine.py", "release").run()
 }

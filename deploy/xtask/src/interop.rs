@@ -9,7 +9,7 @@ use crate::{
 pub(crate) fn interop(names: &[String]) -> Outcome {
     let places = Places::find()?;
     step("gates, and other clients", || {
-        places.build_release(["-p", "eft-worker", "-p", "eft-s3"])?;
+        places.build_release()?;
         run(&places, "release", names)
     })
 }

@@ -11,7 +11,7 @@ const SHORT: [&str; 3] = ["run", "soak-short", "--no-times"];
 pub(crate) fn load(args: &[String]) -> Outcome {
     let places = Places::find()?;
     let Some(first) = args.first() else { return Err(Stop::Usage) };
-    step("build", || places.build_release(["-p", "eft-worker", "-p", "eft-loadtest", "--bins"]))?;
+    step("build", || places.build_release())?;
     let program = places.target.join("release/eft-loadtest");
     if matches!(first.as_str(), "list" | "compare") {
         return crate::run::Run::new(&places.root, program).args(args).run();

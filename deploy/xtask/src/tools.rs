@@ -69,9 +69,13 @@ impl Places {
         Run::cargo(&self.root, args).env("CARGO_TARGET_DIR", &self.target)
     }
 
-    /// Builds packages as they are measured.
-    pub(crate) fn build_release<'a>(&self, what: impl IntoIterator<Item = &'a str>) -> Outcome {
-        self.cargo(["build", "--release", "--quiet"]).args(what).run()
+    /// Builds what is measured, always all of it: with others beside them, dependencies have other features, and would be
+    /// built once more for each command.
+    pub(crate) fn build_release(&self) -> Outcome {
+        self.cargo(["build", "--release", "--quiet"])
+            .args(["-p", "eft-worker", "-p", "eft-s3", "-p", "eft-loadtest", "--bins"])
+            .args(["--example", "relay", "--example", "sha256"])
+            .run()
     }
 
     /// A script of this crate, in the Python environment, for the programs that cargo has put into this folder of its
