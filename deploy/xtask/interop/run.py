@@ -16,6 +16,7 @@ import catalogue
 import codecs_in
 import codecs_out
 import concats
+import edi_files
 import gates
 import indeterminate
 import objects
@@ -39,7 +40,7 @@ import eft
 
 MODULES = [
     gates, bombs, catalogue, records, objects, sidecars, scans, splits, tees, tls, archives, concats, codecs_in, codecs_out, zips_out,
-    parquet_out, pgp, real_files,
+    parquet_out, pgp, real_files, edi_files,
     refusals_input, refusals_places, refusals_faults, indeterminate, refusals_usage,
 ]
 CLIENTS = eft.OWN.parent.parent / "loadtest" / "s3" / "tests" / "clients.py"
