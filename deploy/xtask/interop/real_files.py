@@ -173,3 +173,17 @@ def test_a_document(bed):
             assert failed.receipt["outcome"] == "REJECTED", failed
         else:
             bed.worker(bed.file(data), bed.path(), route=route)
+
+
+def test_a_list_that_counts_itself(bed):
+    """The programs of this machine with their sizes, by find(1); the trailer by awk(1)."""
+    listed = made("find", "/usr/bin", "-type", "f", "-printf", "%s\\t%f\\n", data=b"")
+    whole = made("awk", "-F\t", '{ sum += $1; print } END { printf "TRL\\t%.0f\\t%.0f\\n", NR, sum }', data=listed)
+    trailer = '  - validate: { trailer: { records: csv, delimiter: "\\t", quote: false, prefix: TRL, count: { field: 2 }, sum: { column: 1, field: 3 } } }\n'
+    becomes(bed, whole, trailer, whole)
+    becomes(bed, whole, trailer + "  - drop: { last: 1 }\n", listed)
+    count, total = whole.splitlines()[-1].decode().split("\t")[1:]
+    assert int(count) > 100, count
+    short, less = made("sed", "5d", data=whole), int(listed.splitlines()[4].split(b"\t")[0])
+    says = [f"it says {count} records, the file has {int(count) - 1}", f"adds up to {total}, it adds up to {int(total) - less}"]
+    bed.refused("validation", bed.file(short), bed.path(), route=f"stages:\n{trailer}", says=says)
