@@ -171,6 +171,7 @@ impl Route {
             memory: MEMORY,
             concurrency: CONCURRENCY,
             part_size: None,
+            near: false,
             refuse_empty: false,
             threads: pool.threads(),
             given: Given {

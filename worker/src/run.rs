@@ -96,6 +96,7 @@ impl Job {
             memory: self.memory.unwrap_or(DEFAULT_MEMORY),
             concurrency: self.concurrency,
             part_size: self.part_size,
+            near: !std::iter::once(&self.source).chain(self.uris()).any(ObjectUri::is_s3),
             threads,
             // An archive with an empty entry is no empty source.
             refuse_empty: self.route.on_empty != OnEmpty::Accept && found.archive.is_none(),

@@ -32,6 +32,11 @@ const MIB: u64 = 1 << 20;
 /// whatever its size: in the same memory, parts of 8 MiB took 5 % more CPU than these (medians of 21 transfers of 2 GiB).
 pub const DEFAULT_PART: ByteSize = ByteSize::mib(16);
 
+/// The same between files and streams of this machine, where there is no request to pay for: what is in flight stays in the
+/// processor's caches, and in memory that the kernel has cleared already. Of 528 MB from a file to nowhere 48 MiB were
+/// resident so and 151 with the others, with a check of CSV 50 and 184, and CPU was 0.85 and 0.99 times (medians of 9 runs in turns).
+pub const NEAR_PART: ByteSize = ByteSize::mib(1);
+
 /// Memory where nobody asks for another: eight parts in flight. With 30 ms to the first byte and 90 MB/s a connection,
 /// made by the faults of `loadtest/s3`, 2 GiB took 8.4 s so, 9.5 s with eight parts of 8 MiB, and 16.5 s with four of 16 MiB.
 pub const DEFAULT_MEMORY: ByteSize = ByteSize::mib(128);
@@ -63,6 +68,8 @@ pub struct Request<'a> {
     pub concurrency: usize,
     /// Size of the first parts, where somebody insists; the plan makes later parts larger where it must.
     pub part_size: Option<ByteSize>,
+    /// Source and destinations are files or streams of this machine.
+    pub near: bool,
     /// Threads of the CPU pool.
     pub threads: usize,
     /// An empty source is no file.

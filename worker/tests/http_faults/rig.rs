@@ -249,6 +249,7 @@ async fn run(case: &Case, server: &Server) -> Result<Outcome, Stopped> {
         concurrency: 3,
         part_size: Some(ByteSize(LIMITS.min_part)),
         threads: 1,
+        near: false,
         refuse_empty: false,
     };
     let plan = Plan::new(&request).unwrap();

@@ -7,7 +7,7 @@ use eft_domain::{
     route::{CompressSpec, ScanSpec, SplitSpec, StageSpec, ZipSpec},
 };
 
-use super::{Blocks, DEFAULT_PART, MIB, Plan, Request, Serial, Step, build};
+use super::{Blocks, DEFAULT_PART, MIB, NEAR_PART, Plan, Request, Serial, Step, build};
 use crate::{
     chain::{BETWEEN, ROOM},
     given::Given,
@@ -198,7 +198,7 @@ impl<'a> Draft<'a> {
                 (schedule, schedule.first())
             }
             None => {
-                let range = floor.min(DEFAULT_PART.bytes());
+                let range = floor.min(self.usual_part());
                 // A part may begin and end within a range, and holds both of them whole.
                 self.affords(floor + 2 * range + working, "a part, and the ranges it begins and ends in,")?;
                 (PartSchedule::unknown(floor, (window - 2 * range) / MIB * MIB, &sink), range)
@@ -247,14 +247,14 @@ impl<'a> Draft<'a> {
         let needs = needs(jobs);
 
         let spare = memory - needs.sum();
-        let ranges = DEFAULT_PART.bytes() * concurrency as u64;
+        let ranges = self.usual_part() * concurrency as u64;
         let input_window = needs.input + (spare / 3).min(ranges.saturating_sub(needs.input));
         // Blocks straight from the source may each hold a range that they share with the next one (see `needs`).
         let most = match self.groups.iter().find(|group| group.makes_bytes()) {
             Some(Group::Compress(first, _)) => input_window / (jobs as u64 + 1) - first.block_bytes() as u64,
             _ => input_window / 2,
         };
-        let most = (most / MIB * MIB).clamp(MIN_RANGE, DEFAULT_PART.bytes());
+        let most = (most / MIB * MIB).clamp(MIN_RANGE, self.usual_part());
         let range = (input_window / concurrency as u64 / MIB * MIB).clamp(MIN_RANGE, most);
         // What input does not want, parts in flight do.
         let last = memory - needs.sum() - (input_window - needs.input) + needs.last();
@@ -343,12 +343,17 @@ impl<'a> Draft<'a> {
         memory.sum()
     }
 
+    /// What parts and ranges grow up to before more of them are put in flight.
+    fn usual_part(&self) -> u64 {
+        if self.request.near { NEAR_PART.bytes() } else { DEFAULT_PART.bytes() }
+    }
+
     /// The smallest part: what was asked for, or one that leaves several in flight.
     fn part_floor(&self, share: u64) -> u64 {
         let min = self.request.sink.min_part.max(MIB);
         match self.request.part_size {
             Some(size) => size.bytes().max(1),
-            None => (share / MIB * MIB).clamp(min, DEFAULT_PART.bytes().max(min)),
+            None => (share / MIB * MIB).clamp(min, self.usual_part().max(min)),
         }
     }
 

@@ -247,6 +247,7 @@ fn planned(name: &str, example: &str) -> Result<StageInfo, String> {
         concurrency: 8,
         part_size: None,
         threads: 1,
+        near: false,
         refuse_empty: false,
     };
     let plan = Plan::with_memory_to_suit(&request).map_err(|failure| format!("its example: {failure}"))?;

@@ -87,6 +87,7 @@ impl Rig {
             concurrency: 4,
             part_size: Some(ByteSize(PART)),
             threads: 1,
+            near: false,
             refuse_empty: false,
         };
         let plan = Plan::new(&request).unwrap();

@@ -125,6 +125,7 @@ impl Rig {
             concurrency: 3,
             part_size: Some(ByteSize(LIMITS.min_part)),
             threads: 2,
+            near: false,
             refuse_empty: false,
         };
         Plan::new(&request).unwrap()

@@ -67,6 +67,7 @@ impl Rig {
             concurrency: 3,
             part_size: Some(ByteSize(LIMITS.min_part)),
             threads: 2,
+            near: false,
             refuse_empty: false,
         };
         Plan::new(&request).unwrap()
@@ -330,6 +331,7 @@ fn a_plan_needs_a_scanner_and_says_so() {
         concurrency: 3,
         part_size: None,
         threads: 2,
+        near: false,
         refuse_empty: false,
     };
     let refused = Plan::new(&request).unwrap_err();

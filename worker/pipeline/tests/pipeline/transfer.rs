@@ -41,6 +41,7 @@ fn request<'a>(size: Option<u64>, stages: &'a [StageSpec], limits: &'a Limits) -
         concurrency: 4,
         part_size: Some(ByteSize::mib(1)),
         threads: 2,
+        near: false,
         refuse_empty: false,
         given: Given::default(),
     }

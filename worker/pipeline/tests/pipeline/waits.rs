@@ -53,6 +53,7 @@ fn transfer(source: Arc<dyn ObjectSource>, sink: Arc<dyn ObjectSink>, concurrenc
         concurrency,
         part_size: Some(ByteSize(LIMITS.min_part)),
         threads: 1,
+        near: false,
         refuse_empty: false,
     };
     let plan = Plan::new(&request).unwrap();

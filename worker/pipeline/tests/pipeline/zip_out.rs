@@ -46,6 +46,7 @@ fn plan(spec: ZipSpec, size: usize, given: Given) -> Result<Plan, Failure> {
         concurrency: 3,
         part_size: None,
         threads: 2,
+        near: false,
         refuse_empty: false,
     })
 }

@@ -149,6 +149,7 @@ impl Route {
             concurrency: 3,
             part_size: Some(ByteSize(LIMITS.min_part)),
             threads: 2,
+            near: false,
             refuse_empty: false,
         };
         let plan = Plan::new(&request).unwrap();

@@ -131,6 +131,7 @@ impl Rig {
             concurrency: 3,
             part_size: Some(ByteSize(LIMITS.min_part)),
             threads: 1,
+            near: false,
             refuse_empty: false,
         };
         let plan = Plan::new(&request).unwrap();
