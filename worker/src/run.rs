@@ -96,7 +96,7 @@ impl Job {
             memory: self.memory.unwrap_or(DEFAULT_MEMORY),
             concurrency: self.concurrency,
             part_size: self.part_size,
-            near: !std::iter::once(&self.source).chain(self.uris()).any(ObjectUri::is_s3),
+            near: self.is_near(),
             threads,
             // An archive with an empty entry is no empty source.
             refuse_empty: self.route.on_empty != OnEmpty::Accept && found.archive.is_none(),
@@ -110,6 +110,12 @@ impl Job {
             Some(_) => Plan::new(&request),
             None => Plan::with_memory_to_suit(&request),
         }
+    }
+
+    /// No byte is S3's. What a manifest names may be: that is not looked at.
+    fn is_near(&self) -> bool {
+        let joins = self.route.stages.iter().any(|stage| matches!(stage, StageSpec::Concat(_)));
+        !joins && !std::iter::once(&self.source).chain(self.uris()).any(ObjectUri::is_s3)
     }
 
     /// Content of a message is written before its integrity and signature are known, and what is scanned before the

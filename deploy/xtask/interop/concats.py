@@ -57,6 +57,11 @@ def test_small_objects_and_files_are_streamed(bed):
         (folder / name).write_bytes(data)
     (folder / "manifest").write_text("\n".join([*pieces, ""]))
     expected = subprocess.run(["cat", *pieces], cwd=folder, stdout=subprocess.PIPE, check=True).stdout
+    # S3's objects that a file names, to a file: ranges are those of S3.
+    here = bed.file("".join(f"s3://in-files/concat/small/{name}\n" for name in pieces).encode())
+    within = 'stages: [{ concat: { within: "s3://in-files/concat/small/" } }]\n'
+    plan = bed.worker(here, bed.path(), route=within, command="plan").out.decode()
+    assert "parts" in plan and "first 1MiB" not in plan, plan
     # More files than a process may hold open.
     target = bed.path()
     few = ["bash", "-c", 'ulimit -n 64; exec "$@"', "-", str(eft.WORKER), "transfer", "--quiet", "--route"]

@@ -116,7 +116,7 @@ def test_container_shipping(bed):
     from pydifact.segmentcollection import Interchange, Message, RawSegmentCollection
 
     # It says which service messages it has no rules for.
-    warnings.simplefilter("ignore")
+    warnings.filterwarnings("ignore", module="pydifact")
     iftsta, baplie, coprar = ((EDIFACT / f"{name}.edi").read_text() for name in ["iftsta", "baplie", "coprar"])
 
     def read(text):

@@ -68,7 +68,7 @@ def test_memory_of_a_chain(bed):
 def test_memory_between_files(bed):
     """What is in flight between files is little, whatever the budget; 48 MiB were measured, and 151 with parts as for S3."""
     source, target = bed.file(bytes(256 * eft.MIB)), bed.path()
-    result = bed.worker(source, target, route="stages: [{ validate: utf8 }]\n", measured=True)
+    result = bed.worker("--memory", "512MiB", source, target, route="stages: [{ validate: utf8 }]\n", measured=True)
     assert target.stat().st_size == source.stat().st_size and result.receipt["source"]["size"] == 256 * eft.MIB
     assert result.usage["rss"] <= 80 * eft.MIB + eft.LARGER_CODE, f"{result.usage['rss'] / eft.MIB:.0f} MiB"
     source.unlink()

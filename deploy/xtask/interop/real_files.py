@@ -184,6 +184,7 @@ def test_a_list_that_counts_itself(bed):
     becomes(bed, whole, trailer + "  - drop: { last: 1 }\n", listed)
     count, total = whole.splitlines()[-1].decode().split("\t")[1:]
     assert int(count) > 100, count
-    short, less = made("sed", "5d", data=whole), int(listed.splitlines()[4].split(b"\t")[0])
+    largest = max(listed.splitlines(keepends=True), key=lambda line: int(line.split(b"\t")[0]))
+    short, less = whole.replace(largest, b"", 1), int(largest.split(b"\t")[0])
     says = [f"it says {count} records, the file has {int(count) - 1}", f"adds up to {total}, it adds up to {int(total) - less}"]
     bed.refused("validation", bed.file(short), bed.path(), route=f"stages:\n{trailer}", says=says)

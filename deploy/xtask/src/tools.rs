@@ -69,8 +69,8 @@ impl Places {
         Run::cargo(&self.root, args).env("CARGO_TARGET_DIR", &self.target)
     }
 
-    /// Builds what is measured, always all of it: with others beside them, dependencies have other features, and would be
-    /// built once more for each command.
+    /// Builds what is measured beside other programs, always all of it: with others beside them, dependencies have other
+    /// features, and would be built once more for each command.
     pub(crate) fn build_release(&self) -> Outcome {
         self.cargo(["build", "--release", "--quiet"])
             .args(["-p", "eft-worker", "-p", "eft-s3", "-p", "eft-loadtest", "--bins"])

@@ -13,7 +13,7 @@ const MIB: u64 = 1 << 20;
 const PLANNED_PARTS_PER_10_000: u64 = 9_500;
 
 /// An unknown object's next part is 1 / this of what was written before. At 64 the schedule of S3's limits passes 50 TB
-/// in fewer than 9,800 parts from any first part; at 100 it does not; smaller values buffer more than they must.
+/// in fewer than 9,800 parts from the smallest part S3 takes, and in 9,901 from 1 MiB; at 100 it does not; smaller values buffer more than they must.
 const GROWTH: u64 = 64;
 
 /// The sizes of the parts of one object.
@@ -100,6 +100,8 @@ mod tests {
     fn an_unknown_object_reaches_the_object_limit() {
         assert_eq!(PartSchedule::unknown(8 * MIB, S3.max_part, &S3).reach(), TB_50);
         assert_eq!(PartSchedule::unknown(5 * MIB, S3.max_part, &S3).reach(), TB_50);
+        let from_one = PartSchedule::unknown(MIB, S3.max_part, &SinkLimits { min_part: MIB, ..S3 });
+        assert_eq!((from_one.reach(), from_one.count(TB_50)), (TB_50, 9_901));
         // Memory for parts of 64 MiB only: the reach says how far that goes.
         let small = PartSchedule::unknown(8 * MIB, 64 * MIB, &S3).reach();
         assert!((500 << 30..640 << 30).contains(&small), "{small}");
@@ -122,12 +124,13 @@ mod tests {
         }
 
         #[test]
-        fn unknown_sizes_never_meet_the_wall(size in 1..=TB_50, floor in 5..=64u64) {
-            let schedule = PartSchedule::unknown(floor * MIB, S3.max_part, &S3);
+        fn unknown_sizes_never_meet_the_wall(size in 1..=TB_50, floor in 1..=64u64) {
+            let limits = SinkLimits { min_part: MIB, ..S3 };
+            let schedule = PartSchedule::unknown(floor * MIB, S3.max_part, &limits);
             let (mut written, mut parts, mut previous) = (0u64, 0u32, 0u64);
             while written < size {
                 let part = schedule.next(written);
-                prop_assert!(part >= previous && (S3.min_part..=S3.max_part).contains(&part));
+                prop_assert!(part >= previous && (MIB..=S3.max_part).contains(&part));
                 previous = part;
                 written += part;
                 parts += 1;

@@ -189,7 +189,7 @@ impl<'a> Draft<'a> {
         let working = self.serial_memory();
         let window = self.request.memory.bytes().saturating_sub(working);
         let pipes = known.is_some() && self.groups.is_empty() && sink.passes;
-        let floor = self.part_floor(if pipes { window / 2 } else { window / 6 });
+        let floor = self.part_floor(if pipes { window / 2 } else { window / 6 }, self.usual_part());
         let (schedule, range) = match known {
             Some(size) => {
                 let schedule = PartSchedule::known(size, floor, &sink);
@@ -198,7 +198,7 @@ impl<'a> Draft<'a> {
                 (schedule, schedule.first())
             }
             None => {
-                let range = floor.min(self.usual_part());
+                let range = floor.min(self.usual_part().bytes());
                 // A part may begin and end within a range, and holds both of them whole.
                 self.affords(floor + 2 * range + working, "a part, and the ranges it begins and ends in,")?;
                 (PartSchedule::unknown(floor, (window - 2 * range) / MIB * MIB, &sink), range)
@@ -236,9 +236,9 @@ impl<'a> Draft<'a> {
         let Request { size, sink, concurrency, threads, .. } = *self.request;
         let memory = self.request.memory.bytes();
         // Larger parts where memory allows; the smallest are always good enough.
-        let least = self.part_floor(0);
+        let least = self.part_floor(0, DEFAULT_PART);
         self.affords(self.needs(1, least).sum(), "what the stages must hold at once")?;
-        let floor = self.part_floor(memory / 8);
+        let floor = self.part_floor(memory / 8, DEFAULT_PART);
         let floor = if self.needs(1, floor).sum() <= memory { floor } else { least };
         // As many blocks in work as the machine can use, or as memory allows.
         let needs = |jobs| self.needs(jobs, floor);
@@ -247,20 +247,22 @@ impl<'a> Draft<'a> {
         let needs = needs(jobs);
 
         let spare = memory - needs.sum();
-        let ranges = self.usual_part() * concurrency as u64;
+        let ranges = self.usual_part().bytes() * concurrency as u64;
         let input_window = needs.input + (spare / 3).min(ranges.saturating_sub(needs.input));
         // Blocks straight from the source may each hold a range that they share with the next one (see `needs`).
         let most = match self.groups.iter().find(|group| group.makes_bytes()) {
             Some(Group::Compress(first, _)) => input_window / (jobs as u64 + 1) - first.block_bytes() as u64,
             _ => input_window / 2,
         };
-        let most = (most / MIB * MIB).clamp(MIN_RANGE, self.usual_part());
+        let most = (most / MIB * MIB).clamp(MIN_RANGE, self.usual_part().bytes());
         let range = (input_window / concurrency as u64 / MIB * MIB).clamp(MIN_RANGE, most);
         // What input does not want, parts in flight do.
         let last = memory - needs.sum() - (input_window - needs.input) + needs.last();
         let bound = needs.windows.last().map_or(0, |(_, bound)| *bound);
         let cap = ((last - bound) / 2 / MIB * MIB).max(floor);
-        let schedule = PartSchedule::unknown(floor, cap, &sink);
+        // Memory is divided as for other parts, so that they reach as far when they have grown.
+        let first = self.request.part_size.map_or(floor.min(self.usual_part().bytes()), |_| floor);
+        let schedule = PartSchedule::unknown(first, cap, &sink);
         let writes =
             usize::try_from((last - bound) / schedule.first()).unwrap_or(usize::MAX).clamp(1, concurrency);
         let reads = usize::try_from(input_window / range).unwrap_or(usize::MAX).clamp(1, concurrency);
@@ -344,16 +346,16 @@ impl<'a> Draft<'a> {
     }
 
     /// What parts and ranges grow up to before more of them are put in flight.
-    fn usual_part(&self) -> u64 {
-        if self.request.near { NEAR_PART.bytes() } else { DEFAULT_PART.bytes() }
+    fn usual_part(&self) -> ByteSize {
+        if self.request.near { NEAR_PART } else { DEFAULT_PART }
     }
 
     /// The smallest part: what was asked for, or one that leaves several in flight.
-    fn part_floor(&self, share: u64) -> u64 {
+    fn part_floor(&self, share: u64, usual: ByteSize) -> u64 {
         let min = self.request.sink.min_part.max(MIB);
         match self.request.part_size {
             Some(size) => size.bytes().max(1),
-            None => (share / MIB * MIB).clamp(min, self.usual_part().max(min)),
+            None => (share / MIB * MIB).clamp(min, usual.bytes().max(min)),
         }
     }
 

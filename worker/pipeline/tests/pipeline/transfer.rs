@@ -310,13 +310,20 @@ fn every_order_of_stages_has_a_plan_within_its_memory() {
         for sha256 in [false, true] {
             for memory in [8, 32, 64, 256] {
                 let memory = ByteSize::mib(memory);
-                let request = Request { sha256, memory, ..request(Some(1 << 40), &stages, &limits) };
-                match Plan::new(&request) {
-                    Ok(plan) => {
-                        assert!(plan.memory <= memory.bytes() && plan.schedule.largest() < plan.memory)
+                let far =
+                    Request { sha256, memory, part_size: None, ..request(Some(1 << 40), &stages, &limits) };
+                let plans = [Plan::new(&far), Plan::new(&Request { near: true, ..far })];
+                for plan in &plans {
+                    match plan {
+                        Ok(plan) => {
+                            assert!(plan.memory <= memory.bytes() && plan.schedule.largest() < plan.memory)
+                        }
+                        Err(failure) => assert_eq!(failure.code, Code::PlanRefused),
                     }
-                    Err(failure) => assert_eq!(failure.code, Code::PlanRefused),
                 }
+                // What can be made from S3 can be made from a file.
+                let [far, near] = plans.map(|plan| plan.map_or(0, |plan| plan.schedule.reach()));
+                assert!(near >= far / 100 * 97, "{stages:?} {memory}: {near} of {far}");
             }
         }
     }
@@ -336,15 +343,16 @@ async fn the_memory_that_is_named_suffices() {
         [(&[], &rows), (&table, &rows), (&zstd, &rows), (&both, &rows), (&gzip, &zeros)];
     for (stages, bytes) in cases {
         for stream in [false, true] {
-            for concurrency in [1, 4] {
+            // A part that is not a multiple of what ranges are cut by, or what the plan takes between files.
+            for (concurrency, near) in [(1, false), (4, false), (1, true), (4, true)] {
                 let source = MemorySource::new(bytes.clone()).with_checksum();
                 let source = if stream { source.stream() } else { source };
                 let limits = Limits::default();
                 let request = |memory| Request {
                     memory: ByteSize(memory),
                     concurrency,
-                    // Not a multiple of what ranges are cut by.
-                    part_size: Some(ByteSize((3 << 20) + 4096)),
+                    part_size: (!near).then_some(ByteSize((3 << 20) + 4096)),
+                    near,
                     ..request(source.size(), stages, &limits)
                 };
                 let refusal = Plan::new(&request(1024)).unwrap_err();
@@ -354,7 +362,7 @@ async fn the_memory_that_is_named_suffices() {
                 let mut transfer = transfer(source, &[&sink], stages);
                 (transfer.budget, transfer.plan) = (Budget::new(plan.memory), plan);
                 transfer.run().await.unwrap();
-                assert!(sink.object().is_some(), "{stages:?} {stream} {concurrency}");
+                assert!(sink.object().is_some(), "{stages:?} {stream} {concurrency} {near}");
             }
         }
     }
