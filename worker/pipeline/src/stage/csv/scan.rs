@@ -61,7 +61,10 @@ impl Scanner {
             let mut least = at + 1;
             if self.may_skip(machine) {
                 let stop;
-                (at, stop) = self.skip(machine, piece.base, bytes, at);
+                (at, stop) = match self.proofs {
+                    Proofs::None => self.skip::<true>(machine, piece.base, bytes, at),
+                    _ => self.skip::<false>(machine, piece.base, bytes, at),
+                };
                 match stop {
                     Stop::Short if !flush => return Ok(at),
                     Stop::Short => least = to,
@@ -109,8 +112,14 @@ impl Scanner {
         }
     }
 
-    /// Skip blocks from `at` on.
-    fn skip(&self, machine: &mut Machine, base: u64, bytes: &[u8], mut at: usize) -> (usize, Stop) {
+    /// Skip blocks from `at` on. `TEXT`: every column is [`Class::Text`].
+    fn skip<const TEXT: bool>(
+        &self,
+        machine: &mut Machine,
+        base: u64,
+        bytes: &[u8],
+        mut at: usize,
+    ) -> (usize, Stop) {
         while let Some(window) = bytes[at..].first_chunk::<BLOCK>() {
             let entry = match machine.state {
                 State::Start => Entry::Start,
@@ -135,6 +144,10 @@ impl Scanner {
             let mut ends = block.ends;
             let mut before = 0;
             let mut walked = 0;
+            let rows = if TEXT { self.rows(&block, first) } else { None };
+            if let Some((column, through)) = rows {
+                (walked, before, ends) = (column + self.classes.len() - first, through, 0);
+            }
             for slot in slots {
                 if ends == 0 {
                     break;
@@ -179,6 +192,26 @@ impl Scanner {
             }
         }
         (at, Stop::Short)
+    }
+
+    /// Where fields are text, only a record of another number of fields can be wrong: looks at the ends of records alone.
+    /// Returns the column behind the last field that ends here, and the bytes through its end.
+    #[inline(always)]
+    fn rows(&self, block: &Block, first: usize) -> Option<(usize, u64)> {
+        let (mut column, mut before, mut records) = (first, 0, block.records);
+        while records != 0 {
+            let rest = records - 1;
+            let through = records ^ rest;
+            column += (block.ends & (through ^ before)).count_ones() as usize;
+            if column != self.classes.len() {
+                return None;
+            }
+            (column, before) = (0, through);
+            records &= rest;
+        }
+        column += (block.ends & !before).count_ones() as usize;
+        let through = u64::MAX.checked_shr(block.ends.leading_zeros()).unwrap_or(0);
+        (column < self.classes.len()).then_some((column, through))
     }
 }
 
