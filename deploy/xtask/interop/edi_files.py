@@ -97,7 +97,7 @@ def test_claims_and_payments(bed):
         wrong, segments = wrong_in_x12(text)
         judged(bed, "x12", text, wrong, segments)
         right += not wrong
-        # Of all of them where there are few kinds.
+        # Each mistake is a run of the worker: of two of the three standards, which are enough.
         for what, other in spoiled(text) if name.startswith(("X279", "X221")) and not wrong else ():
             wrong, segments = wrong_in_x12(other)
             assert wrong, f"{name} {what}: pyx12 finds nothing"

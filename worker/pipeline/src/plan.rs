@@ -34,8 +34,8 @@ pub const DEFAULT_PART: ByteSize = ByteSize::mib(16);
 
 /// The same between files and streams of this machine, where there is no request to pay for: what is in flight stays in the
 /// processor's caches, and in memory that the kernel has cleared already. Parts of an unknown size grow all the same: their
-/// number is bounded. Of 528 MB from a file to nowhere 48 MiB were
-/// resident so and 151 with the others, with a check of CSV 50 and 184, and CPU was 0.85 and 0.99 times (medians of 9 runs in turns).
+/// number is bounded. Of 528 MB from a file to nowhere 48 MiB were resident so and 151 with the others, with a check of CSV
+/// 50 and 184, and CPU was 0.85 and 0.99 times (medians of 9 runs in turns).
 pub const NEAR_PART: ByteSize = ByteSize::mib(1);
 
 /// Memory where nobody asks for another: eight parts in flight. With 30 ms to the first byte and 90 MB/s a connection,

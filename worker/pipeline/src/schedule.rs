@@ -13,7 +13,8 @@ const MIB: u64 = 1 << 20;
 const PLANNED_PARTS_PER_10_000: u64 = 9_500;
 
 /// An unknown object's next part is 1 / this of what was written before. At 64 the schedule of S3's limits passes 50 TB
-/// in fewer than 9,800 parts from the smallest part S3 takes, and in 9,901 from 1 MiB; at 100 it does not; smaller values buffer more than they must.
+/// in fewer than 9,800 parts from the smallest part S3 takes, and in 9,901 from 1 MiB; at 100 it does not; smaller values
+/// buffer more than they must.
 const GROWTH: u64 = 64;
 
 /// The sizes of the parts of one object.
