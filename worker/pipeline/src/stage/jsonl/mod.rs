@@ -21,6 +21,7 @@
 //! `limits.max_record_bytes` (line end included) and `limits.max_depth` are final at the record that breaks them.
 
 mod place;
+mod shape;
 mod syntax;
 
 use eft_domain::route::{BlankLines, JsonlSpec, Limits};

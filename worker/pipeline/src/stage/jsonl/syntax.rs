@@ -1,10 +1,12 @@
 //! Whether a line is one JSON text (RFC 8259): says yes or where it is not, and builds nothing.
 //!
 //! A line ends at its line feed, which stands nowhere inside JSON but between values of a text over several lines; so
-//! the checker needs no length and stops by itself. Strings are skipped sixteen bytes at a time.
+//! the checker needs no length and stops by itself. Strings are skipped sixteen bytes at a time, and keys that the lines
+//! before had as well are compared (`shape.rs`).
 
 use std::fmt;
 
+use super::shape::{Shape, Skipped};
 use crate::stage::csv::lanes::{V, digit, eq, load, splat};
 use crate::stage::csv::rules::show;
 
@@ -88,12 +90,13 @@ impl fmt::Display for What {
     }
 }
 
-/// The checker; holds one byte a level.
+/// The checker; holds one byte a level, and the keys of the lines before.
 #[derive(Debug)]
 pub(super) struct Checker {
     /// For each open level, whether it is an object.
     open: Vec<bool>,
     max_depth: usize,
+    shape: Shape,
 }
 
 type Step = Result<usize, Broken>;
@@ -123,12 +126,17 @@ fn broken<T>(at: usize, what: What) -> Result<T, Broken> {
 
 impl Checker {
     pub(super) fn new(max_depth: u32) -> Self {
-        Self { open: Vec::new(), max_depth: max_depth as usize }
+        Self { open: Vec::new(), max_depth: max_depth as usize, shape: Shape::default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// Most memory it holds, in bytes.
     pub(super) fn memory(&self) -> u64 {
-        2 * self.max_depth as u64
+        2 * self.max_depth as u64 + Shape::MEMORY
     }
 
     /// Check the line that starts at `from`; returns the index of its line feed, or the length of `bytes`.
@@ -138,6 +146,7 @@ impl Checker {
     #[inline]
     pub(super) fn check(&mut self, bytes: &[u8], from: usize) -> Step {
         self.open.clear();
+        self.shape.begin();
         let mut at = skip(bytes, from);
         match byte(bytes, at) {
             b'\n' => return broken(at, What::Blank),
@@ -189,11 +198,24 @@ impl Checker {
                 }
                 match (next, object) {
                     (b',', true) => {
-                        at = skip(bytes, at + 1);
+                        let comma = at;
+                        match self.shape.skip(bytes, comma) {
+                            Skipped::Nothing => {}
+                            Skipped::ToValue(value) => {
+                                at = value;
+                                continue 'value;
+                            }
+                            Skipped::ToEnd(end) => {
+                                at = end;
+                                continue;
+                            }
+                        }
+                        at = skip(bytes, comma + 1);
                         if byte(bytes, at) != b'"' {
                             return broken(at, What::Key);
                         }
-                        at = colon(bytes, string(bytes, at + 1)?)?;
+                        at = skip(bytes, colon(bytes, string(bytes, at + 1)?)?);
+                        self.shape.learn(&bytes[comma..at]);
                         continue 'value;
                     }
                     (b',', false) => {
@@ -273,7 +295,7 @@ fn string_on(bytes: &[u8], mut at: usize) -> Step {
 
 /// All ones where a run of plain text in a string ends.
 #[inline(always)]
-fn ends_run(text: V) -> V {
+pub(super) fn ends_run(text: V) -> V {
     let control = eq(text.min(splat(0x1f)), text);
     eq(text, splat(b'"')) | eq(text, splat(b'\\')) | control
 }
