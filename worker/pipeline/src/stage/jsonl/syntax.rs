@@ -90,7 +90,7 @@ impl fmt::Display for What {
     }
 }
 
-/// The checker; holds one byte a level, and the keys of the lines before.
+/// The checker; holds one byte a level, and some keys that it has read.
 #[derive(Debug)]
 pub(super) struct Checker {
     /// For each open level, whether it is an object.
@@ -132,6 +132,11 @@ impl Checker {
     #[cfg(test)]
     pub(super) fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    #[cfg(test)]
+    pub(super) fn shape_mut(&mut self) -> &mut Shape {
+        &mut self.shape
     }
 
     /// Most memory it holds, in bytes.
