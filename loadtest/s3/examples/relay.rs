@@ -65,7 +65,7 @@ struct Args {
     #[arg(long, default_value = "256KiB", value_parser = size)]
     buffer: u64,
     /// Kernel send buffer of a connection: bytes in flight should not outgrow the caches. 0 leaves it to the kernel
-    #[arg(long, default_value = "128KiB", value_parser = size)]
+    #[arg(long, default_value = "256KiB", value_parser = size)]
     send_buffer: u64,
     /// Who has signed the server's certificate, as PEM; for https
     #[arg(long)]

@@ -55,8 +55,8 @@ use crate::{
     upload::{Lane, Sending, Uploaded, any_left},
 };
 
-/// What a part takes while it passes: the slabs it is received into, as many as the client that sends them queues (four of
-/// 256 KiB), and half as much again for two connections.
+/// What a part takes while it passes: the slab that is sent, the one that is received into, one of which a rest could not be
+/// sent (three of 256 KiB), and as much again for two connections.
 pub(crate) const PASSING: u64 = 3 << 19;
 
 /// A source that gives no byte for this long is asked again, where the policy has no less: S3 closes a connection on which
