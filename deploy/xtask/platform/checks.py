@@ -6,6 +6,9 @@ import time
 from deploy import client
 
 WITHIN = 60
+# Seconds that a program which is warm goes on with the routes and tenants of a moment ago: `FRESH` of
+# `control/store/src/dynamo/catalog.rs`, and one more.
+KEPT = 6
 ENDED = ("SUCCEEDED", "REJECTED", "FAILED", "PARTIALLY_DELIVERED", "CANCELLED")
 
 

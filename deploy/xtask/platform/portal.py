@@ -10,13 +10,14 @@ import urllib.request
 
 import eft
 from browser import browser
-from checks import ENDED, check, until
+from checks import ENDED, KEPT, check, until
 from issuer import base64url
 from overview import PREFIX
 from portal_server import CLIENT, SCOPE, portal
 from stand import FOLDER
 
-ROUTE = "portal"
+# A route, and a place that acme may deliver to beside its own.
+ROUTE, PLACE = "portal", "portal/"
 WIDE, NARROW = 1280, 400
 # A page of a list, where nobody says how many it is to hold (`limit` of `control/api/src/call.rs`).
 PAGE = 50
@@ -232,6 +233,80 @@ def saved(people, table, api, route):
     people.at(f"simulate?name=overview/new.csv&size={1 << 20}", "Accepted", "Run by", "a worker", "Where it would go")
 
 
+def may(table, *prefixes, paused=False):
+    """Where the tenant may deliver to, and whether anything of it is started, for programs that look at it from now on."""
+    admin = table.it.api.as_(table.it.tokens.token("platform", "admin"))
+    read = admin.ask("GET", "/v1/tenants/acme")
+    outputs = [{"bucket": table.outputs["OutBucket"], "prefix": prefix} for prefix in prefixes]
+    saved = admin.ask("PUT", "/v1/tenants/acme", {**read.body["tenant"], "outputs": outputs, "paused": paused}, if_match=read.headers["etag"])
+    check(f"acme {'is paused, and ' if paused else ''}may deliver to {' and '.join(prefixes)}", saved.status == 200)
+    time.sleep(KEPT)
+
+
+def mended(people, table, api):
+    """What cannot be delivered is given up, sent on, or brought where it did not come, by who is asked to in the portal."""
+    page, outputs, s3 = people.page, table.outputs, table.it.client("s3")
+    reason = "the place is seen to"
+
+    def upload(name):
+        s3.put_object(Bucket=outputs["IngestBucket"], Key=f"tenants/acme/{ROUTE}/{name}", Body=b"sku,qty\na,1\n")
+
+    def stands(name, state, *words):
+        """The file's page, once its job stands so; gives the job."""
+        def there():
+            jobs = api.ask("GET", f"/v1/jobs?route={ROUTE}").body["items"]
+            return [one for one in jobs if one["key"].endswith(f"/{name}") and one["state"] == state]
+
+        [job] = until(f"{name} is {state}", there)
+        people.at(f"jobs/{job['job']}", *words)
+        return job["job"]
+
+    def asked(job, verb):
+        page.press("button", verb)
+        page.fill("Reason", reason)
+        page.press("button", verb)
+        page.sees(f"{verb}: done")
+        events = api.ask("GET", f"/v1/jobs/{job}/events").body["items"]
+        return [event["actor"] for event in events if event.get("reason") == reason] == ["principal:ada"]
+
+    def delivered(*names):
+        """How many versions stand of each name."""
+        of = {"Bucket": outputs["OutBucket"], "Prefix": PLACE}
+        versions = [one["Key"].removeprefix(PLACE) for one in s3.list_object_versions(**of).get("Versions", [])]
+        return [versions.count(name) for name in names]
+
+    people.at(f"routes/{ROUTE}")
+    page.press("button", "Activate")
+    page.sees("It takes files again")
+    page.press("button", "Activate")
+    page.sees(f"{ROUTE} is active")
+    may(table, "acme/", PLACE, paused=True)
+    for name in ("given-up.csv", "sent-on.csv"):
+        upload(name)
+        stands(name, "ACCEPTED", "Accepted")
+    may(table, "acme/")
+    table.it.sweep()
+    given_up = stands("given-up.csv", "HELD", "destination.withdrawn", "What to do:", "It goes on when somebody resumes it.")
+    holds = asked(given_up, "Cancel the job")
+    page.sees("Cancelled")
+    sent_on = stands("sent-on.csv", "HELD", "destination.withdrawn")
+    holds = holds and delivered("given-up.csv", "too/given-up.csv", "sent-on.csv", "too/sent-on.csv") == [0, 0, 0, 0]
+    table.shows("UI", "what may not be delivered waits; it is cancelled with a reason, and nothing of it is delivered", holds)
+    may(table, "acme/", PLACE)
+    holds = asked(sent_on, "Resume")
+    holds = holds and stands("sent-on.csv", "SUCCEEDED", "Succeeded") == sent_on and delivered("sent-on.csv", "too/sent-on.csv") == [1, 1]
+    table.shows("UI", "or resumed where it may be again, and is delivered once to each destination", holds)
+
+    at = {"Bucket": outputs["OutBucket"], "Key": f"{PLACE}halved.csv"}
+    taken = s3.put_object(**at, Body=b"of somebody else")["VersionId"]
+    upload("halved.csv")
+    halved = stands("halved.csv", "PARTIALLY_DELIVERED", "destination.exists", "What to do:")
+    s3.delete_object(**at, VersionId=taken)
+    holds = delivered("halved.csv", "too/halved.csv") == [0, 1] and asked(halved, "Redeliver")
+    holds = holds and stands("halved.csv", "SUCCEEDED", "Succeeded") == halved and delivered("halved.csv", "too/halved.csv") == [1, 1]
+    table.shows("UI", "a file that one of two destinations did not take is redelivered to that one alone", holds)
+
+
 def listed(people, api):
     """Everything else has a page, and lists are paged through."""
     page = people.page
@@ -290,7 +365,10 @@ def seen(table):
     route = {
         "match": {"prefix": f"tenants/acme/{ROUTE}/", "glob": "*.csv"},
         "stages": [{"validate": {"csv": {"header": ["sku", "qty"], "types": {"qty": "integer"}}}}],
-        "destinations": [{"s3": {"bucket": it.outputs["OutBucket"], "key": f"acme/{ROUTE}/{{name}}", "on_existing": "fail"}}],
+        "destinations": [
+            {"s3": {"bucket": it.outputs["OutBucket"], "key": f"{PLACE}{{name}}", "on_existing": "fail"}},
+            {"s3": {"bucket": it.outputs["OutBucket"], "key": f"{PLACE}too/{{name}}", "on_existing": "version"}},
+        ],
     }
     with portal(it) as url, browser(FOLDER) as page:
         served(url)
@@ -301,7 +379,9 @@ def seen(table):
         by_keyboard(people)
         rejected(people, table)
         acted(people, table, mia)
+        may(table, "acme/", PLACE)
         saved(people, table, mia, route)
+        mended(people, table, mia)
         listed(people, mia)
         expired(people, it)
         operated(people, table)

@@ -11,7 +11,7 @@ import eft
 import executors
 import portal
 from api import Api
-from checks import ENDED, check, invoke, jobs_of, until
+from checks import ENDED, KEPT, check, invoke, jobs_of, until
 from contract import contract
 from deploy import client
 from overview import Overview
@@ -19,8 +19,6 @@ from sftp_smoke import partner
 from stand import stand
 
 FILES = {"good.csv": b"sku,qty\na,1\nb,2\n", "bad.csv": b"sku,qty\na,one\n"}
-# `FRESH` of `control/store/src/dynamo/catalog.rs`, and a second.
-ROUTES_KEPT = 6
 KEY = 'tenants/acme/in/a "b"+ä%20.csv'
 
 
@@ -208,7 +206,7 @@ def main():
             table.configured()
             executors.routes(it, mia)
             # A router that is warm knows the routes of a moment ago; what it does not take then is asked about an hour later.
-            time.sleep(ROUTES_KEPT)
+            time.sleep(KEPT)
             table.before_a_worker(server)
             # One for all of it: the questions of a worker that has ended go on for some seconds, and take messages with them.
             # It has room for every stage, and less than the stage function has: what is made must not depend on that.
