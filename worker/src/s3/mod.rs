@@ -14,6 +14,7 @@ mod permit;
 mod remove;
 mod resolve;
 mod resume;
+mod signed;
 mod sink;
 mod slabs;
 mod source;

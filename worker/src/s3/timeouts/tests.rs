@@ -31,7 +31,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Timeouts;
 use crate::s3::{
-    Attributes, Client, Method, S3Sink, S3Source, ServerCopy, Target, http::sdk_response, sink::S3Upload,
+    Attributes, Client, Method, S3Sink, S3Source, ServerCopy, Target,
+    http::{Connections, sdk_response},
+    sink::S3Upload,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -84,7 +86,7 @@ impl Network {
     }
 
     fn client(&self) -> Client {
-        let http = SharedHttpClient::new(self.clone());
+        let http = Connections { sdk: SharedHttpClient::new(self.clone()), downloads: None };
         Client::of_endpoint("http://store.test", Concurrency::new(1), Timeouts::DEFAULT, http)
     }
 
