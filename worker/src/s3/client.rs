@@ -9,7 +9,7 @@ use std::{
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_s3::config::{
     ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
-    StalledStreamProtectionConfig,
+    SharedHttpClient, StalledStreamProtectionConfig,
     interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef},
     retry::RetryPartition,
 };
@@ -22,8 +22,7 @@ use tokio::time::Instant;
 use super::{
     Timeouts,
     clock::StoreClock,
-    download::Downloads,
-    http::{Connections, connections},
+    http::http_client,
     permit::{Asked, Permit},
 };
 
@@ -45,21 +44,6 @@ impl Requests {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
-    /// Count an attempt, and shrink the window where it was asked to slow down.
-    fn count(&self, operation: &str, status: Option<u16>, window: &Concurrency) {
-        let throttled = matches!(status, Some(429 | 503));
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match counts.0.get_mut(operation) {
-            Some(count) => *count += 1,
-            None => drop(counts.0.insert(operation.to_owned(), 1)),
-        }
-        counts.1 += u64::from(throttled);
-        drop(counts);
-        if throttled {
-            window.throttled();
-        }
-    }
-
     /// Answers that asked to slow down.
     pub fn throttles(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).1
@@ -75,29 +59,26 @@ pub struct Client {
     pub(super) timeouts: Timeouts,
     pub(super) clock: Arc<StoreClock>,
     pub(super) permit: Asked,
-    /// Where ranges are read by a request that was signed before.
-    pub(super) downloads: Option<Arc<Downloads>>,
     requests: Arc<Requests>,
-    window: Concurrency,
 }
 
 /// Clients over the same connections and credentials: each run has its own, which counts its requests.
 #[derive(Clone, Debug)]
 pub struct Clients {
     config: SdkConfig,
-    http: Connections,
+    http: SharedHttpClient,
 }
 
 impl Clients {
     /// As the environment and profiles say.
     pub async fn from_environment() -> Self {
-        let http = connections();
+        let http = http_client();
         Self { config: environment(http.clone()).await, http }
     }
 
     /// Of an S3-compatible endpoint, with made-up credentials: for tests on loopback.
     pub fn for_endpoint(url: &str) -> Self {
-        Self { config: loopback(url), http: connections() }
+        Self { config: loopback(url), http: http_client() }
     }
 
     /// Another one. Throttled answers shrink `window`, also those the SDK retries.
@@ -106,8 +87,8 @@ impl Clients {
     }
 }
 
-async fn environment(http: Connections) -> SdkConfig {
-    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http.sdk);
+async fn environment(http: SharedHttpClient) -> SdkConfig {
+    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
     config.retry_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS)).load().await
 }
 
@@ -133,14 +114,19 @@ impl Client {
 
     /// The same, with waits of one's own.
     pub fn for_endpoint_within(url: &str, window: Concurrency, timeouts: Timeouts) -> Self {
-        Self::of_endpoint(url, window, timeouts, connections())
+        Self::of_endpoint(url, window, timeouts, http_client())
     }
 
-    pub(super) fn of_endpoint(url: &str, window: Concurrency, timeouts: Timeouts, http: Connections) -> Self {
+    pub(super) fn of_endpoint(
+        url: &str,
+        window: Concurrency,
+        timeouts: Timeouts,
+        http: SharedHttpClient,
+    ) -> Self {
         Self::new(&loopback(url), window, timeouts, http)
     }
 
-    fn new(config: &SdkConfig, window: Concurrency, timeouts: Timeouts, http: Connections) -> Self {
+    fn new(config: &SdkConfig, window: Concurrency, timeouts: Timeouts, http: SharedHttpClient) -> Self {
         let (requests, clock) = (Arc::<Requests>::default(), Arc::<StoreClock>::default());
         let retry = RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS);
         let mut builder = aws_sdk_s3::config::Builder::from(config);
@@ -150,7 +136,7 @@ impl Client {
         // S3-compatible endpoints are reached by path; AWS's own by host name.
         let custom = endpoint_of(config).is_some_and(|url| !url.contains(".amazonaws.com"));
         let sdk = builder
-            .http_client(http.sdk)
+            .http_client(http)
             .retry_config(retry.with_initial_backoff(timeouts.backoff))
             .region(config.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1")))
             .force_path_style(custom)
@@ -165,25 +151,16 @@ impl Client {
                     .grace_period(UPLOAD_GRACE)
                     .build(),
             )
-            .interceptor(Watching {
-                requests: Arc::clone(&requests),
-                clock: Arc::clone(&clock),
-                window: window.clone(),
-            })
+            .interceptor(Watching { requests: Arc::clone(&requests), clock: Arc::clone(&clock), window })
             .build();
         let (sdk, permit) = (aws_sdk_s3::Client::from_conf(sdk), Asked::default());
-        Self { sdk, is_aws: !custom, timeouts, clock, permit, downloads: http.downloads, requests, window }
+        Self { sdk, is_aws: !custom, timeouts, clock, permit, requests }
     }
 
     /// The same, which asks before anything becomes visible.
     #[must_use]
     pub fn asking(self, permit: Option<Arc<dyn Permit>>) -> Self {
         Self { permit: Asked::of(permit), ..self }
-    }
-
-    /// Count an attempt that the SDK knows nothing of.
-    pub(super) fn attempted(&self, operation: &str, status: Option<u16>) {
-        self.requests.count(operation, status, &self.window);
     }
 
     /// What it has sent.
@@ -243,7 +220,14 @@ impl Intercept for Watching {
     ) -> Result<(), BoxError> {
         let operation = config.load::<Metadata>().map_or("unknown", |metadata| metadata.name());
         let status = context.response().map(|response| response.status().as_u16());
-        self.requests.count(operation, status, &self.window);
+        let throttled = matches!(status, Some(429 | 503));
+        let mut counts = self.requests.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.0.entry(operation.to_owned()).or_default() += 1;
+        counts.1 += u64::from(throttled);
+        drop(counts);
+        if throttled {
+            self.window.throttled();
+        }
         let date = context.response().and_then(|response| response.headers().get("date"));
         if let (Some(date), Some(Sent(sent))) = (date, config.load::<Sent>()) {
             self.clock.read(date, *sent, Instant::now());

@@ -14,7 +14,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     future::poll_fn,
     io,
     pin::Pin,
@@ -49,29 +48,6 @@ const HEADERS: usize = 100;
 
 type Origin = (Scheme, Authority);
 
-/// A GET that is ready to be sent, but for the empty line at the end of its head.
-pub(super) struct Prepared {
-    origin: Origin,
-    uri: Uri,
-    head: Vec<u8>,
-}
-
-/// Without the head, which may hold a session's token.
-impl fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GET {}", self.uri.path())
-    }
-}
-
-impl Prepared {
-    /// `None` where the request does not say to whom it goes.
-    pub(super) fn new(request: &Request<SdkBody>) -> Option<Self> {
-        let uri = request.uri().clone();
-        let origin = uri.scheme().cloned().zip(uri.authority().cloned())?;
-        Some(Self { origin, uri, head: head_of(request) })
-    }
-}
-
 struct Idle {
     stream: Stream,
     since: Instant,
@@ -84,45 +60,30 @@ pub(super) struct Downloads {
     pool: Pool,
 }
 
-impl fmt::Debug for Downloads {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Downloads")
-    }
-}
-
 impl Downloads {
     pub(super) fn new(connect: Connect) -> Self {
         Self { connect, idle: Mutex::default(), pool: Pool::default() }
     }
 
-    /// Send a GET of the SDK's; the answer's body is received as it is polled.
+    /// Send a GET; the answer's body is received as it is polled.
     pub(super) async fn get(
         self: Arc<Self>,
         request: Request<SdkBody>,
     ) -> Result<HttpResponse, ConnectorError> {
-        let Some(prepared) = Prepared::new(&request) else {
+        let (scheme, authority) = (request.uri().scheme().cloned(), request.uri().authority().cloned());
+        let Some(origin) = scheme.zip(authority) else {
             return Err(ConnectorError::user(format!("{}: no host", request.uri()).into()));
         };
-        let answer = self.send(&prepared, "").await?;
-        sdk_response(answer.map(SdkBody::from_body_1_x))
-    }
-
-    /// Send a GET with these lines behind its own.
-    pub(super) async fn send(
-        self: Arc<Self>,
-        Prepared { origin, uri, head }: &Prepared,
-        lines: &str,
-    ) -> Result<Response<Receiving>, ConnectorError> {
-        let head = [head.as_slice(), lines.as_bytes(), b"\r\n"].concat();
+        let head = head_of(&request);
         let mut slabs = Slabs::new(&self.pool);
-        while let Some(stream) = self.kept(origin) {
+        while let Some(stream) = self.kept(&origin) {
             if let Some(answer) = exchange(stream, slabs.take(SLAB), &head).await.map_err(of_io)? {
-                return self.respond(origin.clone(), slabs, answer);
+                return self.respond(origin, slabs, answer);
             }
         }
-        let stream = self.connect.clone().connect(uri.clone()).await.map_err(ConnectorError::io)?;
+        let stream = self.connect.clone().connect(request.uri().clone()).await.map_err(ConnectorError::io)?;
         match exchange(stream, slabs.take(SLAB), &head).await.map_err(of_io)? {
-            Some(answer) => self.respond(origin.clone(), slabs, answer),
+            Some(answer) => self.respond(origin, slabs, answer),
             None => Err(of_io(io::Error::new(io::ErrorKind::UnexpectedEof, "closed without an answer"))),
         }
     }
@@ -145,7 +106,7 @@ impl Downloads {
         origin: Origin,
         slabs: Slabs,
         answer: Answer,
-    ) -> Result<Response<Receiving>, ConnectorError> {
+    ) -> Result<HttpResponse, ConnectorError> {
         let Answer { stream, buffer, head } = answer;
         let framing = Framing::of(&head).map_err(of_io)?;
         let closing = head
@@ -154,7 +115,8 @@ impl Downloads {
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
         let in_step = !matches!(framing, Framing::Length(0)) || buffer.is_empty();
         let home = (!closing && in_step).then_some((self, origin));
-        Ok(head.map(|()| Receiving { stream: Some(stream), buffer, slabs, framing, home }))
+        let body = Receiving { stream: Some(stream), buffer, slabs, framing, home };
+        sdk_response(head.map(|()| SdkBody::from_body_1_x(body)))
     }
 }
 
@@ -185,6 +147,7 @@ fn head_of(request: &Request<SdkBody>) -> Vec<u8> {
     for (name, value) in request.headers() {
         line(name.as_str(), value.as_bytes());
     }
+    head.extend_from_slice(b"\r\n");
     head
 }
 
@@ -290,7 +253,7 @@ impl Framing {
 }
 
 /// A body being received.
-pub(super) struct Receiving {
+struct Receiving {
     /// `None` once all was received.
     stream: Option<Stream>,
     buffer: BytesMut,
@@ -301,23 +264,6 @@ pub(super) struct Receiving {
 }
 
 impl Receiving {
-    /// The next bytes.
-    pub(super) async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        poll_fn(|cx| self.poll_next(cx)).await
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        let bytes = match self.framing {
-            Framing::Length(left) => ready!(self.poll_length(cx, left)),
-            Framing::Chunked(chunk) => ready!(self.poll_chunked(cx, chunk)),
-            Framing::Close => ready!(self.poll_to_close(cx)),
-        };
-        if matches!(bytes, Some(Err(_))) {
-            self.stream = None;
-        }
-        Poll::Ready(bytes)
-    }
-
     /// Read more into the slab, or into a new one that is no larger than what is missing.
     fn poll_fill(&mut self, cx: &mut Context<'_>, missing: usize) -> Poll<io::Result<usize>> {
         let Some(stream) = self.stream.as_mut() else { return Poll::Ready(Ok(0)) };
@@ -440,7 +386,15 @@ impl Body for Receiving {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let bytes = ready!(self.get_mut().poll_next(cx));
+        let body = self.get_mut();
+        let bytes = match body.framing {
+            Framing::Length(left) => ready!(body.poll_length(cx, left)),
+            Framing::Chunked(chunk) => ready!(body.poll_chunked(cx, chunk)),
+            Framing::Close => ready!(body.poll_to_close(cx)),
+        };
+        if matches!(bytes, Some(Err(_))) {
+            body.stream = None;
+        }
         Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data)))
     }
 }

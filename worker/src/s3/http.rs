@@ -1,7 +1,6 @@
 //! The connections to S3: ranged reads through [`super::download`], everything else through hyper.
 //!
-//! Both are behind the SDK's connector interface, so signing, retries, endpoints and errors stay the SDK's; only ranges that
-//! are asked for by a request it has signed before go to the first without it ([`super::signed`]). The SDK's own
+//! Both are behind the SDK's connector interface, so signing, retries, endpoints and errors stay the SDK's. The SDK's own
 //! connector would do, but for memory: its read buffer grows to 400 KiB and is pinned whole by every frame cut from it,
 //! so a worker held up to twice the bytes it had leased.
 
@@ -156,26 +155,15 @@ struct Http {
     within: Option<Duration>,
 }
 
-/// The connections that clients have in common.
-#[derive(Clone, Debug)]
-pub(super) struct Connections {
-    /// The SDK's way to them.
-    pub(super) sdk: SharedHttpClient,
-    /// Those of ranged reads; `None` where the SDK's are not ours.
-    pub(super) downloads: Option<Arc<Downloads>>,
-}
-
-/// Connections of our own.
-pub(super) fn connections() -> Connections {
+/// An HTTP client for the SDK.
+pub(super) fn http_client() -> SharedHttpClient {
     let connect = Connect::new();
     let others = legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(KEEP_IDLE)
         .http1_max_buf_size(QUEUED)
         .build(connect.clone());
-    let downloads = Arc::new(Downloads::new(connect));
-    let sdk = SharedHttpClient::new(Http { others, downloads: Arc::clone(&downloads), within: None });
-    Connections { sdk, downloads: Some(downloads) }
+    SharedHttpClient::new(Http { others, downloads: Arc::new(Downloads::new(connect)), within: None })
 }
 
 impl fmt::Debug for Http {

@@ -14,7 +14,6 @@ mod permit;
 mod remove;
 mod resolve;
 mod resume;
-mod signed;
 mod sink;
 mod slabs;
 mod source;

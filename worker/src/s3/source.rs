@@ -11,21 +11,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use eft_domain::{ObjectUri, ObjectVersion, VersionId};
 use eft_pipeline::{
     port::{ErrorKind, Frames, ObjectSource, PortError, PortResult},
-    retry::draw,
     stored::Stored,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
-use http::{Response, StatusCode, header::CONTENT_RANGE};
 
-use super::{
-    Client,
-    attributes::Attributes,
-    crc_from_text,
-    download::Receiving,
-    error::port_error,
-    signed::{Asking, Signed, bytes},
-    timeouts::within,
-};
+use super::{Client, attributes::Attributes, crc_from_text, error::port_error, timeouts::within};
 
 /// A pinned object version.
 #[derive(Debug)]
@@ -37,7 +27,6 @@ pub struct S3Source {
     pub(super) size: u64,
     pub(super) stored: Option<Stored>,
     attributes: Attributes,
-    signed: Signed,
 }
 
 impl S3Source {
@@ -75,7 +64,6 @@ impl S3Source {
         let attributes = Attributes::of(&client, uri, &head).await?;
         Ok(Self {
             attributes,
-            signed: Signed::default(),
             bucket: bucket.to_string(),
             key: key.to_string(),
             version: ObjectVersion {
@@ -108,44 +96,6 @@ impl S3Source {
         let same = range == format!("{}-{}", asked.start, asked.end - 1);
         let same_size = size == "*" || size.parse() == Ok(self.size);
         if same && same_size { Ok(()) } else { Err(format!("`{said}`")) }
-    }
-
-    /// The bytes of a range by a request that was signed for another; `None` where there is none, or it gave none.
-    async fn read_as_signed(&self, range: &Range<u64>, what: &str) -> PortResult<Option<Frames>> {
-        let Some((downloads, request)) = self.client.downloads.clone().zip(self.signed.fresh()) else {
-            return Ok(None);
-        };
-        let line = format!("range: {}\r\n", bytes(range));
-        let answer = within(self.client.timeouts.answer, what, downloads.send(&request, &line)).await;
-        let status = answer.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(Response::status);
-        self.client.attempted("GetObject", status.map(|status| status.as_u16()));
-        let is_range = |answer: &Response<Receiving>| {
-            let said = answer.headers().get(CONTENT_RANGE).and_then(|said| said.to_str().ok());
-            status == Some(StatusCode::PARTIAL_CONTENT)
-                && said.is_some()
-                && self.is_range(range, said).is_ok()
-        };
-        let Some(answer) = answer.inspect_err(|_| self.signed.failed())?.ok().filter(is_range) else {
-            self.signed.failed();
-            if status
-                .is_some_and(|status| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
-            {
-                // As long as the SDK waits before its second attempt.
-                tokio::time::sleep(self.client.timeouts.backoff.mul_f64(draw())).await;
-            }
-            return Ok(None);
-        };
-        self.signed.served();
-        let frames = stream::unfold(Some((answer.into_body(), what.to_owned())), |state| async move {
-            let (mut body, what) = state?;
-            match body.next().await? {
-                Ok(frame) => Some((Ok(frame), Some((body, what)))),
-                Err(error) => {
-                    Some((Err(PortError::new(ErrorKind::Transient, format!("{what}: {error}"))), None))
-                }
-            }
-        });
-        Ok(Some(frames.boxed()))
     }
 
     /// The full-object CRC-64/NVME that the endpoint keeps.
@@ -200,20 +150,15 @@ impl ObjectSource for S3Source {
     fn read(&self, range: Range<u64>) -> BoxFuture<'_, PortResult<Frames>> {
         async move {
             let what = format!("GET {} bytes {}-{}", self.version.uri, range.start, range.end - 1);
-            if let Some(frames) = self.read_as_signed(&range, &what).await? {
-                return Ok(frames);
-            }
-            let asking = Asking::new(&range);
             let request = self
                 .client
                 .sdk
                 .get_object()
                 .bucket(&self.bucket)
                 .key(&self.key)
+                .range(format!("bytes={}-{}", range.start, range.end - 1))
                 .set_version_id(self.version.version_id.as_ref().map(ToString::to_string))
-                .set_if_match(self.version.etag.clone())
-                .customize()
-                .interceptor(asking.clone());
+                .set_if_match(self.version.etag.clone());
             let answer =
                 within(self.client.timeouts.answer, &what, request.send()).await?.map_err(|error| {
                     let error = port_error(&what, &error);
@@ -228,9 +173,6 @@ impl ObjectSource for S3Source {
             self.is_range(&range, answer.content_range()).map_err(|said| {
                 PortError::new(ErrorKind::Permanent, format!("{what}: the endpoint answered {said}"))
             })?;
-            if answer.content_range().is_some() {
-                self.signed.keep(&asking);
-            }
             let frames = stream::unfold(Some((answer.body, what)), |state| async move {
                 let (mut body, what) = state?;
                 match body.next().await? {

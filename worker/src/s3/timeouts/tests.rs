@@ -31,9 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Timeouts;
 use crate::s3::{
-    Attributes, Client, Method, S3Sink, S3Source, ServerCopy, Target,
-    http::{Connections, sdk_response},
-    sink::S3Upload,
+    Attributes, Client, Method, S3Sink, S3Source, ServerCopy, Target, http::sdk_response, sink::S3Upload,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -86,7 +84,7 @@ impl Network {
     }
 
     fn client(&self) -> Client {
-        let http = Connections { sdk: SharedHttpClient::new(self.clone()), downloads: None };
+        let http = SharedHttpClient::new(self.clone());
         Client::of_endpoint("http://store.test", Concurrency::new(1), Timeouts::DEFAULT, http)
     }
 
