@@ -1,18 +1,14 @@
 """The core stack on MiniStack: the committed template, as it goes to AWS, with the programs that cargo has built."""
 
-import hashlib
-import io
 import json
-import pathlib
 import platform
 import secrets
 import subprocess
-import tempfile
 import time
-import zipfile
 
 import boto3
 import eft
+import packages
 from botocore.config import Config
 from issuer import AUDIENCE
 from ministack import ACCOUNT
@@ -20,7 +16,6 @@ from ministack import ACCOUNT
 REGION = "eu-west-1"
 STACK = "eft-core"
 TEMPLATE = eft.OWN.parent / "golden/core.template.json"
-PROGRAMS = ("router", "sweep", "stage", "config", "status", "identity")
 DEPLOYED_WITHIN = 120
 
 
@@ -34,22 +29,6 @@ def client(endpoint, service):
         aws_secret_access_key="test",
         config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, proxies={}),
     )
-
-
-def package(program):
-    """The program as Lambda wants it, without what only a debugger reads; the same bytes for the same program."""
-    built = eft.BIN / f"eft-{program}"
-    if not built.exists():
-        raise SystemExit(f"{built} is not there: `cargo build --workspace` makes it")
-    with tempfile.TemporaryDirectory() as folder:
-        stripped = pathlib.Path(folder) / "bootstrap"
-        subprocess.run(["strip", "-o", stripped, built], check=True)
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            archive.writestr(entry, stripped.read_bytes(), zipfile.ZIP_DEFLATED, 1)
-    return packed.getvalue()
 
 
 def without_gaps(template):
@@ -80,10 +59,10 @@ def upload(endpoint):
     """Puts the template and the programs where a deployment to AWS has them as well; says where."""
     s3, bucket = client(endpoint, "s3"), f"eft-code-{ACCOUNT}-{REGION}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-    packages = {program: package(program) for program in PROGRAMS}
-    version = hashlib.sha256(b"".join(packages.values())).hexdigest()[:16]
-    for program, packed in packages.items():
-        s3.put_object(Bucket=bucket, Key=f"{version}/{program}.zip", Body=packed)
+    built = {program: packages.at_hand(program) for program in packages.PROGRAMS}
+    version = packages.version(built)
+    for program, package in built.items():
+        s3.put_object(Bucket=bucket, Key=f"{version}/{program}.zip", Body=package)
     s3.put_object(Bucket=bucket, Key="core.template.json", Body=json.dumps(without_gaps(json.loads(TEMPLATE.read_text()))))
     return bucket, version
 

@@ -16,6 +16,7 @@ mod guards;
 mod interop;
 mod load;
 mod node;
+mod package;
 mod platform;
 mod portal;
 mod run;
@@ -48,6 +49,7 @@ usage: cargo xtask COMMAND
                         what scenarios there are; two runs of one beside each other, by their NAME.json
   fuzz [TARGET ...] [--minutes N] [--cores N]
                         every parser under libFuzzer, those first that had least; needs a compiler of C++
+  package x86_64|arm64  a build of the Lambda functions, for a deployment to AWS
 ";
 
 fn main() -> ExitCode {
@@ -56,7 +58,9 @@ fn main() -> ExitCode {
         Some((command, rest)) => (command.as_str(), rest),
         None => return usage(),
     };
-    if !matches!(command, "demo" | "ministack" | "interop" | "bench" | "load" | "fuzz") && !rest.is_empty() {
+    if !matches!(command, "demo" | "ministack" | "interop" | "bench" | "load" | "fuzz" | "package")
+        && !rest.is_empty()
+    {
         return usage();
     }
     let result = run::watch_signals().and_then(|()| match command {
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         "bench" => bench::bench(rest),
         "load" => load::load(rest),
         "fuzz" => fuzz::fuzz(rest),
+        "package" => package::package(rest),
         _ => Err(run::Stop::Usage),
     });
     finish(result)

@@ -117,6 +117,11 @@ pub(crate) fn peers(places: &Places) -> Outcome {
     pip(places, "bench/peers/requirements.txt")
 }
 
+/// Makes sure that the environment, which is there, also holds what makes and checks a build of the functions.
+pub(crate) fn packagers(places: &Places) -> Outcome {
+    pip(places, "package/requirements.txt")
+}
+
 /// Builds the programs over other S3 clients into `.eft/peers`.
 pub(crate) fn peers_in_rust(places: &Places) -> Outcome {
     build_peers(places, "eft-peers").run()
