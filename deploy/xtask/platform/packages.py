@@ -37,7 +37,10 @@ def packed(program, level):
 def at_hand(name):
     """For this machine: the package of the build in EFT_PACKAGES, or what cargo has built, without what only a debugger reads."""
     if folder := os.environ.get("EFT_PACKAGES"):
-        return (pathlib.Path(folder) / f"{name}.zip").read_bytes()
+        package = pathlib.Path(folder) / f"{name}.zip"
+        if not package.exists():
+            raise SystemExit(f"{package} is not there: EFT_PACKAGES names a folder that `cargo xtask package` made")
+        return package.read_bytes()
     built = eft.BIN / f"eft-{name}"
     if not built.exists():
         raise SystemExit(f"{built} is not there: `cargo build --workspace` makes it")
